@@ -1,0 +1,57 @@
+# The daily life of DatingToday. `make` alone lists what there is.
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+STAMP := .venv/.setup-stamp
+# Extra arguments for pytest, the benchmarks or the lock: make test ARGS='tests/chat -k sync'
+ARGS ?=
+
+# $(call option,--port,PORT): the option, if the variable was given and is not empty
+option = $(if $($(2)),$(1) '$($(2))')
+SERVE_OPTIONS = $(call option,--host,HOST) $(call option,--port,PORT) $(call option,--data,DATA) $(call option,--seed,SEED)
+
+.PHONY: help setup run test test-long check format bench bench-long lock upgrade
+
+help:
+	@echo 'make run         start the server on this machine  (PORT=8000 HOST=127.0.0.1 DATA=data SEED=, as needed)'
+	@echo 'make test        all tests but the long ones, in parallel  (ARGS= for pytest)'
+	@echo 'make test-long   the long ones'
+	@echo 'make check       style, types, import rules, house rules, stale generated files'
+	@echo 'make format      let ruff mend what it can'
+	@echo 'make bench       measure speed on this machine; make bench-long: with large data'
+	@echo 'make lock        write the pinned requirements anew from pyproject.toml; make upgrade: with newest versions'
+	@echo 'make setup       only the setting up (.venv), which all the others do by themselves  (PYTHON=python3.12)'
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml requirements-dev.lock scripts/setup
+	@PYTHON='$(PYTHON)' scripts/setup
+
+# exec: signals reach the server itself, and there is no shell in between to complain.
+run: $(STAMP)
+	@exec $(BIN)/datingtoday serve $(SERVE_OPTIONS)
+
+test: $(STAMP)
+	@exec scripts/test -m 'not long' $(ARGS)
+
+test-long: $(STAMP)
+	@exec scripts/test -m long $(ARGS)
+
+check: $(STAMP)
+	@exec scripts/check
+
+format: $(STAMP)
+	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+bench: $(STAMP)
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+bench-long: $(STAMP)
+	@exec $(BIN)/python -m benchmarks --long $(ARGS)
+
+lock: $(STAMP)
+	@exec scripts/lock $(ARGS)
+
+upgrade: $(STAMP)
+	@exec scripts/lock --upgrade $(ARGS)

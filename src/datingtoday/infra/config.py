@@ -107,12 +107,14 @@ def load_settings(
     data_dir: Path | str | None = None,
     environ: Mapping[str, str] | None = None,
     *,
+    overrides: Mapping[tuple[str, str], tuple[str, str]] | None = None,
     create_secrets: bool = False,
 ) -> Settings:
     """Read the settings; raises ConfigError.
 
     `config_file`: else `DATINGTODAY_CONFIG`, else `./config.ini` if there is one. `data_dir`: else
     `DATINGTODAY_DATA`, else `./data`; it need not exist. `environ` is `os.environ` unless given.
+    `overrides`: (SECTION, key) → (text, origin), above all else; options of commands come this way.
     `create_secrets`: in the embedded default, generate appkey, appsecret and secret_key once into the data
     folder (which is created); safe when two processes do it at once.
     """
@@ -123,6 +125,7 @@ def load_settings(
     if file is not None:
         given.update(_read_ini(file))
     given.update(_read_environ(environ))
+    given.update(overrides or {})
     embedded = ("DATABASE", "uri") not in given
     if embedded:
         secrets_file = data / SECRETS_FILE

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from datingtoday.infra.config_fields import Section, key
-from datingtoday.infra.config_types import HttpUrl, Location, Name, Region, Secret, Sign
+from datingtoday.infra.config_types import HttpUrl, Location, Name, Sign
 
 
 class SmsSection(Section):

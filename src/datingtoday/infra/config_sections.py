@@ -53,35 +53,18 @@ class DatabaseSection(Section):
         unset=("SQLite in the data folder: the embedded default", "使用数据目录中的 SQLite，即内嵌默认模式"),
     )
     pool_size: int = key(
-        8,
+        10,
         ge=1,
         le=500,
-        en="Connections that each worker process keeps open; as many as SERVER threads is enough.",
-        zh="每个工作进程保持的连接数；与 SERVER threads 相同即可。",
+        en="Connections that each worker process keeps open, and as many more for a burst.",
+        zh="每个工作进程保持的连接数，突发时最多再加一倍。",
     )
-    pool_overflow: int = key(
-        4,
-        ge=0,
-        le=500,
-        en="Connections beyond pool_size that a worker may open for a moment.",
-        zh="超出 pool_size 时可临时打开的连接数。",
-    )
-    pool_timeout_s: float = key(
-        3.0,
+    timeout_s: float = key(
+        5.0,
         ge=0.1,
         le=60,
-        en="Seconds to wait for a free connection before the request fails.",
-        zh="等待空闲连接的秒数，超时则请求失败。",
-    )
-    pool_recycle_s: int = key(
-        1800,
-        ge=10,
-        le=86400,
-        en="A connection older than this many seconds is replaced; keep it below the server's wait_timeout.",
-        zh="连接使用超过此秒数后更换；应小于数据库的 wait_timeout。",
-    )
-    connect_timeout_s: int = key(
-        3, ge=1, le=60, en="Seconds to wait for a connection to be made.", zh="建立连接的超时秒数。"
+        en="Seconds to wait for a connection, and on SQLite for the write lock.",
+        zh="等待连接（SQLite 还包括写锁）的秒数。",
     )
 
 
@@ -267,8 +250,8 @@ class ServerSection(Section):
     workers: int = key(2, ge=1, le=256, en="Worker processes.", zh="工作进程数。")
     worker_class: Literal["gthread", "sync", "gevent"] = key(
         "gthread",
-        en="How a worker serves several requests at once (gevent must be installed).",
-        zh="工作进程并发处理请求的方式（gevent 需另行安装）。",
+        en="How a worker serves several requests at once.",
+        zh="工作进程并发处理请求的方式。",
     )
     threads: int = key(
         8, ge=1, le=256, en="Threads of each worker (gthread).", zh="每个工作进程的线程数（gthread）。"

@@ -54,9 +54,9 @@ DatabaseUri = Annotated[
 RedisUri = Annotated[
     str,
     uri_of(
-        ("redis", "rediss", "unix"),
-        "redis://[user:password@]host:6379/0, rediss://… or unix:///path",
-        "redis://[用户:密码@]主机:6379/0、rediss://… 或 unix:///路径",
+        ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
+        "redis://[user:password@]host:6379/0, rediss://…, unix:///path or redis+cluster://host:6379",
+        "redis://[用户:密码@]主机:6379/0、rediss://…、unix:///路径 或 redis+cluster://主机:6379",
     ),
 ]
 Networks = Annotated[tuple[str, ...], NETWORK]

@@ -79,7 +79,7 @@ class Storage(Protocol):
         """Remove the object; nothing happens if it is not there. Streams that are open may still end well."""
 
     def internal_path(self, key: str) -> str | None:
-        """Path relative to the store's folder, for a web server that delivers files itself; None: no folder."""
+        """Path below the store's folder, for a web server that delivers files itself; None: no folder."""
 
     def remove_leftovers(self, older_than_s: float) -> int:
         """Remove what writes that died left behind, if older; how many."""

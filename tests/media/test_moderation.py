@@ -1,0 +1,70 @@
+"""The hook, and what its verdicts mean."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from datingtoday.media.moderation import (
+    ApproveAll,
+    Judgement,
+    Subject,
+    Verdict,
+    load_moderator,
+    may_be_shown,
+)
+
+SUBJECT = Subject(media_id="m", kind="photo", mime="image/jpeg", owner_id=1, read=lambda: b"bytes")
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = ModuleType("example_vendor")
+    monkeypatch.setitem(sys.modules, "example_vendor", module)
+    return module
+
+
+def test_the_local_default_approves() -> None:
+    moderator = load_moderator("approve")
+    assert isinstance(moderator, ApproveAll)
+    assert moderator.judge(SUBJECT) == Judgement(Verdict.APPROVED)
+
+
+def test_a_vendor_is_put_in_by_name(vendor: ModuleType) -> None:
+    class Vendor:
+        def judge(self, subject: Subject) -> Judgement:
+            return Judgement(Verdict.REFUSED, reason=f"{len(subject.read())} bytes", reference="case-7")
+
+    vendor.Vendor = Vendor  # type: ignore[attr-defined]
+    judgement = load_moderator("example_vendor:Vendor").judge(SUBJECT)
+    assert judgement == Judgement(Verdict.REFUSED, "5 bytes", "case-7")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "aprove", "example_vendor", ":Vendor", "example_vendor:", "example_vendor:Nobody", "no_such:X"],
+)
+def test_a_wrong_name_is_told(vendor: ModuleType, name: str) -> None:
+    with pytest.raises(ValueError, match="moderator"):
+        load_moderator(name)
+
+
+def test_what_cannot_judge_is_told(vendor: ModuleType) -> None:
+    vendor.make = dict  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="cannot judge"):
+        load_moderator("example_vendor:make")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "owner", "others"),
+    [(Verdict.APPROVED, True, True), (Verdict.PENDING, True, False), (Verdict.REFUSED, False, False)],
+)
+def test_who_sees_what(verdict: Verdict, owner: bool, others: bool) -> None:
+    assert may_be_shown(verdict, to_owner=True) is owner
+    assert may_be_shown(verdict, to_owner=False) is others
+
+
+def test_verdicts_are_stored_under_these_names() -> None:
+    assert [verdict.value for verdict in Verdict] == ["pending", "approved", "refused"]

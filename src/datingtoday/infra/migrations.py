@@ -105,8 +105,8 @@ def upgrade(uri: str, progress: Callable[[str], None] | None = None) -> None:
     """Apply what is missing; does nothing if nothing is.
 
     Safe when several processes or hosts do it at once: one does, the others wait (up to `LOCK_WAIT_S`). On
-    SQLite all or nothing is applied; MySQL commits every statement that changes a table. `progress` gets a line
-    for each revision applied. Raises MigrationError.
+    SQLite all or nothing is applied; MySQL commits each statement that changes a table. `progress` gets one
+    line for each revision applied. Raises MigrationError.
     """
     from alembic import command
     from alembic.util.exc import CommandError
@@ -222,8 +222,8 @@ def _exclusive(uri: str) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             if connection.dialect.name == "sqlite":
-                # Tables are made anew and renamed where SQLite cannot alter them, so references are checked at
-                # the end. The switch works outside of transactions only, hence past SQLAlchemy.
+                # Where SQLite cannot alter a table it is made anew and renamed: references are checked last.
+                # The switch works outside of transactions only, hence past SQLAlchemy.
                 raw: Any = connection.connection.driver_connection
                 raw.execute("PRAGMA foreign_keys=OFF")
                 with connection.begin():

@@ -1,0 +1,121 @@
+"""`datingtoday`: finds the command, imports only that, and turns every error into one line and an exit code.
+
+Exit codes of all commands: 0 done; 1 failed; 2 wrong usage or settings.
+"""
+
+import importlib
+import os
+import sys
+
+import click
+
+# What a name stands for: the module that is imported when it is used, and the line that --help shows.
+# The name of the click command in the module is always `command`.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("datingtoday.cli.serve", "Run the server."),
+    "config": ("datingtoday.cli.config", "Check and show the settings."),
+    "db": ("datingtoday.cli.db", "Create and migrate the database."),
+    "docs": ("datingtoday.cli.docs", "Check and write the files that are made from the code."),
+}
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+class CommandFailed(Exception):
+    """What a command raises to end with exit code 1 and one line in both languages that says what to do."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.en = en
+        self.zh = zh
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are used, so that --help is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name][0]}.command is no click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings. Every command has --help.",
+)
+@click.option("--debug", is_flag=True, help="Show the stack trace of an unexpected error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """DatingToday: the server of a dating app."""
+    ctx.obj = {"debug": debug}
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code; errors are one line on stderr."""
+    try:
+        result = cli.main(arguments, prog_name="datingtoday", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else "datingtoday"
+        click.echo(f"{where}: {error.format_message()} (see {where} --help)", err=True)
+        return EXIT_USAGE
+    except click.ClickException as error:
+        click.echo(f"datingtoday: {error.format_message()}", err=True)
+        return EXIT_FAILED
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("datingtoday: stopped", err=True)
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # Whoever read our output has enough (`| head`); nothing more can be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as error:
+        return _explain(error, debug="--debug" in arguments)
+
+
+def _explain(error: Exception, *, debug: bool) -> int:
+    line = in_own_language(error)
+    if line is None:
+        if debug:
+            raise error
+        name = type(error).__name__
+        text = " ".join(str(error).split())[:300]
+        click.echo(
+            f"datingtoday: unexpected {name}: {text} (the stack trace: datingtoday --debug …)", err=True
+        )
+        return EXIT_FAILED
+    click.echo(f"datingtoday: {line}", err=True)
+    from datingtoday.infra.config import ConfigError
+
+    return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
+
+
+def in_own_language(error: Exception) -> str | None:
+    """The line of an error that has one, in the language of the terminal; None for an unexpected error."""
+    line = getattr(error, "zh" if speaks_chinese() else "en", None)
+    return line if isinstance(line, str) else None
+
+
+def speaks_chinese() -> bool:
+    """Whether the terminal asks for Chinese (LC_ALL, LC_MESSAGES, LANG)."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if os.environ.get(name):
+            return os.environ[name].lower().startswith("zh")
+    return False

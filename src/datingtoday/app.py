@@ -1,0 +1,175 @@
+"""The one place where the parts are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import NotFound as UnknownUrl
+
+from datingtoday.accounts.routes import auth_routes, phone_routes
+from datingtoday.accounts.service import Accounts
+from datingtoday.accounts.sessions import Sessions
+from datingtoday.accounts.sms_codes import SmsCodes, SmsRules
+from datingtoday.infra.config import Settings
+from datingtoday.infra.db import Database
+from datingtoday.infra.events import Events
+from datingtoday.infra.logs import configure_logs
+from datingtoday.infra.ratelimit import RateLimits
+from datingtoday.infra.redis import RedisRole
+from datingtoday.infra.sms.make import make_sms_provider
+from datingtoday.infra.sms.provider import SmsProvider
+from datingtoday.profiles.routes import user_routes
+from datingtoday.profiles.service import Profiles
+from datingtoday.protocol import envelope
+from datingtoday.protocol.client_apps import ClientApps, KnownApp
+from datingtoday.protocol.endpoint import GUARD, LANG, lang_of
+from datingtoday.protocol.errors import AppError, BodyTooLarge, NotFound
+from datingtoday.protocol.errors import MethodNotAllowed as MethodRefused
+from datingtoday.protocol.guard import Guard, GuardOptions, as_app_error
+from datingtoday.protocol.peer import Peers
+from datingtoday.protocol.replay import ReplayGuard
+
+PARTS = "datingtoday"
+"""The place of `Parts` in ``Flask.extensions``."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an application is made of; commands and tests take parts from here."""
+
+    settings: Settings
+    database: Database
+    redis: RedisRole
+    replay: ReplayGuard
+    apps: ClientApps
+    events: Events
+    profiles: Profiles
+    sessions: Sessions
+    accounts: Accounts
+
+
+def make_parts(settings: Settings, *, sms: SmsProvider | None = None) -> Parts:
+    """Every service with what it depends on; opens no connection.
+
+    :param sms: in place of the provider that the settings name.
+    """
+    database = Database(settings.database.uri, pool_size=settings.database.pool_size)
+    redis = RedisRole(settings.redis.uri, timeout_s=settings.redis.timeout_s)
+    replay = ReplayGuard(
+        redis, database, window_s=settings.protocol.window_s, ahead_s=settings.protocol.ahead_s
+    )
+    events = Events()
+    profiles = Profiles()
+    sessions = Sessions(
+        database,
+        redis,
+        life=timedelta(days=settings.accounts.session_days),
+        devices=settings.accounts.devices,
+    )
+    codes = SmsCodes(
+        database,
+        RateLimits(redis),
+        sms or make_sms_provider(settings.sms),
+        sms_rules(settings),
+        bytes.fromhex(settings.security.secret_key),
+    )
+    return Parts(
+        settings=settings,
+        database=database,
+        redis=redis,
+        replay=replay,
+        apps=ClientApps(database, configured_app(settings)),
+        events=events,
+        profiles=profiles,
+        sessions=sessions,
+        accounts=Accounts(codes, sessions, profiles, events),
+    )
+
+
+def create_app(settings: Settings, *, sms: SmsProvider | None = None) -> Flask:
+    """A Flask application for these settings; connects lazily, so it may be made before a fork.
+
+    :param sms: in place of the provider that the settings name.
+    """
+    configure_logs(settings.log.level)
+    parts = make_parts(settings, sms=sms)
+    app = Flask("datingtoday", static_folder=None)
+    app.extensions[PARTS] = parts
+    region = settings.accounts.default_region
+    app.register_blueprint(auth_routes(parts.accounts, region=region, echo=settings.sms.echo))
+    app.register_blueprint(phone_routes(parts.accounts, region=region))
+    app.register_blueprint(user_routes(parts.profiles))
+    app.register_error_handler(HTTPException, _answer_http_error)
+    app.register_error_handler(Exception, _answer_error)
+    guard = Guard(
+        parts.apps,
+        parts.replay,
+        parts.sessions,
+        parts.database,
+        Peers(settings.server.trusted_proxies),
+        guard_options(settings),
+    )
+    app.extensions[GUARD] = guard
+    guard.install(app)
+    return app
+
+
+def configured_app(settings: Settings) -> KnownApp | None:
+    """The client program of the settings."""
+    if not settings.app.appkey:
+        return None
+    return KnownApp(settings.app.appkey, ((settings.app.appsecret, None),), settings.app.hmac_only)
+
+
+def guard_options(settings: Settings) -> GuardOptions:
+    limits = settings.limits
+    return GuardOptions(
+        window_s=settings.protocol.window_s,
+        ahead_s=settings.protocol.ahead_s,
+        max_form_bytes=settings.protocol.max_body_bytes,
+        explain=settings.protocol.explain,
+        limit_per_user_per_minute=limits.per_user_per_minute if limits.enabled else None,
+        access_log=settings.log.access,
+    )
+
+
+def sms_rules(settings: Settings) -> SmsRules:
+    limits, accounts = settings.limits, settings.accounts
+    rules: dict[str, Any] = {"code_ttl_s": accounts.code_ttl_s, "code_tries": accounts.code_tries}
+    off = not limits.enabled
+    return SmsRules(
+        **rules,
+        gap_s=None if off else limits.sms_gap_s,
+        per_hour=None if off else limits.sms_per_hour,
+        per_day=None if off else limits.sms_per_day,
+        per_address_per_hour=None if off else limits.sms_per_address_per_hour,
+        failures_per_address_per_hour=None if off else limits.failed_logins_per_address_per_hour,
+        failures_per_hour=None if off else limits.failed_logins_per_hour,
+    )
+
+
+def _answer_http_error(error: HTTPException) -> Response:
+    """What Flask itself refuses, in the form of every answer and with HTTP's own status."""
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
+        return _respond(MethodRefused(headers={"Allow": allowed}, allowed=allowed))
+    if isinstance(error, UnknownUrl):
+        return _respond(NotFound())
+    if isinstance(error, RequestEntityTooLarge):
+        return _respond(BodyTooLarge(limit_bytes=0))
+    return _answer_error(error)
+
+
+def _answer_error(error: Exception) -> Response:
+    return _respond(as_app_error(error, request.environ))
+
+
+def _respond(error: AppError) -> Response:
+    lang = request.environ.get(LANG) or lang_of(request.environ, request.args)
+    request.environ["datingtoday.code"] = error.code
+    body = envelope.failure(error, lang)
+    return Response(body, status=error.http_status, headers=error.headers, content_type=envelope.CONTENT_TYPE)

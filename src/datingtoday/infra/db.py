@@ -1,0 +1,214 @@
+"""The SQL database: engine, declarative base, transactions, and what to run after a commit.
+
+Works on SQLite (WAL; the embedded default) and on MariaDB or MySQL 8 through PyMySQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event
+from sqlalchemy.dialects.mysql import DATETIME as MYSQL_DATETIME
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+
+log = structlog.get_logger(__name__)
+
+_AFTER_COMMIT = "after_commit"
+_MYSQL_RETRY = frozenset({1020, 1205, 1213})
+"""Record changed since last read, lock wait timeout, deadlock: the same work may succeed when done again."""
+
+MYSQL_TABLE = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_bin",
+}
+"""Table options of every table; values compare by byte on MySQL as they do on SQLite."""
+
+
+class Base(DeclarativeBase):
+    """The declarative base of every table, with names for all constraints so that migrations can drop them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A moment in UTC with microseconds: aware in Python, without a zone in the database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(MYSQL_DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone must not reach the database")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class DatabaseDown(Exception):
+    """The database cannot be reached, or did not answer in time."""
+
+
+class Database:
+    """One engine and the transactions on it; made once per process, before or after a fork.
+
+    :param uri: an SQLAlchemy URI, ``sqlite:///…`` or ``mysql+pymysql://…``.
+    :param pool_size: connections kept open per process; as many more may be opened for a burst.
+    :param timeout_s: how long to wait for a connection, and on SQLite for the write lock.
+    """
+
+    def __init__(self, uri: str, *, pool_size: int = 10, timeout_s: float = 5.0) -> None:
+        self.uri = uri
+        self.engine = _make_engine(uri, pool_size, timeout_s)
+        self._reading = self.engine.execution_options(read_only=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    def session(self, *, write: bool) -> Session:
+        """A session that begins its transaction with the first statement; costs no round trip before that.
+
+        :param write: False for work that only reads: on SQLite it then never waits for a writer.
+        """
+        return Session(self.engine if write else self._reading, expire_on_commit=False)
+
+    @contextmanager
+    def transaction(self, *, write: bool = True) -> Iterator[Session]:
+        """Commit at the end, roll back on any exception, then run what ``on_commit`` collected.
+
+        :raises DatabaseDown: when the server cannot be reached.
+        """
+        session = self.session(write=write)
+        try:
+            yield session
+            commit(session)
+        except DBAPIError as error:
+            session.rollback()
+            raise_if_down(error)
+            raise
+        except PoolTimeoutError as error:
+            raise DatabaseDown(str(error)) from error
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.close()
+
+    def dispose(self, *, close: bool = True) -> None:
+        """Let go of pooled connections; with ``close=False`` after a fork, leaving the parent's sockets alone."""
+        self.engine.dispose(close=close)
+
+
+def commit(session: Session) -> None:
+    """Commit, then run the after-commit hooks in the order in which they were added.
+
+    A hook that fails is logged: what was committed stays, and the other hooks still run.
+    """
+    session.commit()
+    for hook in session.info.pop(_AFTER_COMMIT, ()):
+        try:
+            hook()
+        except Exception:
+            log.exception("after_commit_hook_failed", hook=getattr(hook, "__qualname__", repr(type(hook))))
+
+
+def on_commit(session: Session, hook: Callable[[], None]) -> None:
+    """Run ``hook`` once the session's transaction is committed; never if it is rolled back."""
+    session.info.setdefault(_AFTER_COMMIT, []).append(hook)
+
+
+def should_retry(error: DBAPIError) -> bool:
+    """Whether the transaction lost a race (deadlock, lock wait) and the same work may be done again."""
+    arguments = getattr(error.orig, "args", ())
+    return bool(arguments) and arguments[0] in _MYSQL_RETRY
+
+
+def raise_if_down(error: DBAPIError) -> None:
+    """Raise `DatabaseDown` if this error says that the server is unreachable, busy beyond the wait, or gone."""
+    if error.connection_invalidated:
+        raise DatabaseDown(type(error).__name__) from error
+    if isinstance(error, (OperationalError, InterfaceError)):
+        arguments = getattr(error.orig, "args", ())
+        number = arguments[0] if arguments and isinstance(arguments[0], int) else None
+        # 1040 too many connections, 1053 shutting down, 2002..2013 client-side connection errors,
+        # 0 is PyMySQL's for a closed socket. SQLite tells "locked" and "unable to open" by text only.
+        if number in (0, 1040, 1053, 1205, 1290) or (number is not None and 2000 <= number < 2100):
+            raise DatabaseDown(type(error).__name__) from error
+        text = str(error.orig)
+        if "database is locked" in text or "unable to open database" in text or "disk I/O error" in text:
+            raise DatabaseDown(type(error).__name__) from error
+
+
+def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
+    if make_url(uri).get_backend_name() == "sqlite":
+        engine = create_engine(
+            uri,
+            connect_args={"timeout": timeout_s, "check_same_thread": False, "isolation_level": None},
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=timeout_s,
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(
+        uri,
+        # Every statement sees what others committed before it: no stale snapshot behind a lock that was waited for.
+        isolation_level="READ COMMITTED",
+        connect_args={
+            "connect_timeout": max(1, int(timeout_s)),
+            "read_timeout": 30,
+            "write_timeout": 30,
+            "init_command": "SET time_zone = '+00:00'",
+        },
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=timeout_s,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        pool_use_lifo=True,
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # An acknowledged commit survives a power cut, not only the end of the process.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # A transaction that will write takes the write lock at once: upgrading later fails without waiting when
+    # another writer came between.
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

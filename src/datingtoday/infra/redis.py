@@ -1,0 +1,205 @@
+"""A Redis role (guard, cache or queues): one round trip for several commands, short timeouts, and a breaker.
+
+Plain ``redis://``, ``rediss://`` and ``unix://`` URIs reach one server; ``redis+cluster://`` (or
+``rediss+cluster://``) reaches a Redis Cluster through any of its nodes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+Command = tuple[Any, ...]
+
+_DOWN_REPLIES = (
+    "LOADING",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "MISCONF",
+    "OOM",
+    "NOREPLICAS",
+)
+
+
+class RedisDown(Exception):
+    """The Redis server of this role cannot be reached or refuses to work; raised at once while that is known."""
+
+
+class Script:
+    """A Lua script, sent by its digest and in full only where a server does not know it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        # SHA-1 by Redis's definition; it protects nothing.
+        self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+class RedisRole:
+    """What one role of Redis is used through; safe for threads, connects lazily, survives a fork.
+
+    :param uri: where the server is.
+    :param timeout_s: for connecting and for every answer. After a failure the role answers `RedisDown` without
+        trying for ``pause_s``, so that a server that hangs costs each process one timeout, not one per request.
+    """
+
+    def __init__(self, uri: str, *, timeout_s: float = 0.3, pause_s: float = 0.5) -> None:
+        self.uri = uri
+        self.is_cluster = "+cluster://" in uri
+        self._timeout_s = timeout_s
+        self._pause_s = pause_s
+        self._down_until = 0.0
+        self._making = threading.Lock()
+        self._client: Any = None
+
+    @property
+    def client(self) -> redis.Redis:
+        """The redis-py client, for work off the hot path; its errors are redis-py's own."""
+        if self._client is None:
+            with self._making:
+                if self._client is None:
+                    self._client = self._connect()
+        return cast(redis.Redis, self._client)
+
+    def execute(self, *command: Any) -> Any:
+        """One command; raises `RedisDown` or redis-py's ``ResponseError``."""
+        return self.round_trip([command])[0]
+
+    def round_trip(self, commands: Sequence[Command]) -> list[Any]:
+        """Send all commands in one write and read all answers; on a cluster each goes to its own node.
+
+        The commands are not a transaction. A text ``RUN_ID`` among the arguments is replaced by the id of the very
+        server process that answers on the connection used; on a cluster by the empty string.
+
+        :raises RedisDown: also when the server is there but cannot serve (loading, read-only replica, out of memory).
+        :raises ResponseError: of the first command that the server refused.
+        """
+        if time.monotonic() < self._down_until:
+            raise RedisDown(f"{self._label} was down a moment ago")
+        try:
+            if self.is_cluster:
+                return [self._on_cluster(command) for command in commands]
+            return self._on_server(commands)
+        except NoScriptError:
+            raise
+        except ResponseError as error:
+            if str(error).startswith(_DOWN_REPLIES):
+                self._trip()
+                raise RedisDown(f"{self._label}: {str(error).split(' ', 1)[0]}") from error
+            raise
+        except (RedisError, OSError) as error:
+            self._trip()
+            raise RedisDown(f"{self._label}: {type(error).__name__}") from error
+
+    def run_script(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
+        """Run a Lua script whose keys share one slot; loads it first where the server does not know it."""
+        return self.round_trip_with_scripts([(script, keys, arguments)])[0]
+
+    def round_trip_with_scripts(
+        self, calls: Sequence[tuple[Script, Sequence[str], Sequence[Any]] | Command]
+    ) -> list[Any]:
+        """Like `round_trip`, with ``(script, keys, arguments)`` among the commands."""
+        try:
+            return self.round_trip([self._as_command(call, full=False) for call in calls])
+        except NoScriptError:
+            return self.round_trip([self._as_command(call, full=True) for call in calls])
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    @property
+    def _label(self) -> str:
+        return "redis cluster" if self.is_cluster else "redis"
+
+    def _as_command(self, call: Any, *, full: bool) -> Command:
+        if not isinstance(call[0], Script):
+            return cast(Command, call)
+        script, keys, arguments = call
+        head = ("EVAL", script.source) if full else ("EVALSHA", script.digest)
+        return (*head, len(keys), *keys, *arguments)
+
+    def _on_server(self, commands: Sequence[Command]) -> list[Any]:
+        pool = self.client.connection_pool
+        connection: Any = pool.get_connection()
+        try:
+            run_id = connection.server_run_id
+            packed = connection.pack_commands(
+                [tuple(run_id if part is RUN_ID else part for part in command) for command in commands]
+            )
+            connection.send_packed_command(packed)
+            answers: list[Any] = []
+            failure: ResponseError | None = None
+            for _ in commands:
+                try:
+                    answers.append(connection.read_response())
+                except ResponseError as error:
+                    # Keep reading: the connection must not go back with unread answers.
+                    failure = failure or error
+                    answers.append(error)
+            if failure is not None:
+                raise failure
+            return answers
+        except (RedisConnectionError, RedisTimeoutError, OSError):
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
+
+    def _on_cluster(self, command: Command) -> Any:
+        return self.client.execute_command(*("" if part is RUN_ID else part for part in command))
+
+    def _trip(self) -> None:
+        self._down_until = time.monotonic() + self._pause_s
+
+    def _connect(self) -> Any:
+        common: dict[str, Any] = {
+            "socket_timeout": self._timeout_s,
+            "socket_connect_timeout": self._timeout_s,
+            "protocol": 2,
+        }
+        if self.is_cluster:
+            from redis.cluster import RedisCluster
+
+            return RedisCluster.from_url(self.uri.replace("+cluster://", "://", 1), **common)
+        return redis.Redis.from_url(
+            self.uri,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=_note_run_id,
+            max_connections=10_000,
+            **common,
+        )
+
+
+class _RunId:
+    """The placeholder `RUN_ID`."""
+
+
+RUN_ID = _RunId()
+"""Stands for the answering server's run id among the arguments of a command."""
+
+
+def _note_run_id(connection: Any) -> None:
+    """Finish the handshake and remember which server process is at the other end of this connection.
+
+    A restarted server has another run id, and its restart ends every connection, so what is noted here stays true.
+    """
+    connection.on_connect()
+    connection.send_command("INFO", "server")
+    info = connection.read_response()
+    text = info.decode() if isinstance(info, bytes) else str(info)
+    connection.server_run_id = next(
+        (line.split(":", 1)[1] for line in text.splitlines() if line.startswith("run_id:")), ""
+    )

@@ -1,0 +1,171 @@
+"""Client programs: which appkeys exist, their live secrets, and what they may sign with.
+
+They live in SQL and are few, so every process keeps all of them and reads them again after at most a second; a flood
+of unknown appkeys costs nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.protocol.models import NAME_CHARS, ClientApp, ClientSecret
+
+log = structlog.get_logger(__name__)
+
+REFRESH_S = 1.0
+LIVE_SECRETS = 2
+
+
+class ClientAppError(Exception):
+    """A command about client programs cannot be done; the text says why and what is possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownApp:
+    """What the guard needs of a client program."""
+
+    appkey: str
+    secrets: tuple[tuple[str, datetime | None], ...]
+    hmac_only: bool
+
+    def live_secrets(self, now: datetime) -> list[str]:
+        return [secret for secret, expires_at in self.secrets if expires_at is None or expires_at > now]
+
+
+class ClientApps:
+    """The enabled client programs, as this process last read them.
+
+    :param configured: the one of the settings; it works without a row in SQL. A row with its appkey (made by
+        ``datingtoday app rotate`` or ``disable``) wins over the settings.
+    """
+
+    def __init__(self, database: Database, configured: KnownApp | None) -> None:
+        self._database = database
+        self._configured = configured
+        self._apps: dict[str, KnownApp] | None = None
+        self._read_at = 0.0
+        self._reading = threading.Lock()
+
+    def find(self, appkey: str) -> KnownApp | None:
+        """None if it is unknown or disabled.
+
+        :raises DatabaseDown: only if nothing was read before; otherwise what was read last stays in force.
+        """
+        if time.monotonic() - self._read_at > REFRESH_S or self._apps is None:
+            self._refresh()
+        assert self._apps is not None  # noqa: S101 - _refresh raises otherwise
+        return self._apps.get(appkey)
+
+    def _refresh(self) -> None:
+        # Others go on with what they have while one thread reads, unless there is nothing yet.
+        if not self._reading.acquire(blocking=self._apps is None):
+            return
+        try:
+            if self._apps is not None and time.monotonic() - self._read_at <= REFRESH_S:
+                return
+            self._apps = self._read()
+            self._read_at = time.monotonic()
+        except DatabaseDown:
+            if self._apps is None:
+                raise
+            self._read_at = time.monotonic()
+            log.warning("client_apps_not_refreshed")
+        finally:
+            self._reading.release()
+
+    def _read(self) -> dict[str, KnownApp]:
+        apps: dict[str, KnownApp] = {}
+        if self._configured is not None:
+            apps[self._configured.appkey] = self._configured
+        with self._database.transaction(write=False) as session:
+            for row in session.scalars(select(ClientApp)):
+                apps.pop(row.appkey, None)
+                if not row.disabled:
+                    live = tuple((secret.secret, secret.expires_at) for secret in row.secrets)
+                    apps[row.appkey] = KnownApp(row.appkey, live, row.hmac_only)
+        return apps
+
+
+def create(session: Session, name: str, *, hmac_only: bool, now: datetime) -> tuple[ClientApp, str]:
+    """Make a client program with a random appkey and appsecret; the secret is returned this once."""
+    if not name or len(name) > NAME_CHARS:
+        raise ClientAppError(f"the name must have 1 to {NAME_CHARS} characters")
+    app = ClientApp(appkey=secrets.token_hex(6).upper(), name=name, hmac_only=hmac_only, create_time=now)
+    session.add(app)
+    return app, _add_secret(app, now)
+
+
+def all_apps(session: Session) -> list[ClientApp]:
+    return list(session.scalars(select(ClientApp).order_by(ClientApp.create_time, ClientApp.appkey)))
+
+
+def rotate(
+    session: Session, appkey: str, *, overlap: timedelta, now: datetime, configured: KnownApp | None = None
+) -> tuple[str, datetime]:
+    """Add a new secret; the ones before it end after ``overlap``. At most two are live at a time.
+
+    :param configured: the client program of the settings, which gets its row with its first rotation.
+    :return: the new secret, and when the old one ends.
+    """
+    app = _get(session, appkey, configured, now)
+    live = app.live_secrets(now)
+    if len(live) >= LIVE_SECRETS:
+        until = min((secret.expires_at for secret in live if secret.expires_at is not None), default=now)
+        raise ClientAppError(
+            f"{appkey} has {LIVE_SECRETS} live secrets already; the older one ends at {until:%Y-%m-%d %H:%M:%S} UTC. "
+            "Wait, or end it at once with --overlap 0"
+        )
+    ends_at = now + overlap
+    for secret in live:
+        secret.expires_at = ends_at
+    return _add_secret(app, now), ends_at
+
+
+def end_old_secrets(session: Session, appkey: str, *, now: datetime) -> int:
+    """End every live secret but the newest, at once; returns how many ended."""
+    app = _get(session, appkey, None, now)
+    old = app.live_secrets(now)[:-1]
+    for secret in old:
+        secret.expires_at = now
+    return len(old)
+
+
+def set_disabled(
+    session: Session, appkey: str, *, disabled: bool, now: datetime, configured: KnownApp | None = None
+) -> None:
+    _get(session, appkey, configured, now).disabled = disabled
+
+
+def set_hmac_only(
+    session: Session, appkey: str, *, hmac_only: bool, now: datetime, configured: KnownApp | None = None
+) -> None:
+    _get(session, appkey, configured, now).hmac_only = hmac_only
+
+
+def _get(session: Session, appkey: str, configured: KnownApp | None, now: datetime) -> ClientApp:
+    app = session.get(ClientApp, appkey, with_for_update=True)
+    if app is not None:
+        return app
+    if configured is None or configured.appkey != appkey:
+        raise ClientAppError(
+            f"there is no client program with the appkey {appkey}; `datingtoday app list` shows them"
+        )
+    app = ClientApp(appkey=appkey, name="from the settings", hmac_only=configured.hmac_only, create_time=now)
+    app.secrets = [ClientSecret(secret=secret, create_time=now) for secret, _ in configured.secrets]
+    session.add(app)
+    return app
+
+
+def _add_secret(app: ClientApp, now: datetime) -> str:
+    secret = secrets.token_hex(24)
+    app.secrets.append(ClientSecret(secret=secret, create_time=now))
+    return secret

@@ -1,0 +1,332 @@
+"""marshmallow fields for parameters: each takes the text of a request and says in two languages what is allowed.
+
+A value that a field refuses becomes a `ParameterError` that names the parameter; `load_params` does that for a
+whole schema, first parameter first. Names on the wire are camelCase: ``data_key`` gives them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+import phonenumbers
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+
+from datingtoday.protocol.envelope import wire_time
+from datingtoday.protocol.errors import AppError, ParameterError, Text
+
+MAX_ID = 2**31 - 1
+_DIGITS = re.compile(r"[0-9]+\Z", re.ASCII)
+_DECIMAL = re.compile(r"-?[0-9]{1,3}(?:\.[0-9]{1,12})?\Z", re.ASCII)
+DEFAULT_REGION = "CN"
+
+
+class ParamsSchema(Schema):
+    """Base of every endpoint's parameters; what is not declared is ignored."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
+class Parameter(fields.Field[Any]):
+    """A parameter as text. Subclasses say what is ``allowed`` and `read` the text, raising ValueError."""
+
+    allowed: Text
+    refusal: ClassVar[AppError | None] = None
+    openapi: ClassVar[dict[str, Any]] = {"type": "string"}
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("required", "load_default" not in options)
+        super().__init__(**options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        try:
+            return self.read(value)
+        except ValueError as error:
+            raise ValidationError("malformed") from error
+
+    def read(self, text: str) -> Any:
+        raise NotImplementedError
+
+    def refuse(self, name: str, *, absent: bool) -> AppError:
+        """The error for a value that `read` refused, or for one that is absent."""
+        if absent:
+            return ParameterError.missing(name, self.allowed)
+        return ParameterError.malformed(name, self.allowed)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the text, for the documentation."""
+        return dict(self.openapi)
+
+
+class Words(Parameter):
+    """Text in any script without control characters.
+
+    :param most: in characters (code points) after trimming; :param least: 0 lets an empty value through.
+    """
+
+    def __init__(self, *, most: int, least: int = 1, **options: Any) -> None:
+        super().__init__(**options)
+        self.most, self.least = most, least
+        self.allowed = Text(
+            f"{least} to {most} characters, no control characters", f"{least} 到 {most} 个字符，不含控制字符"
+        )
+
+    def read(self, text: str) -> str:
+        text = text.strip()
+        if not self.least <= len(text) <= self.most or has_control_characters(text):
+            raise ValueError(text)
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": self.least, "maxLength": self.most}
+
+
+class Whole(Parameter):
+    """A whole number in decimal ASCII digits, within a range."""
+
+    def __init__(self, *, least: int, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.least, self.most = least, most
+        self.allowed = Text(f"a whole number from {least} to {most}", f"{least} 到 {most} 的整数")
+
+    def read(self, text: str) -> int:
+        if not _DIGITS.match(text) or len(text) > len(str(self.most)):
+            raise ValueError(text)
+        number = int(text)
+        if not self.least <= number <= self.most:
+            raise ValueError(text)
+        return number
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+class Id(Whole):
+    """The number of a user, session, photo …"""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(least=1, most=MAX_ID, **options)
+
+
+class Flag(Parameter):
+    """``1`` or ``0``."""
+
+    allowed = Text("1 or 0", "1 或 0")
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "enum": ["1", "0"]}
+
+    def read(self, text: str) -> bool:
+        if text not in ("0", "1"):
+            raise ValueError(text)
+        return text == "1"
+
+
+class Choice(Parameter):
+    """One of a few words."""
+
+    def __init__(self, choices: Sequence[str], **options: Any) -> None:
+        super().__init__(**options)
+        self.choices = tuple(choices)
+        self.allowed = Text("one of " + " ".join(self.choices), "以下之一：" + " ".join(self.choices))
+
+    def read(self, text: str) -> str:
+        if text not in self.choices:
+            raise ValueError(text)
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.choices)}
+
+
+class Number(Parameter):
+    """One of a few numbers, given in digits: an enumeration whose numbers have meanings."""
+
+    def __init__(self, numbers: Sequence[int], **options: Any) -> None:
+        super().__init__(**options)
+        self.numbers = tuple(numbers)
+        listed = " ".join(map(str, self.numbers))
+        self.allowed = Text(f"one of {listed}", f"以下之一：{listed}")
+
+    def read(self, text: str) -> int:
+        if text not in map(str, self.numbers):
+            raise ValueError(text)
+        return int(text)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "enum": list(self.numbers)}
+
+
+class Ids(Parameter):
+    """Numbers separated by commas, each once; an empty value is none.
+
+    :param most: how many at the most.
+    """
+
+    def __init__(self, *, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.most = most
+        self.allowed = Text(
+            f"up to {most} different ids separated by commas", f"最多 {most} 个不同的 id，用逗号分隔"
+        )
+
+    def read(self, text: str) -> list[int]:
+        if not text:
+            return []
+        parts = text.split(",", self.most + 1)
+        if len(parts) > self.most:
+            raise ValueError(text)
+        single = Id()
+        numbers = [single.read(part) for part in parts]
+        if len(set(numbers)) != len(numbers):
+            raise ValueError(text)
+        return numbers
+
+
+class Phone(Parameter):
+    """A phone number in any usual notation; read into E.164 by libphonenumber.
+
+    Numbers without a country code are taken for the default region's.
+    """
+
+    allowed = Text(
+        "a mobile or other phone number; with + and country code outside the default region",
+        "手机号；非默认地区需带 + 和国家码",
+    )
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "maxLength": 32, "examples": ["18922986865"]}
+
+    region = DEFAULT_REGION
+    """ISO 3166 code; `use_region` sets it from the settings."""
+
+    def read(self, text: str) -> str:
+        return to_e164(text, self.region)
+
+    def refuse(self, name: str, *, absent: bool) -> AppError:
+        if absent:
+            return super().refuse(name, absent=True)
+        return ParameterError.plain("phone number format error.", "手机号 (phone) 格式错误。")
+
+
+class SmsCode(Parameter):
+    """The digits that came by SMS."""
+
+    allowed = Text("the 6 digits of the SMS", "短信中的 6 位数字")
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^[0-9]{4,8}$"}
+
+    def read(self, text: str) -> str:
+        # The articles' codes had five digits: whatever has about the length of a code is judged as a code.
+        if not _DIGITS.match(text) or not 4 <= len(text) <= 8:
+            raise ValueError(text)
+        return text
+
+
+class LatLngRefused(AppError):
+    code = 502
+    en = "lat,lng error: {name} must be two decimal degrees, latitude -90..90 and longitude -180..180"
+    zh = "lat,lng 错误：{name} 应为两个十进制度数，纬度 -90..90，经度 -180..180"
+    cause = Text("A place is not of the form `lat,lng`.", "位置不是 `纬度,经度` 的形式。")
+    cure = Text(
+        "Send decimal degrees, for example `latlng=23.129,113.264`.",
+        "发送十进制度数，例如 `latlng=23.129,113.264`。",
+    )
+
+
+class LatLng(Parameter):
+    """``lat,lng`` in decimal degrees."""
+
+    allowed = Text("lat,lng in decimal degrees", "纬度,经度（十进制度数）")
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "examples": ["23.129,113.264"]}
+
+    def read(self, text: str) -> tuple[float, float]:
+        parts = text.split(",")
+        if len(parts) != 2 or not all(_DECIMAL.match(part.strip()) for part in parts):
+            raise ValueError(text)
+        latitude, longitude = (float(part) for part in parts)
+        if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+            raise ValueError(text)
+        return latitude, longitude
+
+    def refuse(self, name: str, *, absent: bool) -> AppError:
+        return super().refuse(name, absent=True) if absent else LatLngRefused(name=name)
+
+
+class WireTime(fields.Field[datetime]):
+    """An answer's moment: UTC, ``YYYY-MM-DD HH:MM:SS``; null where there is none."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else wire_time(value)
+
+
+def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
+    """The schema's values out of a request's parameters.
+
+    :raises AppError: for the first parameter, in the schema's order, that is missing or malformed.
+    """
+    try:
+        return dict(schema.load(params))
+    except ValidationError as error:
+        refused = error.normalized_messages()
+        for field in schema.load_fields.values():
+            name = field.data_key or field.name
+            if name in refused:
+                if isinstance(field, Parameter):
+                    raise field.refuse(name, absent=name not in params) from None
+                raise ParameterError.malformed(name, Text("see the documentation", "见文档")) from None
+        raise
+
+
+def use_region(schema: Schema, region: str) -> Schema:
+    """Let every phone number of the schema be read as one of this region unless it says otherwise."""
+    for field in schema.fields.values():
+        if isinstance(field, Phone):
+            field.region = region
+    return schema
+
+
+_NO_SMS = frozenset(
+    {
+        phonenumbers.PhoneNumberType.FIXED_LINE,
+        phonenumbers.PhoneNumberType.TOLL_FREE,
+        phonenumbers.PhoneNumberType.PREMIUM_RATE,
+        phonenumbers.PhoneNumberType.SHARED_COST,
+        phonenumbers.PhoneNumberType.PAGER,
+        phonenumbers.PhoneNumberType.UAN,
+        phonenumbers.PhoneNumberType.VOICEMAIL,
+    }
+)
+"""Kinds of numbers that no SMS reaches, or that cost the sender extra."""
+
+
+def to_e164(text: str, region: str = DEFAULT_REGION) -> str:
+    """A phone number in E.164; the same for every notation of the same number.
+
+    :raises ValueError: it is not a valid number, has an extension, or is of a kind that cannot receive an SMS.
+    """
+    text = unicodedata.normalize("NFKC", text).strip()
+    if (
+        not text
+        or len(text) > 32
+        or not all(sign in "0123456789+-. ()\u2010\u2011\u2012\u2013/" for sign in text)
+    ):
+        raise ValueError("not a phone number")
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException as error:
+        raise ValueError("not a phone number") from error
+    if not phonenumbers.is_valid_number(number) or number.extension:
+        raise ValueError("not a phone number")
+    if phonenumbers.number_type(number) in _NO_SMS:
+        raise ValueError("not a number for SMS")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def has_control_characters(text: str) -> bool:
+    """Control characters, surrogates, private or unassigned code points, and direction overrides."""
+    return any(
+        unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn")
+        or "\u202a" <= sign <= "\u202e"
+        or "\u2066" <= sign <= "\u2069"
+        for sign in text
+    )

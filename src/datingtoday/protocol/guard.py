@@ -1,0 +1,380 @@
+"""The guard: checks every request ahead of Flask's dispatch, in the order that docs/protocol.md gives.
+
+A refused request never reaches Flask, and an admitted one carries its `Call` there. Which checks a path needs is what
+its ``@endpoint`` declares; paths that no endpoint has go on to Flask, which answers 404 in the same form.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+import structlog
+from flask import Flask
+
+from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.ratelimit import TooMany
+from datingtoday.infra.redis import Command, RedisDown
+from datingtoday.protocol import envelope
+from datingtoday.protocol.client_apps import ClientApps, KnownApp
+from datingtoday.protocol.endpoint import CALL, LANG, Call, Endpoint, declared_endpoint, lang_of
+from datingtoday.protocol.errors import (
+    AppError,
+    AppkeyUnknown,
+    InternalError,
+    MethodNotAllowed,
+    NoPermission,
+    ParameterError,
+    RateLimited,
+    RequestExpired,
+    RequestReplayed,
+    SignatureWrong,
+    Text,
+    Unavailable,
+)
+from datingtoday.protocol.explain import explain
+from datingtoday.protocol.login import TOKEN, USER_ID, TokenVerifier
+from datingtoday.protocol.params import UploadedFile, read_params
+from datingtoday.protocol.peer import Peers, limit_key
+from datingtoday.protocol.replay import GuardMisconfigured, ReplayGuard
+from datingtoday.protocol.signing import (
+    HMAC_SHA256,
+    MD5,
+    NO_FILE_SHA256,
+    SIGN_LENGTHS,
+    SIGN_METHODS,
+    is_signed,
+)
+from datingtoday.protocol.timestamps import NONCE_ALLOWED, TIMESTAMP_ALLOWED, is_nonce, timestamp_ms
+
+log = structlog.get_logger(__name__)
+access_log = structlog.get_logger("access")
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+REQUEST_ID = "datingtoday.request_id"
+_HEX = re.compile(r"[0-9A-Fa-f]+\Z", re.ASCII)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z", re.ASCII)
+_METHODS_ALLOWED = Text("md5 (if left out) or hmac-sha256", "md5（缺省）或 hmac-sha256")
+_HMAC_ONLY = Text("hmac-sha256; this appkey takes no md5", "hmac-sha256；该 appkey 不接受 md5")
+_FILE_SHA256 = Text(
+    "the lower-case hex SHA-256 of the uploaded file; md5 signatures need it",
+    "上传文件的 SHA-256（小写十六进制）；md5 签名必须带",
+)
+
+
+@dataclass(frozen=True)
+class GuardOptions:
+    """What the settings decide about the guard."""
+
+    window_s: int = 60
+    ahead_s: int = 5
+    max_form_bytes: int = 64 * 1024
+    explain: bool = False
+    limit_per_user_per_minute: int | None = 600
+    access_log: bool = False
+
+
+class Guard:
+    """Middleware around a Flask application; also admits requests that Flask routed by itself.
+
+    :param verifier: knows the tokens; needed as soon as one endpoint requires a token.
+    """
+
+    def __init__(
+        self,
+        apps: ClientApps,
+        replay: ReplayGuard,
+        verifier: TokenVerifier,
+        database: Database,
+        peers: Peers,
+        options: GuardOptions,
+    ) -> None:
+        self._apps = apps
+        self._replay = replay
+        self._verifier = verifier
+        self._database = database
+        self._peers = peers
+        self._options = options
+        self._routes: dict[str, dict[str, Endpoint]] = {}
+        self._flask: WsgiApp | None = None
+
+    def install(self, app: Flask) -> None:
+        """Go ahead of the application's dispatch; call it when all routes are registered."""
+        for rule in app.url_map.iter_rules():
+            declared = declared_endpoint(app.view_functions[rule.endpoint])
+            if declared is None or rule.arguments:
+                continue
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+                self._routes.setdefault(rule.rule, {})[method] = declared
+        self._flask = app.wsgi_app
+        app.wsgi_app = self  # type: ignore[method-assign]
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        started_ns = time.perf_counter_ns()
+        request_id = self._request_id(environ)
+        environ[REQUEST_ID] = request_id
+        status_line = ""
+
+        def respond(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            nonlocal status_line
+            status_line = status
+            headers.append(("X-Request-Id", request_id))
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        body = self._answer(environ, respond)
+        if self._options.access_log:
+            self._write_access_log(environ, status_line, started_ns)
+        return body
+
+    def _answer(self, environ: Environ, respond: StartResponse) -> Iterable[bytes]:
+        methods = self._routes.get(environ.get("PATH_INFO", ""))
+        if methods is not None:
+            try:
+                declared = methods.get(environ["REQUEST_METHOD"])
+                if declared is None:
+                    allowed = ", ".join(sorted(methods))
+                    raise MethodNotAllowed(headers={"Allow": allowed}, allowed=allowed)
+                environ[CALL] = self.admit(environ, declared)
+            except Exception as error:
+                return _send(as_app_error(error, environ), environ, respond)
+        assert self._flask is not None  # noqa: S101 - install() comes first
+        return self._flask(environ, respond)
+
+    def admit(self, environ: Environ, declared: Endpoint) -> Call:
+        """Check a request by what its endpoint declares.
+
+        :raises AppError: in the order of the checks.
+        :raises RedisDown, DatabaseDown: the request cannot be judged.
+        """
+        params: dict[str, str] = {}
+        file: UploadedFile | None = None
+        if not declared.own_format:
+            params, file = read_params(
+                environ, max_form_bytes=self._options.max_form_bytes, max_file_bytes=declared.max_file_bytes
+            )
+        try:
+            return self._admit_params(environ, declared, params, file)
+        except BaseException:
+            if file is not None:
+                file.stream.close()
+            raise
+
+    def _admit_params(
+        self, environ: Environ, declared: Endpoint, params: dict[str, str], file: UploadedFile | None
+    ) -> Call:
+        lang = environ[LANG] = lang_of(environ, params)
+        now_ns = time.time_ns()
+        call = Call(
+            endpoint=declared,
+            method=environ["REQUEST_METHOD"],
+            path=_raw_path(environ),
+            params=params,
+            file=file,
+            address=self._peers.address(environ),
+            is_local=self._peers.is_local(environ),
+            now=datetime.fromtimestamp(now_ns / 1e9, UTC),
+            lang=lang,
+            database=self._database,
+        )
+        answers: list[Any] = []
+        also = self._token_commands(call)
+        if declared.require_sign:
+            answers = self._check_signature(call, now_ns // 1_000_000, also)
+        elif also:
+            answers = self._replay.fetch(also)
+        if declared.require_token:
+            self._check_login(call, answers)
+        return call
+
+    def _check_signature(self, call: Call, now_ms: int, also: list[Command]) -> list[Any]:
+        params = call.params
+        appkey = params.get("appkey")
+        if not appkey:
+            raise ParameterError.plain("appkey is none.", "缺少 appkey。")
+        app = self._apps.find(appkey)
+        if app is None:
+            raise AppkeyUnknown
+        call.appkey = appkey
+        sign_method = params.get("sign_method", MD5)
+        if sign_method not in SIGN_METHODS:
+            raise ParameterError.malformed("sign_method", _METHODS_ALLOWED)
+        if app.hmac_only and sign_method != HMAC_SHA256:
+            raise ParameterError.malformed("sign_method", _HMAC_ONLY)
+        sent_ms, sign = self._check_freshness(params, sign_method, now_ms)
+        self._verify(call, app, sign_method)
+        scope = f"{appkey}|{params.get('token') or limit_key(call.address)}|{params['nonce']}"
+        verdict, answers = self._replay.admit(sign, scope, timestamp_ms=sent_ms, also=also)
+        if verdict.lost_at_ms is not None:
+            wait_ms = max(1, verdict.lost_at_ms + self._options.ahead_s * 1000 - now_ms + 1)
+            raise RequestExpired(data={"server_time": now_ms, "retry_after_ms": wait_ms})
+        if not verdict.accepted:
+            raise RequestReplayed
+        return answers
+
+    def _check_freshness(self, params: Mapping[str, str], sign_method: str, now_ms: int) -> tuple[int, str]:
+        """The request's time and its signature in canonical form."""
+        timestamp = params.get("timestamp")
+        if not timestamp:
+            raise ParameterError.missing("timestamp", TIMESTAMP_ALLOWED)
+        sent_ms = timestamp_ms(timestamp)
+        if sent_ms is None:
+            raise ParameterError.malformed("timestamp", TIMESTAMP_ALLOWED)
+        nonce = params.get("nonce")
+        if not nonce:
+            raise ParameterError.missing("nonce", NONCE_ALLOWED)
+        if not is_nonce(nonce):
+            raise ParameterError.malformed("nonce", NONCE_ALLOWED)
+        sign = _sign_of(params, sign_method)
+        if (
+            now_ms - sent_ms > self._options.window_s * 1000
+            or sent_ms - now_ms > self._options.ahead_s * 1000
+        ):
+            raise RequestExpired(data={"server_time": now_ms})
+        return sent_ms, sign
+
+    def _verify(self, call: Call, app: KnownApp, sign_method: str) -> None:
+        params, file = call.params, call.file
+        file_sha256 = NO_FILE_SHA256 if file is None else file.sha256
+        if file is not None and sign_method == MD5 and "fileSha256" not in params:
+            raise ParameterError.missing("fileSha256", _FILE_SHA256)
+        live = app.live_secrets(call.now)
+        signed = {
+            "sign_method": sign_method,
+            "method": call.method,
+            "path": call.path,
+            "file_sha256": file_sha256,
+        }
+        if not is_signed(params, live, **signed):
+            data = None
+            if self._options.explain and call.is_local:
+                data = explain(params, live, **signed, lang=call.lang)
+            raise SignatureWrong(data=data)
+        if file is not None and "fileSha256" in params and params["fileSha256"].lower() != file_sha256:
+            raise ParameterError.malformed("fileSha256", _FILE_SHA256)
+
+    def _token_commands(self, call: Call) -> list[Command]:
+        if not call.endpoint.require_token:
+            return []
+        token, user_id = call.params.get("token", ""), call.params.get("userId", "")
+        if not TOKEN.match(token) or not USER_ID.match(user_id):
+            return []
+        commands = list(self._verifier.commands(token))
+        if self._options.limit_per_user_per_minute is not None:
+            # Counted by the token, not by the user id that anybody can send: nobody uses up another's limit.
+            digest = blake2b(token.encode(), digest_size=16).hexdigest()
+            key = f"limit:token:{digest}:{int(call.now.timestamp()) // 60}"
+            commands += [("INCR", key), ("EXPIRE", key, 60, "NX")]
+        return commands
+
+    def _check_login(self, call: Call, answers: list[Any]) -> None:
+        limit = self._options.limit_per_user_per_minute
+        if not answers:
+            # Refused after the signature was used up, as everything that is wrong with a login.
+            raise NoPermission
+        if limit is not None:
+            *answers, count, _ = answers
+        call.login = self._verifier.verify(
+            int(call.params["userId"]), call.params["token"], answers, call.now
+        )
+        if limit is not None and count > limit:
+            raise RateLimited(60 - call.now.timestamp() % 60)
+
+    def _request_id(self, environ: Environ) -> str:
+        """The client's or the proxy's own if it has the form of one, so that logs of several programs meet."""
+        given = environ.get("HTTP_X_REQUEST_ID")
+        if given and _REQUEST_ID.match(given):
+            return str(given)
+        return secrets.token_hex(8)
+
+    def _write_access_log(self, environ: Environ, status_line: str, started_ns: int) -> None:
+        call: Call | None = environ.get(CALL)
+        access_log.info(
+            "request",
+            request_id=environ[REQUEST_ID],
+            method=environ.get("REQUEST_METHOD"),
+            path=environ.get("PATH_INFO"),
+            status=int(status_line[:3] or 0),
+            code=environ.get("datingtoday.code", 0),
+            user_id=call.login.user_id if call is not None and call.login is not None else None,
+            appkey=call.appkey if call is not None else None,
+            duration_ms=round((time.perf_counter_ns() - started_ns) / 1e6, 2),
+        )
+
+
+def as_app_error(error: Exception, environ: Environ) -> AppError:
+    """What a client is told of any exception; an unexpected one is logged with the request's id."""
+    if isinstance(error, AppError):
+        return error
+    if isinstance(error, TooMany):
+        return RateLimited(error.retry_after_s)
+    if isinstance(error, (RedisDown, DatabaseDown)):
+        log.warning(
+            "part_down", part=type(error).__name__, reason=str(error), request_id=environ.get(REQUEST_ID)
+        )
+        return Unavailable()
+    if isinstance(error, GuardMisconfigured):
+        log.error("guard_misconfigured", reason=str(error))
+        return Unavailable()
+    log.error(
+        "unexpected_error", request_id=environ.get(REQUEST_ID), path=environ.get("PATH_INFO"), exc_info=error
+    )
+    return InternalError()
+
+
+def _send(error: AppError, environ: Environ, respond: StartResponse) -> list[bytes]:
+    environ["datingtoday.code"] = error.code
+    body = envelope.failure(error, environ.get(LANG) or lang_of(environ))
+    headers = [
+        ("Content-Type", envelope.CONTENT_TYPE),
+        ("Content-Length", str(len(body))),
+        *error.headers.items(),
+    ]
+    respond(f"{error.http_status} {_REASONS[error.http_status]}", headers)
+    return [body]
+
+
+_REASONS = {
+    200: "OK",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Request Entity Too Large",
+    415: "Unsupported Media Type",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+def _sign_of(params: Mapping[str, str], sign_method: str) -> str:
+    """The signature in its canonical form."""
+    length = SIGN_LENGTHS[sign_method]
+    allowed = Text(
+        f"the {sign_method} signature, {length} hex digits", f"{sign_method} 签名，{length} 位十六进制"
+    )
+    sign = params.get("sign")
+    if not sign:
+        raise ParameterError.missing("sign", allowed)
+    if len(sign) != length or not _HEX.match(sign):
+        raise ParameterError.malformed("sign", allowed)
+    return sign.lower()
+
+
+def _raw_path(environ: Environ) -> str:
+    """The path as the client sent it, before the ``?``."""
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if not raw:
+        return str(environ.get("PATH_INFO", ""))
+    path = str(raw).split("?", 1)[0].split("#", 1)[0]
+    if not path.startswith("/"):
+        # The absolute form, which HTTP allows: http://host/path
+        path = "/" + path.split("://", 1)[-1].partition("/")[2]
+    return path

@@ -1,0 +1,87 @@
+"""The programs outside Python that some tests need, and how they get onto a Debian machine.
+
+``python -m tests.plugins.tools`` prints the Debian packages of the missing ones (for scripts/test-tools).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+
+# Where Debian puts servers; not on the PATH of ordinary users.
+_MORE_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Something tests may need: all of `programs` (alternatives separated by ``|``), from `packages` of Debian."""
+
+    name: str
+    programs: tuple[str, ...]
+    packages: tuple[str, ...]
+    minimum: tuple[int, int] | None = None
+    """The oldest version that will do, as printed by ``--version`` of the first program."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why tests that need this tool cannot run, or None if they can."""
+        missing = [names for names in self.programs if program(*names.split("|")) is None]
+        if missing:
+            return f"{self.name} is not installed ({', '.join(missing)})"
+        if self.minimum is None:
+            return None
+        found = _version(self.programs[0].split("|")[0])
+        if found is None or found < self.minimum:
+            seen = "unknown" if found is None else "{}.{}".format(*found)
+            return f"{self.name} is too old: {seen}, needed: {'{}.{}'.format(*self.minimum)}"
+        return None
+
+
+TOOLS = {
+    tool.name: tool
+    for tool in (
+        Tool("mariadb", ("mariadbd", "mariadb-install-db"), ("mariadb-server",), (10, 6)),
+        Tool("redis", ("redis-server",), ("redis-server",), (7, 0)),
+        Tool(
+            "chromium",
+            ("chromium|chromium-browser|google-chrome",),
+            # Without CJK fonts a page in Chinese is a row of boxes.
+            ("chromium", "fonts-noto-cjk"),
+        ),
+        Tool("ffmpeg", ("ffmpeg", "ffprobe"), ("ffmpeg",)),
+        Tool("nginx", ("nginx",), ("nginx-light",)),
+    )
+}
+
+
+def program(*names: str) -> str | None:
+    """The path of the first of these programs that is there."""
+    path = os.environ.get("PATH", os.defpath) + ":" + _MORE_FOLDERS
+    return next((found for name in names if (found := shutil.which(name, path=path))), None)
+
+
+@cache
+def _version(name: str) -> tuple[int, int] | None:
+    binary = program(name)
+    assert binary is not None
+    printed = subprocess.run(
+        [binary, "--no-defaults", "--version"] if name == "mariadbd" else [binary, "--version"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    ).stdout
+    match = re.search(r"(?:v=|Ver\s+)(\d+)\.(\d+)", printed)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def missing_packages() -> list[str]:
+    return [package for tool in TOOLS.values() if tool.problem for package in tool.packages]
+
+
+if __name__ == "__main__":
+    print(*missing_packages())

@@ -3,9 +3,8 @@
 Fixtures:
 
     app_of      makes an application for settings given as ``SECTION_KEY=value`` on a migrated backend
-    api         a client of an application with default settings; one application per worker and backend, kept for all
-                tests, so every test uses people and addresses of its own (which the client makes up)
-    limited     settings of limits as in production; `api` itself has none switched off either, but a fresh address
+    api         a client of an application with default settings (limits are on); one application per worker and backend
+                serves many tests, so every test uses people and addresses of its own, which the client makes up
 """
 
 from __future__ import annotations
@@ -101,10 +100,14 @@ def new_address() -> str:
     return f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
 
 
-def md5_sign(params: dict[str, str], secret: str, *, token_first: bool = False, with_appkey: bool = False) -> str:
+def md5_sign(
+    params: dict[str, str], secret: str, *, token_first: bool = False, with_appkey: bool = False
+) -> str:
     """As the articles' clients sign; written without the server's code."""
     outside = {"timestamp", "nonce", "token", "sign"} | (set() if with_appkey else {"appkey"})
-    msg = "&".join(sorted((f"{name}={value}" for name, value in params.items() if name not in outside), key=str.encode))
+    msg = "&".join(
+        sorted((f"{name}={value}" for name, value in params.items() if name not in outside), key=str.encode)
+    )
     token = params.get("token", "")
     head = token + msg if token_first else msg + token
     return hashlib.md5(f"{head}{params['timestamp']}{params['nonce']}{secret}".encode()).hexdigest()
@@ -194,7 +197,9 @@ class Api:
         """A multipart request with one file, signed with hmac-sha256."""
         import io
 
-        params: dict[str, Any] = self.params("POST", path, own, user=user, sign_method="hmac-sha256", file=data)
+        params: dict[str, Any] = self.params(
+            "POST", path, own, user=user, sign_method="hmac-sha256", file=data
+        )
         params["file"] = (io.BytesIO(data), filename)
         return self.send("POST", path, None, data=params, content_type="multipart/form-data")
 
@@ -216,6 +221,8 @@ def settings_of(backend: Backend, data_dir: Path, **values: Any) -> Settings:
     environ = {
         "DATABASE_URI": backend.database_uri,
         "REDIS_URI": backend.redis_uri,
+        "REDIS_CACHE_URI": backend.cache_uri,
+        "REDIS_QUEUE_URI": backend.queue_uri,
         "APP_APPKEY": APPKEY,
         "APP_APPSECRET": APPSECRET,
         "SECURITY_SECRET_KEY": SECRET_KEY,

@@ -1,0 +1,90 @@
+"""What `datingtoday serve` says when it is ready: addresses, secrets of the embedded default, and what to try."""
+
+import importlib.metadata
+import shlex
+
+from datingtoday.infra.config import Settings
+
+EXAMPLE_PHONE = "13800138000"
+
+_NONCE = "$(od -An -N8 -tx1 /dev/urandom | tr -d ' \\n')"
+# md5sum is not everywhere, openssl neither; when the first is missing it has read nothing.
+_MD5 = "{ md5sum 2>/dev/null || openssl md5 -r; } | cut -c1-32"
+
+
+def signed_post(base_url: str, path: str, appkey: str, appsecret: str, params: dict[str, str]) -> str:
+    """A line for any POSIX shell that signs the request when it runs, and sends it.
+
+    The values of `params` stand in the line between double quotes: `$name` is taken from the shell.
+    """
+    pairs = sorted(f"{name}={value}" for name, value in {**params, "appkey": appkey}.items())
+    message = "&".join(pairs)
+    return (
+        f"t=$(date +%s) n={_NONCE}; "
+        f's=$(printf %s "{message}$t$n"{shlex.quote(appsecret)} | {_MD5}); '
+        f'curl -sS -d "{message}&timestamp=$t&nonce=$n&sign=$s" {base_url}{path}; echo'
+    )
+
+
+def sendsms_line(base_url: str, appkey: str, appsecret: str) -> str:
+    """Ask for a code."""
+    return signed_post(base_url, "/api/auth/sendsms", appkey, appsecret, {"phone": EXAMPLE_PHONE})
+
+
+def login_line(base_url: str, appkey: str, appsecret: str) -> str:
+    """Log in with the code that the line asks for."""
+    call = signed_post(
+        base_url, "/api/auth/login", appkey, appsecret, {"phone": EXAMPLE_PHONE, "code": "$code"}
+    )
+    return f"printf 'code: '; read -r code; {call}"
+
+
+def banner(settings: Settings, host: str, port: int) -> str:
+    """The text; `host` and `port` are what the server listens on."""
+    url = base_url(host, port)
+    rows = [("API", f"{url}/api", "接口")]
+    if settings.docs.enabled:
+        rows.append(("Documentation", f"{url}/docs", "文档"))
+    rows.append(("Data folder", str(settings.data_dir), "数据目录"))
+    if settings.embedded:
+        rows.append(("appkey", settings.app.appkey, "客户端标识"))
+        rows.append(("appsecret", settings.app.appsecret, "签名密钥"))
+    width = max(len(row[1]) for row in rows)
+    lines = [f"DatingToday {importlib.metadata.version('datingtoday')}", ""]
+    lines += [f"  {name:<14}{value:<{width}}  {zh}" for name, value, zh in rows]
+    if settings.embedded:
+        lines += ["", *_what_to_try(settings, url)]
+    lines += ["", "  Ctrl-C stops the server.", "  按 Ctrl-C 停止服务。", ""]
+    return "\n".join(lines)
+
+
+def _what_to_try(settings: Settings, url: str) -> list[str]:
+    where_en, where_zh = "it is printed in this terminal", "显示在本终端"
+    if settings.sms.echo:
+        where_en, where_zh = "the answer contains it, on this machine only", "应答中直接返回（仅限本机）"
+    elif settings.sms.provider != "console":
+        where_en, where_zh = (
+            "it comes by SMS; put your own number into the lines",
+            "以短信发送，请换成自己的号码",
+        )
+    app = settings.app.appkey, settings.app.appsecret
+    return [
+        f"  1. Ask for an SMS code ({where_en}); paste into another terminal:",
+        f"     获取短信验证码（{where_zh}），粘贴到另一个终端：",
+        "",
+        sendsms_line(url, *app),
+        "",
+        "  2. Log in: paste, then type the code.",
+        "     登录：粘贴后输入验证码。",
+        "",
+        login_line(url, *app),
+    ]
+
+
+def base_url(host: str, port: int) -> str:
+    """The address to use on this machine for a server that listens on `host`."""
+    if host in ("0.0.0.0", ""):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    elif host == "::":
+        host = "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,167 @@
+"""`datingtoday serve`: everything that a server needs, in the order in which it needs it.
+
+A start must be quick, so Redis starts while the program is still being imported, and Alembic is not imported at all
+when the schema is current.
+"""
+
+import errno
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from datingtoday.cli.banner import banner
+from datingtoday.cli.main import CommandFailed, speaks_chinese
+from datingtoday.cli.options import settings_options
+from datingtoday.infra.config import Settings, load_settings
+from datingtoday.infra.config_serving import validate_for_serving
+from datingtoday.infra.data_folder import DataFolder
+
+PORTS_TO_TRY = 20
+
+
+@click.command()
+@settings_options
+@click.option("--host", help="Address to listen on [127.0.0.1].")
+@click.option("--port", help="Port; if it is taken, the next free one is used [8000].")
+@click.option("--workers", help="Number of worker processes [2].")
+def command(
+    config_file: Path | None, data_dir: Path | None, host: str | None, port: str | None, workers: str | None
+) -> int:
+    """Run the server until Ctrl-C or SIGTERM.
+
+    Without settings it is complete in itself: SQLite and a private Redis in the data folder, and secrets that are
+    generated once. Exit codes: 0 stopped in order, 1 failed, 2 the settings are wrong.
+    """
+    given = {"host": host, "port": port, "workers": workers}
+    overrides = {("SERVER", key): (value, f"--{key}") for key, value in given.items() if value is not None}
+    settings = load_settings(config_file, data_dir, overrides=overrides, create_secrets=True)
+    validate_for_serving(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until gunicorn has its own handlers: unwind what was built so far, then end in order.
+        signal.signal(number, lambda *_: sys.exit(0))
+    with ExitStack() as at_end:
+        return _serve(settings, at_end)
+
+
+def _serve(settings: Settings, at_end: ExitStack) -> int:
+    folder = DataFolder(settings.data_dir)
+    folder.take()
+    at_end.callback(folder.release)
+    listener, port = _listen(settings.server.host, settings.server.port)
+
+    from datingtoday.infra.embedded import EmbeddedRedis
+
+    redis: EmbeddedRedis | None = None
+    if not settings.redis.uri:
+        redis = EmbeddedRedis(settings.data_dir, settings.redis.server_binary)
+        redis.start()
+        at_end.callback(redis.stop)
+        settings = settings.with_redis_uri(redis.uri)
+
+    _migrate(settings)
+    from datingtoday.app import PARTS, Parts, create_app
+
+    app = create_app(settings)
+    parts: Parts = app.extensions[PARTS]
+    if redis is not None:
+        redis.wait_until_ready()
+    _prepare(parts)
+
+    def seal_and_stop() -> None:
+        # Only where we stop Redis itself: the seal says that nothing was accepted after it.
+        if redis is not None:
+            redis.stop(before_shutdown=parts.replay.seal)
+
+    def tick() -> None:
+        if redis is not None:
+            redis.restart_if_dead()
+
+    at_end.callback(seal_and_stop)
+    return _run(app, settings, listener, port, folder=folder, tick=tick)
+
+
+def _run(
+    app: Any, settings: Settings, listener: socket.socket, port: int, *, folder: DataFolder, tick: Any
+) -> int:
+    from datingtoday.infra.http_server import HttpServer
+
+    host = settings.server.host
+    server = HttpServer(
+        app,
+        settings,
+        listener,
+        on_ready=lambda: click.echo(banner(settings, host, port)),
+        on_tick=tick,
+        in_child=folder.forget,
+    )
+    server.run()
+    return 0
+
+
+def _migrate(settings: Settings) -> None:
+    from datingtoday.infra import migrations
+
+    if not migrations.is_current(settings.database.uri):
+        migrations.upgrade(settings.database.uri, lambda line: click.echo(f"database: {line}", err=True))
+
+
+def _prepare(parts: Any) -> None:
+    """Let the replay guard look at its memory, then leave no connection open: a fork must not share any."""
+    from datingtoday.infra.db import DatabaseDown
+    from datingtoday.infra.redis import RedisDown
+    from datingtoday.protocol.replay import GuardMisconfigured
+
+    try:
+        parts.replay.prepare()
+    except GuardMisconfigured as error:
+        raise CommandFailed(str(error), str(error)) from error
+    except (RedisDown, DatabaseDown) as error:
+        # It may come back: requests are answered with 503 until then, and each looks again.
+        click.echo(f"datingtoday: not reachable yet, answering 503 until it is: {error}", err=True)
+    finally:
+        parts.redis.close()
+        parts.database.dispose()
+
+
+def _listen(host: str, wanted: int) -> tuple[socket.socket, int]:
+    """A listening socket on the wanted port, or on the next free one."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, wanted, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise CommandFailed(
+            f"[SERVER] host: {host}: {error.strerror}", f"[SERVER] host：{host}：{error.strerror}"
+        ) from None
+    last = min(wanted + PORTS_TO_TRY, 65535)
+    for port in range(wanted, last + 1):
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address[0], port, *address[2:]))
+            # Listening at once: until then somebody else could bind the same port.
+            listener.listen(2048)
+        except OSError as error:
+            listener.close()
+            if error.errno != errno.EADDRINUSE:
+                raise CommandFailed(
+                    f"cannot listen on {host}:{port}: {error.strerror}; choose another --host or --port",
+                    f"无法监听 {host}:{port}：{error.strerror}；请更换 --host 或 --port",
+                ) from None
+            continue
+        if port != wanted:
+            _say(f"port {wanted} is taken, using {port}", f"端口 {wanted} 已被占用，改用 {port}")
+        return listener, port
+    raise CommandFailed(
+        f"ports {wanted} to {last} are all taken; choose another with --port",
+        f"端口 {wanted} 到 {last} 均被占用；请用 --port 另选",
+    )
+
+
+def _say(en: str, zh: str) -> None:
+    click.echo(f"datingtoday: {zh if speaks_chinese() else en}", err=True)

@@ -1,0 +1,41 @@
+"""The HTTP entry for a server that one runs oneself: `gunicorn datingtoday.wsgi:application`.
+
+Settings come from DATINGTODAY_CONFIG, DATINGTODAY_DATA and the rest of the environment. Nothing is started or migrated
+here: the database has been brought up to date by `datingtoday db upgrade`, and Redis runs.
+"""
+
+import sys
+
+from datingtoday.app import create_app
+from datingtoday.infra.config import ConfigError, Settings, load_settings
+from datingtoday.infra.config_serving import validate_for_serving
+
+# gunicorn stops on this exit code of a worker, instead of trying for ever.
+_APP_LOAD_ERROR = 4
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    validate_for_serving(settings)
+    for section, key, value in (
+        ("DATABASE", "uri", "" if settings.embedded else settings.database.uri),
+        ("REDIS", "uri", settings.redis.uri),
+    ):
+        if not value:
+            raise ConfigError(
+                f"[{section}] {key}: is missing; only `datingtoday serve` runs without it",
+                f"[{section}] {key}：未设置；只有 `datingtoday serve` 可以省略",
+            )
+    return settings
+
+
+try:
+    application = create_app(_settings())
+except ConfigError as error:
+    print(f"datingtoday: {error.en}\ndatingtoday: {error.zh}", file=sys.stderr, flush=True)
+    raise SystemExit(_APP_LOAD_ERROR) from None
+
+if "gunicorn" in sys.modules:
+    from datingtoday.infra.http_server import answer_errors_in_json
+
+    answer_errors_in_json()

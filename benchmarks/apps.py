@@ -1,0 +1,47 @@
+"""The two applications that are compared under the same server: bare Flask, and the product with no-op routes.
+
+The product's settings come from the environment, as in production.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Flask
+
+from datingtoday.app import create_app
+from datingtoday.infra.config import load_settings
+from datingtoday.protocol.endpoint import Call, endpoint
+
+
+def hello() -> Flask:
+    """What Flask can do at the most: one route that answers a constant."""
+    app = Flask("hello")
+
+    @app.get("/hello")
+    def view() -> Any:
+        return {"code": 0, "msg": "success"}
+
+    return app
+
+
+def noop_routes() -> Blueprint:
+    """Routes that do nothing but pass the guard."""
+    bp = Blueprint("noop", __name__, url_prefix="/api/noop")
+
+    @bp.get("/signed")
+    @endpoint("Nothing, signed", "空操作，验签", require_token=False)
+    def signed(call: Call) -> None:
+        """Nothing."""
+
+    @bp.get("/token")
+    @endpoint("Nothing, signed and logged in", "空操作，验签并登录")
+    def token(call: Call) -> None:
+        """Nothing."""
+
+    return bp
+
+
+def product() -> Flask:
+    """The whole product, and the no-op routes beside its own."""
+    return create_app(load_settings(), blueprints=[noop_routes()])

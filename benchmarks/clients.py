@@ -1,0 +1,28 @@
+"""Signed requests in bulk, as a client of the articles signs them (md5)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from benchmarks.load import http_get
+
+APPKEY = "BENCHKEY"
+APPSECRET = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+
+def signed_gets(path: str, own: Mapping[str, str], count: int) -> list[bytes]:
+    """That many requests, each with a nonce of its own; good for a minute from now."""
+    token = own.get("token", "")
+    msg = "&".join(sorted(f"{name}={value}" for name, value in own.items() if name != "token"))
+    timestamp = str(time.time_ns() // 1_000_000)
+    fixed = urlencode({**own, "appkey": APPKEY, "timestamp": timestamp})
+    made = []
+    for _ in range(count):
+        nonce = secrets.token_hex(6)
+        sign = hashlib.md5(f"{msg}{token}{timestamp}{nonce}{APPSECRET}".encode()).hexdigest()
+        made.append(http_get(f"{path}?{fixed}&nonce={nonce}&sign={sign}"))
+    return made

@@ -24,8 +24,9 @@ help:
 	@echo 'make setup       only the setting up (.venv), which all the others do by themselves  (PYTHON=python3.12)'
 
 setup: $(STAMP)
+	@echo '.venv is up to date'
 
-$(STAMP): pyproject.toml requirements-dev.lock scripts/setup
+$(STAMP): pyproject.toml requirements.txt requirements-dev.lock scripts/setup
 	@PYTHON='$(PYTHON)' scripts/setup
 
 # exec: signals reach the server itself, and there is no shell in between to complain.

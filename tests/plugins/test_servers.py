@@ -66,9 +66,10 @@ def _write(folder: Path, test: str, conftest: str = "") -> None:
 def _start(folder: Path, *arguments: str, required: str = "") -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", *arguments],
+        [sys.executable, "-m", "pytest", "-p", "xdist", *arguments],
         cwd=folder,
-        env=environment | {"REQUIRE_REAL_SERVERS": required, "COLUMNS": "200"},
+        env=environment
+        | {"REQUIRE_REAL_SERVERS": required, "COLUMNS": "200", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -114,9 +115,18 @@ def test_an_unknown_tool_is_an_error_and_not_a_silent_pass(tmp_path: Path) -> No
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("workers", ["0", "1"])
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_however_the_run_ends_nothing_is_left(tmp_path: Path, workers: str, sign: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("sign", "workers"),
+    [
+        (signal.SIGKILL, "1"),
+        (signal.SIGTERM, "0"),
+        pytest.param(signal.SIGKILL, "0", marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, "1", marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, "0", marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, "1", marks=pytest.mark.long),
+    ],
+)
+def test_however_the_run_ends_nothing_is_left(tmp_path: Path, sign: signal.Signals, workers: str) -> None:
     _write(tmp_path, HANGS)
     process = _start(tmp_path, "-n", workers)
     ready = tmp_path / "ready"

@@ -7,16 +7,18 @@ Plain ``redis://``, ``rediss://`` and ``unix://`` URIs reach one server; ``redis
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any, cast
 
 import redis
+from hiredis import pack_command
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 Command = tuple[Any, ...]
@@ -62,6 +64,9 @@ class RedisRole:
         self._down_until = 0.0
         self._making = threading.Lock()
         self._client: Any = None
+        self._idle: list[Any] = []
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: (role := this()) and role._after_fork())
 
     @property
     def client(self) -> redis.Redis:
@@ -116,9 +121,17 @@ class RedisRole:
             return self.round_trip([self._as_command(call, full=True) for call in calls])
 
     def close(self) -> None:
+        """Let go of all idle connections; the next command connects anew."""
+        while self._idle:
+            self._idle.pop().disconnect()
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _after_fork(self) -> None:
+        # The parent's sockets are the parent's.
+        self._idle = []
+        self._client = None
 
     @property
     def _label(self) -> str:
@@ -132,31 +145,54 @@ class RedisRole:
         return (*head, len(keys), *keys, *arguments)
 
     def _on_server(self, commands: Sequence[Command]) -> list[Any]:
-        pool = self.client.connection_pool
-        connection: Any = pool.get_connection()
+        # redis-py's own pool and pipeline cost about as much as the round trip itself, and this one is on the path of
+        # every request: idle connections are kept here instead, the one used last first.
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return self._talk(self._new_connection(), commands)
+            try:
+                return self._talk(connection, commands)
+            except RedisConnectionError:
+                # An idle connection whose server has gone, or ended it; the next may be good, and a new one is.
+                continue
+
+    def _talk(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
+        run_id = connection.server_run_id
+        answers: list[Any] = []
+        failure: ResponseError | None = None
         try:
-            run_id = connection.server_run_id
-            packed = connection.pack_commands(
-                [tuple(run_id if part is RUN_ID else part for part in command) for command in commands]
+            connection.send_packed_command(
+                [
+                    b"".join(
+                        [
+                            pack_command(tuple([run_id if part is RUN_ID else part for part in command]))
+                            for command in commands
+                        ]
+                    )
+                ]
             )
-            connection.send_packed_command(packed)
-            answers: list[Any] = []
-            failure: ResponseError | None = None
             for _ in commands:
                 try:
-                    answers.append(connection.read_response())
+                    answers.append(connection.read_response(disconnect_on_error=False))
                 except ResponseError as error:
                     # Keep reading: the connection must not go back with unread answers.
                     failure = failure or error
                     answers.append(error)
-            if failure is not None:
-                raise failure
-            return answers
-        except (RedisConnectionError, RedisTimeoutError, OSError):
+        except BaseException:
+            # Whatever it was, an answer may still be on its way: nobody else may read it.
             connection.disconnect()
             raise
-        finally:
-            pool.release(connection)
+        self._idle.append(connection)
+        if failure is not None:
+            raise failure
+        return answers
+
+    def _new_connection(self) -> Any:
+        connection: Any = self.client.connection_pool.make_connection()
+        connection.connect()
+        return connection
 
     def _on_cluster(self, command: Command) -> Any:
         return self.client.execute_command(*("" if part is RUN_ID else part for part in command))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -51,7 +52,12 @@ class Peers:
     def is_local(environ: dict[str, Any]) -> bool:
         """On this machine, and nobody was in between: no header says that the request was forwarded."""
         remote = str(environ.get("REMOTE_ADDR") or "")
-        return within(remote, _LOOPBACK) and not any(name in environ for name in _FORWARDING)
+        return _is_loopback(remote) and not any(name in environ for name in _FORWARDING)
+
+
+@lru_cache(maxsize=4096)
+def _is_loopback(address: str) -> bool:
+    return within(address, _LOOPBACK)
 
 
 def within(address: str, allowed: Sequence[Network]) -> bool:

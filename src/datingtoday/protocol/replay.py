@@ -39,22 +39,32 @@ ACCEPTED = 1
 SEEN = 0
 LOST = -1
 
-# KEYS: marker, entries…; ARGV: run id ('' asks the server itself), span, request's time, ahead, entries' life (all ms).
-# Answers ACCEPTED, SEEN, LOST, or the moment of the last loss if the request is from before it.
+# KEYS: marker, entries…; ARGV: run id ('' asks the server itself), span, request's time, ahead, entries' life (all ms),
+# then commands to run once the request is accepted, each as the number of its words and the words.
+# Answers a list: ACCEPTED, SEEN, LOST, or the moment of the last loss if the request is from before it; then the
+# commands' answers.
 _ADMIT = Script(
     """
     local marker = redis.call('GET', KEYS[1])
-    if not marker then return -1 end
+    if not marker then return {-1} end
     local run_id, lost_at, span = string.match(marker, '^(%w+)|(%d+)|(%d+)$')
     local here = ARGV[1]
     if here == '' then here = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') end
-    if run_id ~= here or tonumber(span) < tonumber(ARGV[2]) then return -1 end
-    if tonumber(ARGV[3]) <= tonumber(lost_at) + tonumber(ARGV[4]) and lost_at ~= '0' then return tonumber(lost_at) end
+    if run_id ~= here or tonumber(span) < tonumber(ARGV[2]) then return {-1} end
+    if lost_at ~= '0' and tonumber(ARGV[3]) <= tonumber(lost_at) + tonumber(ARGV[4]) then
+        return {tonumber(lost_at)}
+    end
     for i = 2, #KEYS do
-        if redis.call('EXISTS', KEYS[i]) == 1 then return 0 end
+        if redis.call('EXISTS', KEYS[i]) == 1 then return {0} end
     end
     for i = 2, #KEYS do redis.call('SET', KEYS[i], '', 'PX', ARGV[5]) end
-    return 1
+    local answers, at = {1}, 6
+    while at <= #ARGV do
+        local last = at + tonumber(ARGV[at])
+        answers[#answers + 1] = redis.call(unpack(ARGV, at + 1, last))
+        at = last + 1
+    end
+    return answers
     """
 )
 
@@ -119,9 +129,9 @@ class ReplayGuard:
 
         :param sign: the signature in its one canonical form (lower case).
         :param nonce_scope: the nonce together with whom it belongs to.
-        :param also: commands for the same Redis role that are sent along in the same round trip; they run whatever
-            the verdict is, so they must only read or count.
-        :return: the verdict, and the answers to ``also``.
+        :param also: commands for the same Redis role that are sent along in the same round trip. They must only read
+            or count: on a cluster they run whatever the verdict is.
+        :return: the verdict, and the answers to ``also`` (none if the request was not accepted).
         :raises RedisDown, DatabaseDown: nothing was accepted.
         """
         entries = (f"s:{sign}", f"n:{blake2b(nonce_scope.encode(), digest_size=16).hexdigest()}")
@@ -132,19 +142,18 @@ class ReplayGuard:
         for index, (bucket, members) in enumerate(groups.items()):
             if bucket not in self._known:
                 self._repair(bucket)
-            call = self._admit_call(bucket, members, timestamp_ms)
             # The signature's bucket comes first; the last call carries what was sent along.
-            extra = list(also) if index == len(groups) - 1 else []
-            result, *answers = self._redis.round_trip_with_scripts([call, *extra])
+            extra = also if index == len(groups) - 1 else ()
+            result, *answers = self._ask(bucket, members, timestamp_ms, extra)
             if result == LOST:
                 self._repair(bucket)
-                result = self._redis.round_trip_with_scripts([call])[0]
+                result, *answers = self._ask(bucket, members, timestamp_ms, extra)
                 if result == LOST:
                     raise RedisDown("the guard's memory is unstable")
             if result == SEEN:
-                return Verdict(accepted=False), answers
+                return Verdict(accepted=False), []
             if result != ACCEPTED:
-                return Verdict(accepted=False, lost_at_ms=int(result)), answers
+                return Verdict(accepted=False, lost_at_ms=int(result)), []
         return Verdict(accepted=True), answers
 
     def fetch(self, commands: Sequence[Command]) -> list[Any]:
@@ -172,12 +181,18 @@ class ReplayGuard:
         """What this process has checked is checked again; for tests and after a fork."""
         self._known.clear()
 
-    def _admit_call(
-        self, bucket: int, members: list[str], timestamp_ms: int
-    ) -> tuple[Script, list[str], list[Any]]:
+    def _ask(self, bucket: int, members: list[str], timestamp_ms: int, also: Sequence[Command]) -> list[Any]:
+        """The script's answer, followed by those of ``also``."""
         keys = [self._key(bucket, "marker"), *(self._key(bucket, member) for member in members)]
         life_ms = self._span_ms + _CLOCK_SLACK_MS
-        return _ADMIT, keys, [RUN_ID, self._span_ms, timestamp_ms, self._ahead_ms, life_ms]
+        arguments = [RUN_ID, self._span_ms, timestamp_ms, self._ahead_ms, life_ms]
+        if self._redis.is_cluster:
+            # What is sent along lives in other slots, which a script may not touch.
+            (verdict, *_), *answers = self._redis.round_trip_with_scripts([(_ADMIT, keys, arguments), *also])
+            return [verdict, *answers]
+        for command in also:
+            arguments += [len(command), *command]
+        return list(self._redis.run_script(_ADMIT, keys, *arguments))
 
     def _repair(self, bucket: int) -> None:
         """Register the bucket's use in SQL and put its marker right; one process at a time, by a row lock."""

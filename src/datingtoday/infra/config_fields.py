@@ -221,7 +221,8 @@ def _checked(info: FieldInfo, text: str) -> str:
     return text
 
 
-_PASSWORD_IN_URI = re.compile(r"(?<=://)([^/?#@:]*):[^/?#]*(?=@)")
+# Up to the last @: a password that was not percent-encoded may hold anything.
+_PASSWORD_IN_URI = re.compile(r"(?<=://)([^/?#@:]*):.*(?=@)")
 _PASSWORD_IN_QUERY = re.compile(r"(?i)([?&][^=&#]*(?:passw|secret|key)[^=&#]*=)[^&#]*")
 
 

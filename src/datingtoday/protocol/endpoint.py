@@ -60,7 +60,10 @@ class Endpoint:
     max_file_bytes: int = 0
     file_name: str = "file"
     own_format: bool = False
-    """The route speaks another's format (a payment provider's, raw bytes): no parameters are read, no envelope."""
+    """The route speaks another's format (a payment provider's, raw bytes): no parameters are read, no envelope.
+    ``params`` then only says for the documentation what stands in the query."""
+    own_answers: Mapping[int, Text] = field(default_factory=dict)
+    """HTTP statuses of a route with its own format, and what they mean; for the documentation."""
 
 
 @dataclass(slots=True)
@@ -134,6 +137,7 @@ def endpoint(
     max_file_bytes: int = 0,
     file_name: str = "file",
     own_format: bool = False,
+    own_answers: Mapping[int, Text] | None = None,
 ) -> Callable[[View], View]:
     """Declare a route. The view is called as ``view(call, **parameters)`` and returns what ``returns`` dumps.
 
@@ -151,6 +155,7 @@ def endpoint(
         max_file_bytes=max_file_bytes,
         file_name=file_name,
         own_format=own_format,
+        own_answers=own_answers or {},
     )
 
     def decorate(view: View) -> View:
@@ -185,7 +190,7 @@ def declared_endpoint(view: Callable[..., Any]) -> Endpoint | None:
 def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | bytes:
     declared = call.endpoint
     arguments = dict(path_values)
-    if declared.params is not None:
+    if declared.params is not None and not declared.own_format:
         arguments.update(load_params(declared.params, call.params))
     for attempt in range(1, _ATTEMPTS + 1):
         try:

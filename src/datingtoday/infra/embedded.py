@@ -37,6 +37,8 @@ _SOCKET_LIMIT_BYTES = 103 if sys.platform == "darwin" else 107
 """What fits into the address of a unix socket, beside its closing zero."""
 _TEMP_PREFIX = "datingtoday-"
 _POLL_S = 0.005
+PATIENCE_S = 10.0
+"""How long each way of ending Redis may take before the next, rougher one is tried."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -164,10 +166,10 @@ class EmbeddedRedis:
         if process is None or path is None:
             return
         if process.poll() is None:
-            _ask(path, b"SHUTDOWN", timeout_s=5.0)
+            _ask(path, b"SHUTDOWN", timeout_s=PATIENCE_S)
         for last_word in (signal.SIGTERM, signal.SIGKILL, None):
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=PATIENCE_S)
                 break
             except subprocess.TimeoutExpired:
                 log.warning("embedded_redis_does_not_end", pid=process.pid)
@@ -312,7 +314,7 @@ def _stop_orphan(redis_dir: Path) -> None:
         log.warning("embedded_redis_orphan_found", pid=pid)
         for number in (signal.SIGTERM, signal.SIGKILL):
             os.kill(pid, number)
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + PATIENCE_S
             while _is_ours(pid, redis_dir, path) and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
             if not _is_ours(pid, redis_dir, path):

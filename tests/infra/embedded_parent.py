@@ -1,0 +1,32 @@
+"""A program that owns a data folder and its Redis, for tests that kill it. Arguments: data folder, `orphan` or not.
+
+Prints the pid of Redis when that is ready, then waits. With `orphan` the parent-death signal is not asked for, as on
+systems that have none.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from datingtoday.infra import embedded
+from datingtoday.infra.data_folder import DataFolder
+
+if __name__ == "__main__":
+    data_dir = Path(sys.argv[1])
+    if sys.argv[2:] == ["orphan"]:
+        embedded._libc = None
+    folder = DataFolder(data_dir)
+    folder.take()
+    redis = embedded.EmbeddedRedis(data_dir)
+    redis.start()
+    redis.wait_until_ready()
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        # As a worker does: it lives on for a moment, and must not hold the folder.
+        folder.forget()
+        os.write(writing, b"let go")
+        signal.pause()
+    os.read(reading, 10)
+    print(redis.pid, flush=True)
+    signal.pause()

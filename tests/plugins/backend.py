@@ -74,11 +74,12 @@ def make_backend(
             mariadb_server.create_database(address, name)
             stack.callback(mariadb_server.drop_database, address, name)
             database_uri = mariadb_server.database_uri(address, name)
-            uris = [f"redis://127.0.0.1:{redis.port}/{number}" for number in range(3)]
+            redis_uri, cache_uri, queue_uri = (f"redis://127.0.0.1:{redis.port}/{n}" for n in range(3))
         else:
             database_uri = f"sqlite:///{new_folder(folder, 'sqlite') / 'test.db'}"
-            uris = [redis.socket_uri] * 3
-        yield Backend(kind, database_uri, *uris, new_folder(folder, "data"), redis, stack)
+            redis_uri = cache_uri = queue_uri = redis.socket_uri
+        data = new_folder(folder, "data")
+        yield Backend(kind, database_uri, redis_uri, cache_uri, queue_uri, data, redis, stack)
 
 
 def new_folder(parent: Path, name: str) -> Path:

@@ -132,6 +132,8 @@ def remove_dead_runs(runs: Path) -> list[str]:
 class Port:
     """A TCP port of 127.0.0.1 that nobody else gets while this object (or the process) lives."""
 
+    number: int
+
     def __init__(self) -> None:
         claims = runs_folder() / "ports"
         claims.mkdir(mode=0o700, exist_ok=True)

@@ -168,7 +168,8 @@ class RedisServer:
             if "cluster_slots_assigned:16384" not in _text(client.execute_command("CLUSTER INFO")):
                 client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
             wait_until(
-                lambda: "cluster_state:ok" in _text(client.execute_command("CLUSTER INFO")), "a healthy cluster"
+                lambda: "cluster_state:ok" in _text(client.execute_command("CLUSTER INFO")),
+                "a healthy cluster",
             )
 
 

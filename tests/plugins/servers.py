@@ -8,7 +8,7 @@ Fixtures
     run_folder      a folder for files, in memory if possible
 
 Markers
-    real            the test needs the real servers (tests with ``backend[real]`` or ``private_mariadb`` do by themselves)
+    real            the test needs the real servers (with ``backend[real]`` or ``private_mariadb`` it does by itself)
     browser         the test needs Chromium
     needs("ffmpeg") the test needs this tool of `tests.plugins.tools`
 
@@ -51,7 +51,9 @@ _not_run = pytest.StashKey[Counter[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(*tools): needs these programs; deselected where they are missing")
+    config.addinivalue_line(
+        "markers", "needs(*tools): needs these programs; deselected where they are missing"
+    )
     # As on a server in China: a local time that is taken for UTC, or the other way round, is eight hours off.
     os.environ["TZ"] = "CST-8"
     time.tzset()
@@ -138,7 +140,8 @@ def _problem_of(names: set[str] | tuple[str, ...]) -> str | None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """After ``-m`` and ``-k``: only tests that somebody wanted to run are counted."""
-    possible, impossible = [], []
+    possible: list[pytest.Item] = []
+    impossible: list[pytest.Item] = []
     for item in items:
         problem = _problem_of(needed_tools(item))
         (impossible if problem else possible).append(item)
@@ -151,13 +154,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if _is_worker(session.config):
-        session.config.workeroutput["dt_not_run"] = dict(session.config.stash[_not_run])  # type: ignore[attr-defined]
+        session.config.workeroutput["dt_not_run"] = session.config.stash[_not_run].copy()  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     # Every worker collects the same tests, so these are the same numbers again, not more of them.
-    node.config.stash[_not_run] |= Counter(getattr(node, "workeroutput", {}).get("dt_not_run", {}))
+    total: Counter[str] = node.config.stash[_not_run]
+    total |= Counter(getattr(node, "workeroutput", {}).get("dt_not_run", {}))
 
 
 @pytest.hookimpl(trylast=True)

@@ -124,7 +124,9 @@ def test_redis_can_lose_its_memory_or_come_back_with_an_older_one(backend: Backe
         assert client.keys() == []
 
 
-def test_a_frozen_redis_accepts_connections_and_says_nothing(private_redis: Callable[..., RedisServer]) -> None:
+def test_a_frozen_redis_accepts_connections_and_says_nothing(
+    private_redis: Callable[..., RedisServer],
+) -> None:
     server = private_redis()
     server.pause()
     with socket.create_connection(("127.0.0.1", server.port), timeout=0.2) as connection:

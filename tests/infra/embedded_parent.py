@@ -1,6 +1,7 @@
 """A program that owns a data folder and its Redis, for tests that kill it. Arguments: data folder, `orphan` or not.
 
-Prints the pid of Redis when that is ready, then waits. With `orphan` the parent-death signal is not asked for, as on
+Prints the pids of Redis and of a forked child when Redis is ready, then waits.
+With `orphan` the parent-death signal is not asked for, as on
 systems that have none.
 """
 
@@ -22,11 +23,12 @@ if __name__ == "__main__":
     redis.start()
     redis.wait_until_ready()
     reading, writing = os.pipe()
-    if os.fork() == 0:
+    child_pid = os.fork()
+    if child_pid == 0:
         # As a worker does: it lives on for a moment, and must not hold the folder.
         folder.forget()
         os.write(writing, b"let go")
         signal.pause()
     os.read(reading, 10)
-    print(redis.pid, flush=True)
+    print(redis.pid, child_pid, flush=True)
     signal.pause()

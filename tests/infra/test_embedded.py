@@ -65,27 +65,14 @@ class Parent:
             text=True,
         )
         assert self.process.stdout is not None
-        self.redis_pid = int(self.process.stdout.readline())
+        self.redis_pid, self.child_pid = map(int, self.process.stdout.readline().split())
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(timeout=10)
         assert self.process.stdout is not None
         self.process.stdout.close()
-        children = [pid for pid in _pids() if _command_of(pid)[1:2] == [embedded_parent.__file__]]
-        for pid in children:
-            os.kill(pid, signal.SIGKILL)
-
-
-def _pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-
-
-def _command_of(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    except OSError:
-        return []
+        os.kill(self.child_pid, signal.SIGKILL)
 
 
 # -- the folder

@@ -1,0 +1,230 @@
+"""The schema: from nothing to the newest, at once from several sides, as a script, and never half."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pymysql
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.engine import make_url
+
+from datingtoday.infra import migrations
+from datingtoday.infra.migrations import MigrationError
+from tests.plugins.backend import Backend
+
+ADD_TABLE = """
+revision = "{revision}"
+down_revision = {below!r}
+import sqlalchemy as sa
+from alembic import op
+
+def upgrade():
+    op.create_table("extra_{revision}", sa.Column("id", sa.Integer(), primary_key=True))
+    {then}
+"""
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two small migrations instead of the product's."""
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    shutil.copy(migrations.FOLDER / "env.py", folder)
+    monkeypatch.setattr(migrations, "FOLDER", folder)
+    add(folder, "0001", None)
+    add(folder, "0002", "0001")
+    return folder
+
+
+def add(folder: Path, revision: str, below: str | None, then: str = "pass") -> None:
+    (folder / "versions" / f"{revision}_x.py").write_text(
+        ADD_TABLE.format(revision=revision, below=below, then=then)
+    )
+
+
+def tables(uri: str) -> set[str]:
+    engine = create_engine(uri)
+    try:
+        return set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def run(uri: str, statement: str) -> None:
+    engine = create_engine(uri)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+    finally:
+        engine.dispose()
+
+
+def test_the_head_is_the_one_that_alembic_finds() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations.FOLDER))
+    assert migrations.head() == ScriptDirectory.from_config(config).get_current_head()
+
+
+def test_a_new_database_is_brought_to_what_the_program_says(backend: Backend) -> None:
+    uri = backend.database_uri
+    assert migrations.current(uri) is None
+    assert not migrations.is_current(uri)
+    applied: list[str] = []
+    migrations.upgrade(uri, applied.append)
+    assert applied
+    assert applied[-1].startswith(migrations.head())
+    assert migrations.current(uri) == migrations.head()
+    assert migrations.is_current(uri)
+    assert migrations.differences(uri) == []
+    again: list[str] = []
+    migrations.upgrade(uri, again.append)
+    assert again == []
+
+
+def test_differences_are_found(backend: Backend) -> None:
+    migrations.upgrade(backend.database_uri)
+    run(backend.database_uri, "CREATE TABLE left_over (id INTEGER)")
+    assert "left_over" in str(migrations.differences(backend.database_uri))
+
+
+def test_several_at_once(backend: Backend, own_folder: Path) -> None:
+    # Alembic itself is not for threads: processes, as hosts would be.
+    script = (
+        "import sys, pathlib\n"
+        "from datingtoday.infra import migrations\n"
+        "migrations.FOLDER = pathlib.Path(sys.argv[2])\n"
+        "migrations.upgrade(sys.argv[1], print)\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, backend.database_uri, str(own_folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert sorted(line.split()[0] for output in outputs for line in output.splitlines()) == ["0001", "0002"]
+    assert {"extra_0001", "extra_0002"} <= tables(backend.database_uri)
+
+
+def test_a_database_newer_than_the_program(backend: Backend, own_folder: Path) -> None:
+    migrations.upgrade(backend.database_uri)
+    run(backend.database_uri, "UPDATE alembic_version SET version_num = '0009'")
+    with pytest.raises(MigrationError, match="at revision 0009, this program knows up to 0002") as refused:
+        migrations.upgrade(backend.database_uri)
+    assert "0009" in refused.value.zh
+
+
+def test_a_failed_migration_leaves_nothing_on_sqlite(own_folder: Path, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/x.sqlite3"
+    add(own_folder, "0003", "0002", then='op.execute("NONSENSE")')
+    with pytest.raises(MigrationError, match=r"a migration failed: .*NONSENSE"):
+        migrations.upgrade(uri)
+    assert tables(uri) == set()
+    assert migrations.current(uri) is None
+
+
+@pytest.mark.real
+def test_a_failed_migration_on_mariadb_is_tried_again_from_there(backend: Backend, own_folder: Path) -> None:
+    if not backend.is_real:
+        return
+    add(own_folder, "0003", "0002", then='op.execute("NONSENSE")')
+    with pytest.raises(MigrationError, match="a migration failed"):
+        migrations.upgrade(backend.database_uri)
+    assert migrations.current(backend.database_uri) == "0002"
+    run(backend.database_uri, "DROP TABLE extra_0003")
+    add(own_folder, "0003", "0002")
+    migrations.upgrade(backend.database_uri)
+    assert migrations.is_current(backend.database_uri)
+
+
+def test_references_may_not_dangle_after_a_migration(own_folder: Path, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/x.sqlite3"
+    run(uri, "CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    run(uri, "CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parent (id))")
+    run(uri, "INSERT INTO parent VALUES (1)")
+    run(uri, "INSERT INTO child VALUES (1, 1)")
+    add(own_folder, "0003", "0002", then='op.execute("DELETE FROM parent")')
+    with pytest.raises(MigrationError, match="dangling references in child"):
+        migrations.upgrade(uri)
+    assert tables(uri) == {"parent", "child"}
+
+
+def test_a_look_at_the_revision_makes_no_file(tmp_path: Path) -> None:
+    assert migrations.current(f"sqlite:///{tmp_path}/none.sqlite3") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_look_at_the_revision_needs_no_alembic(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/x.sqlite3"
+    migrations.upgrade(uri)
+    script = (
+        "import sys\nfrom datingtoday.infra import migrations\n"
+        "assert migrations.is_current(sys.argv[1])\nassert 'alembic' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script, uri], check=True)
+
+
+def test_a_database_that_is_not_there() -> None:
+    uri = "mysql+pymysql://somebody:hunter2secret@127.0.0.1:1/nowhere"
+    for act in (migrations.is_current, migrations.upgrade):
+        with pytest.raises(
+            MigrationError, match=r"^\[DATABASE\] uri: the database cannot be used"
+        ) as refused:
+            act(uri)
+        assert "hunter2secret" not in refused.value.en + refused.value.zh
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ("revision = '0003'\ndown_revision = None\n", "exactly one newest revision; found: 0002, 0003"),
+        ("revision = '0003'\n", "does not say revision and down_revision"),
+        ("down_revision = '0002'\n", "does not say revision and down_revision"),
+    ],
+)
+def test_confused_files(own_folder: Path, broken: str, message: str) -> None:
+    (own_folder / "versions" / "0003_x.py").write_text(broken)
+    with pytest.raises(MigrationError, match=message):
+        migrations.head()
+
+
+@pytest.mark.real
+def test_the_script_makes_the_same_schema_on_mariadb(backend: Backend) -> None:
+    if not backend.is_real:
+        return
+    script = migrations.mysql_script()
+    url = make_url(backend.database_uri)
+    connection = pymysql.connect(
+        host=url.host,
+        port=url.port or 3306,
+        user=url.username,
+        password=url.password or "",
+        database=url.database,
+        client_flag=pymysql.constants.CLIENT.MULTI_STATEMENTS,
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute(script)
+        while cursor.nextset():
+            pass
+        connection.commit()
+    assert migrations.is_current(backend.database_uri)
+    assert migrations.differences(backend.database_uri) == []
+
+
+def test_the_script_names_no_engine_but_innodb_and_no_text_but_utf8mb4() -> None:
+    script = migrations.mysql_script()
+    made = [block for block in script.split("CREATE TABLE ")[1:] if not block.startswith("alembic_version")]
+    assert made
+    for block in made:
+        assert re.search(r"ENGINE=InnoDB\b.*\bCHARSET=utf8mb4 COLLATE utf8mb4_bin;", block), block

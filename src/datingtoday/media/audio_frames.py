@@ -1,0 +1,96 @@
+"""The outermost structure of sound files: frames of MP3 and ADTS, pages of OGG.
+
+MP3 and ADTS have no signature; they are told by two frames that follow each other. They have no end either: a
+file that was cut is a shorter file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+_PADDING_BYTES = 4096
+"""Zeros that some programs leave between the tags and the sound."""
+
+_MP3_KBITS = {
+    # MPEG version bits → kbit/s by index, layer III.
+    3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    0: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_MP3_RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+_ADTS_RATES = 13
+
+
+def start_of_frames(file: BinaryIO, size_bytes: int) -> int:
+    """Where the sound begins: behind ID3v2 tags (there may be several) and zeros."""
+    at = 0
+    while at < size_bytes:
+        file.seek(at)
+        head = file.read(10)
+        if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
+            break
+        length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+        at += 10 + length + (10 if head[5] & 0x10 else 0)
+    file.seek(at)
+    padding = file.read(_PADDING_BYTES)
+    return at + len(padding) - len(padding.lstrip(b"\0"))
+
+
+def is_mp3(file: BinaryIO, start: int) -> bool:
+    """Whether two frames of MPEG layer III stand at `start`."""
+    return _two_frames(file, start, _mp3_frame_bytes)
+
+
+def is_adts(file: BinaryIO, start: int) -> bool:
+    """Whether two ADTS frames of AAC stand at `start`."""
+    return _two_frames(file, start, _adts_frame_bytes)
+
+
+def _two_frames(file: BinaryIO, start: int, frame_bytes: Callable[[bytes], int]) -> bool:
+    at = start
+    for _ in range(2):
+        file.seek(at)
+        length = frame_bytes(file.read(7))
+        if length == 0:
+            return False
+        at += length
+    return True
+
+
+def _mp3_frame_bytes(head: bytes) -> int:
+    """Length of the frame that begins with these bytes; 0: none does."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
+        return 0
+    version, bitrate, rate = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
+    if version == 1 or bitrate in (0, 15) or rate == 3:
+        return 0
+    samples_per_8 = 144 if version == 3 else 72
+    padding = head[2] >> 1 & 1
+    return samples_per_8 * _MP3_KBITS[version][bitrate] * 1000 // _MP3_RATES_HZ[version][rate] + padding
+
+
+def _adts_frame_bytes(head: bytes) -> int:
+    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
+        return 0
+    if head[2] >> 2 & 15 >= _ADTS_RATES:
+        return 0
+    length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    return length if length > 7 else 0
+
+
+def ogg_is_whole(file: BinaryIO, size_bytes: int) -> bool:
+    """Whether the file consists of pages, none of them cut, and nothing else."""
+    at = pages = 0
+    while at < size_bytes:
+        file.seek(at)
+        head = file.read(27)
+        if len(head) < 27 or head[:4] != b"OggS":
+            return False
+        lengths = file.read(head[26])
+        at += 27 + head[26] + sum(lengths)
+        if len(lengths) < head[26] or at > size_bytes:
+            return False
+        pages += 1
+    # Header, comments, sound.
+    return pages >= 3

@@ -1,0 +1,111 @@
+"""The boxes of an ISO media file (MP4, M4A, HEIC), as far as they decide whether ffmpeg may see it.
+
+An MP4 may say that its samples lie in another file or behind a URL, and QuickTime may say that the film itself
+does. Nothing that players or phones write does so; files that do are refused before anything follows them.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+_MAX_BOXES = 20_000
+_MAX_FTYP_BYTES = 1024
+_MAX_DEPTH = 8
+_SELF_CONTAINED = b"\0\0\0\1"
+"""Version 0, and the flag that says: the data is in this very file."""
+
+_CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"dinf", b"edts", b"mvex", b"stbl"})
+_FORBIDDEN = frozenset({b"cmov", b"rmra", b"rmda", b"rdrf"})
+"""Compressed and referencing film headers of QuickTime."""
+
+
+class BoxError(Exception):
+    """The file is cut, malformed, or refers to other files."""
+
+
+class _Box(NamedTuple):
+    kind: bytes
+    start: int
+    """Of its content."""
+    end: int
+
+
+def brands_of(file: BinaryIO) -> list[bytes]:
+    """Major brand, then the compatible ones, from the `ftyp` box at the beginning; empty if that is malformed."""
+    file.seek(0)
+    head = file.read(8)
+    if len(head) < 8 or head[4:] != b"ftyp":
+        return []
+    (length,) = struct.unpack(">I", head[:4])
+    if not 16 <= length <= _MAX_FTYP_BYTES or length % 4:
+        return []
+    content = file.read(length - 8)
+    if len(content) < length - 8:
+        return []
+    brands = [content[at : at + 4] for at in range(0, len(content), 4)]
+    del brands[1]  # The minor version.
+    return brands
+
+
+def check_mp4(file: BinaryIO) -> None:
+    """Raise BoxError unless the boxes are whole, there is a film header, and all data is in this file."""
+    file.seek(0, os.SEEK_END)
+    size_bytes = file.tell()
+    kinds = set()
+    for box in _boxes(file, 0, size_bytes, outermost=True):
+        kinds.add(box.kind)
+        if box.kind == b"moov":
+            _check_inside(file, box, 1)
+    if b"moov" not in kinds:
+        raise BoxError("no film header")
+    if not kinds & {b"mdat", b"moof"}:
+        raise BoxError("no data")
+
+
+def _check_inside(file: BinaryIO, parent: _Box, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise BoxError("boxes nested too deep")
+    for box in _boxes(file, parent.start, parent.end):
+        if box.kind in _FORBIDDEN:
+            raise BoxError("a film header that is compressed or elsewhere")
+        if box.kind == b"dref":
+            _check_references(file, box)
+        elif box.kind in _CONTAINERS:
+            _check_inside(file, box, depth + 1)
+
+
+def _check_references(file: BinaryIO, dref: _Box) -> None:
+    for entry in _boxes(file, dref.start + 8, dref.end):
+        file.seek(entry.start)
+        if entry.kind != b"url " or file.read(4) != _SELF_CONTAINED:
+            raise BoxError("data in another file")
+
+
+def _boxes(file: BinaryIO, start: int, end: int, *, outermost: bool = False) -> Iterator[_Box]:
+    """The boxes between two positions; BoxError where they do not fill the room exactly."""
+    at = start
+    for _ in range(_MAX_BOXES):
+        if at >= end:
+            return
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < 8 or at + 8 > end:
+            raise BoxError("cut within a box's head")
+        length, kind = struct.unpack(">I4s", head[:8])
+        content = at + 8
+        if length == 1:
+            if len(head) < 16:
+                raise BoxError("cut within a box's head")
+            (length,) = struct.unpack(">Q", head[8:])
+            content = at + 16
+        elif length == 0 and outermost:
+            # The last box may leave its length open.
+            length = end - at
+        if content > at + length or at + length > end:
+            raise BoxError("a box that does not fit")
+        yield _Box(kind, content, at + length)
+        at += length
+    raise BoxError("too many boxes")

@@ -323,10 +323,16 @@ def to_e164(text: str, region: str = DEFAULT_REGION) -> str:
 
 
 def has_control_characters(text: str) -> bool:
-    """Control characters, surrogates, private or unassigned code points, and direction overrides."""
+    """Control characters, surrogates, private code points, noncharacters, and direction overrides.
+
+    What this Python's Unicode tables call unassigned is let through: it may be a rare Chinese character or an emoji of
+    a newer version.
+    """
     return any(
-        unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn")
+        unicodedata.category(sign) in ("Cc", "Cs", "Co")
         or "\u202a" <= sign <= "\u202e"
         or "\u2066" <= sign <= "\u2069"
+        or "\ufdd0" <= sign <= "\ufdef"
+        or ord(sign) & 0xFFFE == 0xFFFE
         for sign in text
     )

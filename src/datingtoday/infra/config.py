@@ -24,6 +24,7 @@ from datingtoday.infra.config_sections import (
     DocsSection,
     LimitsSection,
     LogSection,
+    MetricsSection,
     ProtocolSection,
     RedisSection,
     SecuritySection,
@@ -73,6 +74,7 @@ class Settings(BaseModel):
     sms: SmsSection = SmsSection()
     server: ServerSection = ServerSection()
     log: LogSection = LogSection()
+    metrics: MetricsSection = MetricsSection()
     docs: DocsSection = DocsSection()
     storage: StorageSection = StorageSection()
 
@@ -140,7 +142,8 @@ def _find_file(config_file: Path | str | None, environ: Mapping[str, str]) -> Pa
     chosen = config_file or environ.get(ENV_CONFIG)
     if chosen:
         path = Path(chosen)
-        if not path.is_file():
+        # Not is_file(): /dev/null is a way to say "none".
+        if not path.exists() or path.is_dir():
             raise ConfigError(f"config file not found: {path}", f"找不到配置文件：{path}")
         return path
     path = Path(DEFAULT_CONFIG)

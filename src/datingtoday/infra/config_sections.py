@@ -282,6 +282,16 @@ class LogSection(Section):
     access: bool = key(True, en="One line for each request.", zh="每个请求记录一行。")
 
 
+class MetricsSection(Section):
+    """/metrics, for Prometheus; to loopback and [SERVER] internal_addresses only."""
+
+    enabled: bool = key(
+        True,
+        en="Count requests by endpoint and outcome, and how long they take.",
+        zh="按接口和结果统计请求数及耗时。",
+    )
+
+
 class DocsSection(Section):
     """/docs and /openapi.json."""
 

@@ -40,6 +40,7 @@ from datingtoday.protocol.errors import (
 )
 from datingtoday.protocol.explain import explain
 from datingtoday.protocol.login import TOKEN, USER_ID, TokenVerifier
+from datingtoday.protocol.metrics import Observer
 from datingtoday.protocol.params import UploadedFile, read_params
 from datingtoday.protocol.peer import Peers, limit_key
 from datingtoday.protocol.replay import GuardMisconfigured, ReplayGuard
@@ -87,6 +88,7 @@ class Guard:
     """Middleware around a Flask application; also admits requests that Flask routed by itself.
 
     :param verifier: knows the tokens; needed as soon as one endpoint requires a token.
+    :param observe: told of every answer.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Guard:
         database: Database,
         peers: Peers,
         options: GuardOptions,
+        observe: Observer | None = None,
     ) -> None:
         self._apps = apps
         self._replay = replay
@@ -104,6 +107,7 @@ class Guard:
         self._database = database
         self._peers = peers
         self._options = options
+        self._observe = observe
         self._routes: dict[str, dict[str, Endpoint]] = {}
         self._flask: WsgiApp | None = None
 
@@ -131,6 +135,8 @@ class Guard:
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         body = self._answer(environ, respond)
+        if self._observe is not None:
+            self._observe(environ, status_line, time.perf_counter_ns() - started_ns)
         if self._options.access_log:
             self._write_access_log(environ, status_line, started_ns)
         return body

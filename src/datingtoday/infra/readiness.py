@@ -1,0 +1,49 @@
+"""Whether the parts that every request needs answer right now, found out in a second or two at the most."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from datingtoday.infra.redis import RedisDown, RedisRole
+
+State = Literal["up", "down"]
+_TIMEOUT_S = 1
+
+
+class Readiness:
+    """Asks the SQL database and the guard's Redis.
+
+    The database is asked on a connection of its own, because those of the pool wait for a hanging server as long as a
+    large query may take.
+    """
+
+    def __init__(self, database_uri: str, redis: RedisRole) -> None:
+        self._redis = redis
+        timeouts: dict[str, Any] = {"timeout": _TIMEOUT_S}
+        if make_url(database_uri).get_backend_name() != "sqlite":
+            timeouts = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), _TIMEOUT_S)
+        self._engine = create_engine(database_uri, poolclass=NullPool, connect_args=timeouts)
+
+    def check(self) -> dict[str, State]:
+        """Part → whether it is up; a database without tables is not."""
+        return {"database": self._database(), "redis": self._guard()}
+
+    def _database(self) -> State:
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(text("SELECT version_num FROM alembic_version")).first()
+        except (SQLAlchemyError, OSError):
+            return "down"
+        return "up"
+
+    def _guard(self) -> State:
+        try:
+            self._redis.execute("PING")
+        except RedisDown:
+            return "down"
+        return "up"

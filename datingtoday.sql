@@ -38,6 +38,7 @@ CREATE TABLE sms_code (
     expires_at DATETIME(6) NOT NULL,
     tries SMALLINT NOT NULL,
     used_at DATETIME(6),
+    unclear BOOL NOT NULL,
     CONSTRAINT pk_sms_code PRIMARY KEY (id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
@@ -128,3 +129,142 @@ CREATE INDEX ix_user_session_user_id_ended_at ON user_session (user_id, ended_at
 CREATE UNIQUE INDEX uq_user_session_token_hash ON user_session (token_hash);
 
 INSERT INTO alembic_version (version_num) VALUES ('0001');
+
+-- Running upgrade 0001 -> 0002
+
+CREATE TABLE label (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    name VARCHAR(50) NOT NULL,
+    gender SMALLINT NOT NULL,
+    meaning VARCHAR(20) NOT NULL,
+    CONSTRAINT pk_label PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE UNIQUE INDEX uq_label_gender_name ON label (gender, name);
+
+INSERT INTO label (id, name, gender, meaning) VALUES (1, '慢热', 0, '熟了以后话才多');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (2, '爱旅行', 0, '总在计划下一次出发');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (3, '夜猫子', 0, '晚上比白天精神');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (4, '早睡早起', 0, '作息规律，清晨最清醒');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (5, '爱读书', 0, '包里常放着一本书');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (6, '铲屎官', 0, '家里有猫或狗');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (7, '吃货', 0, '为好吃的可以走很远');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (8, '电影迷', 0, '首映场里常能遇到');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (9, '乐天派', 0, '遇事先往好处想');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (10, '会做饭', 1, '厨房里的一把好手');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (11, '运动型', 1, '每周至少运动三次');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (12, '理工男', 1, '讲逻辑，爱动手');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (13, '顾家', 1, '下班就想回家');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (14, '有担当', 1, '说到就会做到');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (15, '幽默', 1, '擅长让人笑出来');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (16, '沉稳', 1, '话不多，心里有数');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (17, '创业中', 1, '正在做自己的事业');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (18, '暖男', 1, '细心，会照顾人');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (19, '温柔', 2, '说话轻，脾气好');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (20, '独立', 2, '自己的事自己安排');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (21, '爱笑', 2, '一笑起来就停不下');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (22, '文艺', 2, '喜欢展览、诗和老歌');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (23, '直爽', 2, '有话直说，不绕弯');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (24, '爱健身', 2, '跑步机是老朋友');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (25, '会打扮', 2, '出门前要照三次镜子');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (26, '事业心强', 2, '工作也是生活的一部分');
+
+INSERT INTO label (id, name, gender, meaning) VALUES (27, '恋家', 2, '喜欢把家里收拾好');
+
+CREATE TABLE user_album (
+    photo_id INTEGER NOT NULL AUTO_INCREMENT,
+    user_id INTEGER NOT NULL,
+    media_id VARCHAR(64) NOT NULL,
+    position SMALLINT NOT NULL,
+    create_time DATETIME(6) NOT NULL,
+    CONSTRAINT pk_user_album PRIMARY KEY (photo_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_user_album_media_id ON user_album (media_id);
+
+CREATE INDEX ix_user_album_user_id_position ON user_album (user_id, position);
+
+CREATE UNIQUE INDEX uq_user_album_user_id_media_id ON user_album (user_id, media_id);
+
+CREATE TABLE user_block (
+    user_id INTEGER NOT NULL,
+    peer_id INTEGER NOT NULL,
+    create_time DATETIME(6) NOT NULL,
+    CONSTRAINT pk_user_block PRIMARY KEY (user_id, peer_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_user_block_peer_id ON user_block (peer_id);
+
+CREATE INDEX ix_user_block_user_id_create_time_peer_id ON user_block (user_id, create_time, peer_id);
+
+CREATE TABLE user_follow (
+    user_id INTEGER NOT NULL,
+    peer_id INTEGER NOT NULL,
+    create_time DATETIME(6) NOT NULL,
+    CONSTRAINT pk_user_follow PRIMARY KEY (user_id, peer_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_user_follow_peer_id_create_time_user_id ON user_follow (peer_id, create_time, user_id);
+
+CREATE INDEX ix_user_follow_user_id_create_time_peer_id ON user_follow (user_id, create_time, peer_id);
+
+CREATE TABLE user_label (
+    user_id INTEGER NOT NULL,
+    label_id INTEGER NOT NULL,
+    position SMALLINT NOT NULL,
+    CONSTRAINT pk_user_label PRIMARY KEY (user_id, label_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_user_label_label_id_user_id ON user_label (label_id, user_id);
+
+CREATE TABLE user_report (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    user_id INTEGER,
+    peer_id INTEGER NOT NULL,
+    reason VARCHAR(16) NOT NULL,
+    detail VARCHAR(1000) NOT NULL,
+    message_id BIGINT,
+    evidence TEXT NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    create_time DATETIME(6) NOT NULL,
+    close_time DATETIME(6),
+    note VARCHAR(200) NOT NULL,
+    CONSTRAINT pk_user_report PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_user_report_peer_id ON user_report (peer_id);
+
+CREATE INDEX ix_user_report_state_id ON user_report (state, id);
+
+CREATE INDEX ix_user_report_user_id_create_time ON user_report (user_id, create_time);
+
+ALTER TABLE user_info ADD COLUMN deleted_at DATETIME(6);
+
+CREATE INDEX ix_user_info_deleted_at ON user_info (deleted_at);
+
+UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from datingtoday.protocol.errors import AppError, Text
 
 
@@ -14,3 +16,31 @@ class UserNotFound(AppError):
         "Use ids that a list gave you; people can hide, block, or leave.",
         "使用列表返回的 id；对方可能隐藏、拉黑或注销。",
     )
+
+
+class NicknameRefused(AppError):
+    rule: ClassVar[Text] = Text(
+        "1 to 32 characters of any script, not blank, no control characters or line breaks",
+        "1 到 32 个字符，任何文字均可，不能为空白，不含控制字符和换行",
+    )
+    code = 505
+    en = "nickname is not valid; allowed: 1 to 32 characters of any script, not blank, no control characters"
+    zh = "昵称 nickname 不正确；允许：1 到 32 个字符，任何文字均可，不能为空白，不含控制字符"
+    cause = Text("A nickname breaks the rule that the message names.", "昵称不符合 msg 中写明的规则。")
+    cure = Text("Choose another nickname. A nickname cannot be cleared.", "换一个昵称。昵称不能清空。")
+
+
+class AlbumFull(AppError):
+    code = 1202
+    en = "album full; at most {most} photos"
+    zh = "相册已满；最多 {most} 张照片"
+    cause = Text("The album holds as many photos as it may.", "相册中的照片数已达上限。")
+    cure = Text("Remove a photo first.", "先删除一张照片。")
+
+
+class LabelUnknown(AppError):
+    code = 1203
+    en = "label unknown: {label_id}"
+    zh = "未知的标签：{label_id}"
+    cause = Text("No label has this id.", "没有这个 id 的标签。")
+    cure = Text("Use ids of `/api/label/list`.", "使用 `/api/label/list` 返回的 id。")

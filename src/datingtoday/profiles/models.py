@@ -1,4 +1,9 @@
-"""Rows of people's profiles."""
+"""Rows of people's profiles.
+
+Only what belongs to a login has foreign keys (`accounts`). Rows that connect people have none: checking them would
+lock the rows of both people, and everybody who follows somebody popular would wait for everybody else. Rows of
+deleted people are removed by the purge, which a test holds against every table.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +33,7 @@ class UserInfo(Base):
     __tablename__ = "user_info"
     __table_args__ = (
         Index("uq_user_info_phone", "phone", unique=True),
+        Index("ix_user_info_deleted_at", "deleted_at"),
         {
             **MYSQL_TABLE,
             "mysql_auto_increment": str(FIRST_USER_ID),
@@ -58,6 +64,83 @@ class UserInfo(Base):
     banned_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """Null while banned means for good."""
     ban_reason: Mapped[str | None] = mapped_column(String(200))
+    deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """When the person deleted the account; null again once everything was purged and only this row is left."""
     last_active: Mapped[datetime] = mapped_column(UTCDateTime)
     create_time: Mapped[datetime] = mapped_column(UTCDateTime)
     update_time: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Label(Base):
+    """What people can call themselves. The first ones come with the migration, others by `datingtoday label`."""
+
+    __tablename__ = "label"
+    __table_args__ = (
+        Index("uq_label_gender_name", "gender", "name", unique=True),
+        {**MYSQL_TABLE, "sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(50))
+    gender: Mapped[int] = mapped_column(SmallInteger, default=0)
+    """Whom it fits: 0 everyone, 1 men, 2 women."""
+    meaning: Mapped[str] = mapped_column(String(20), default="")
+
+
+class UserLabel(Base):
+    """A label that a person chose; ``position`` keeps the order of the choice."""
+
+    __tablename__ = "user_label"
+    __table_args__ = (Index("ix_user_label_label_id_user_id", "label_id", "user_id"), MYSQL_TABLE)
+
+    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    label_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(SmallInteger, default=0)
+
+
+class UserAlbum(Base):
+    """A photo in a person's album; the first position is the cover."""
+
+    __tablename__ = "user_album"
+    __table_args__ = (
+        Index("uq_user_album_user_id_media_id", "user_id", "media_id", unique=True),
+        Index("ix_user_album_user_id_position", "user_id", "position"),
+        Index("ix_user_album_media_id", "media_id"),
+        {**MYSQL_TABLE, "sqlite_autoincrement": True},
+    )
+
+    photo_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    user_id: Mapped[int] = mapped_column(Integer)
+    media_id: Mapped[str] = mapped_column(String(64))
+    position: Mapped[int] = mapped_column(SmallInteger)
+    create_time: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class UserFollow(Base):
+    """``user_id`` follows ``peer_id``."""
+
+    __tablename__ = "user_follow"
+    __table_args__ = (
+        Index("ix_user_follow_user_id_create_time_peer_id", "user_id", "create_time", "peer_id"),
+        Index("ix_user_follow_peer_id_create_time_user_id", "peer_id", "create_time", "user_id"),
+        MYSQL_TABLE,
+    )
+
+    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    peer_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    create_time: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class UserBlock(Base):
+    """``user_id`` has blocked ``peer_id``."""
+
+    __tablename__ = "user_block"
+    __table_args__ = (
+        Index("ix_user_block_user_id_create_time_peer_id", "user_id", "create_time", "peer_id"),
+        Index("ix_user_block_peer_id", "peer_id"),
+        MYSQL_TABLE,
+    )
+
+    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    peer_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    create_time: Mapped[datetime] = mapped_column(UTCDateTime)

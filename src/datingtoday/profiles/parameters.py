@@ -1,0 +1,143 @@
+"""Parameters that only profiles have: values that can be cleared, nicknames, birthdays, e-mail addresses."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError
+from marshmallow.validate import Email as EmailForm
+
+from datingtoday.profiles.enumerations import (
+    EARLIEST_BIRTH_YEAR,
+    EMAIL_CHARS,
+    INTRO_CHARS,
+    NICKNAME_CHARS,
+    Enumeration,
+)
+from datingtoday.profiles.errors import NicknameRefused
+from datingtoday.protocol.errors import AppError, Text
+from datingtoday.protocol.fields import Number, Parameter, has_control_characters
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", re.ASCII)
+_email_form = EmailForm()
+_LINE_BREAKS = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
+_INVISIBLE = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and signs that show nothing, although their category says letter, mark or symbol."""
+
+
+class Clearable(Parameter):
+    """Another parameter that may also be empty, which clears what is stored.
+
+    :param cleared: the value that an empty parameter stands for.
+    """
+
+    def __init__(self, inner: Parameter, *, cleared: Any, **options: Any) -> None:
+        super().__init__(**{"required": False, **options})
+        self.inner = inner
+        self.cleared = cleared
+        self.allowed = Text(f"{inner.allowed.en}; empty clears", f"{inner.allowed.zh}；空值表示清除")
+
+    def read(self, text: str) -> Any:
+        return self.cleared if text == "" else self.inner.read(text)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [self.inner.schema(), {"type": "string", "maxLength": 0}]}
+
+
+def clearable_number(enumeration: Enumeration) -> Clearable:
+    """One of an enumeration's numbers; empty is its ``unset``."""
+    return Clearable(Number(enumeration.numbers), cleared=enumeration.unset)
+
+
+class Nickname(Parameter):
+    """1 to 32 characters of any script, in Unicode's composed form (NFC); code 505 for anything else."""
+
+    allowed = NicknameRefused.rule
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": NICKNAME_CHARS}
+
+    def read(self, text: str) -> str:
+        text = unicodedata.normalize("NFC", text).strip()
+        if len(text) > NICKNAME_CHARS or has_control_characters(text) or _LINE_BREAKS.search(text):
+            raise ValueError(text)
+        if not any(_is_visible(sign) for sign in text):
+            raise ValueError(text)
+        return text
+
+    def refuse(self, name: str, *, absent: bool) -> AppError:
+        return NicknameRefused()
+
+
+class Intro(Parameter):
+    """What a person says of themselves: up to 500 characters, which may stand in several lines."""
+
+    allowed = Text(
+        f"up to {INTRO_CHARS} characters, no control characters but line breaks",
+        f"最多 {INTRO_CHARS} 个字符，除换行外不含控制字符",
+    )
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "maxLength": INTRO_CHARS}
+
+    def read(self, text: str) -> str:
+        text = _LINE_BREAKS.sub("\n", text).strip()
+        if len(text) > INTRO_CHARS or has_control_characters(text.replace("\n", "")):
+            raise ValueError(text)
+        return text
+
+
+class Birthday(Parameter):
+    """A day. That its person is old enough depends on today, so the service checks it."""
+
+    allowed = Text(
+        f"a date YYYY-MM-DD, not before {EARLIEST_BIRTH_YEAR} and at least 18 years ago",
+        f"日期 YYYY-MM-DD，不早于 {EARLIEST_BIRTH_YEAR} 年，且年满 18 岁",
+    )
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "format": "date"}
+
+    def read(self, text: str) -> date:
+        if not _DAY.match(text):
+            raise ValueError(text)
+        day = date.fromisoformat(text)
+        if day.year < EARLIEST_BIRTH_YEAR:
+            raise ValueError(text)
+        return day
+
+
+class Email(Parameter):
+    """An e-mail address by its form; that it reaches anybody is not checked."""
+
+    allowed = Text(
+        f"an e-mail address of up to {EMAIL_CHARS} characters", f"电子邮箱地址，最多 {EMAIL_CHARS} 个字符"
+    )
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "format": "email", "maxLength": EMAIL_CHARS}
+
+    def read(self, text: str) -> str:
+        if len(text) > EMAIL_CHARS or has_control_characters(text) or '"' in text:
+            raise ValueError(text)
+        if "." not in text.rpartition("@")[2]:
+            raise ValueError(text)
+        try:
+            return _email_form(text)
+        except ValidationError as error:
+            raise ValueError(text) from error
+
+
+class MediaId(Parameter):
+    """The id of an uploaded object."""
+
+    allowed = Text("the id of an upload of your own", "自己上传的媒体 id")
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "maxLength": 64}
+
+    _FORM = re.compile(r"[0-9A-Za-z_-]{1,64}\Z", re.ASCII)
+
+    def read(self, text: str) -> str:
+        if not self._FORM.match(text):
+            raise ValueError(text)
+        return text
+
+
+def _is_visible(sign: str) -> bool:
+    """Whether a character shows something by itself; an unassigned one may be a letter of a newer Unicode."""
+    category = unicodedata.category(sign)
+    return (category[0] in "LNPS" or category == "Cn") and sign not in _INVISIBLE

@@ -1,8 +1,7 @@
 """A program that owns a data folder and its Redis, for tests that kill it. Arguments: data folder, `orphan` or not.
 
-Prints the pids of Redis and of a forked child when Redis is ready, then waits.
-With `orphan` the parent-death signal is not asked for, as on
-systems that have none.
+Prints the pids of Redis and of a forked child when Redis is ready, then waits. With `orphan` the parent-death
+signal is not asked for, as on systems that have none.
 """
 
 import os

@@ -61,7 +61,7 @@ def banner(settings: Settings, host: str, port: int) -> str:
 def _what_to_try(settings: Settings, url: str) -> list[str]:
     where_en, where_zh = "it is printed in this terminal", "显示在本终端"
     if settings.sms.echo:
-        where_en, where_zh = "the answer contains it, on this machine only", "应答中直接返回（仅限本机）"
+        where_en, where_zh = "the answer contains it, on this machine only", "仅对本机，应答中直接返回"
     elif settings.sms.provider != "console":
         where_en, where_zh = (
             "it comes by SMS; put your own number into the lines",

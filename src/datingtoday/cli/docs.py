@@ -38,7 +38,9 @@ def _mysql_schema() -> str:
     return mysql_script()
 
 
-GENERATORS: list[tuple[str, Callable[[], str]]] = [
+Generator = Callable[[], str]
+
+GENERATORS: list[tuple[str, Generator]] = [
     ("config.example.ini", _config_example),
     ("docs/configuration.md", _configuration_en),
     ("docs/configuration.zh-CN.md", _configuration_zh),

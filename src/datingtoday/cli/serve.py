@@ -32,10 +32,12 @@ PORTS_TO_TRY = 20
 def command(
     config_file: Path | None, data_dir: Path | None, host: str | None, port: str | None, workers: str | None
 ) -> int:
-    """Run the server until Ctrl-C or SIGTERM.
+    """Run the server.
 
-    Without settings it is complete in itself: SQLite and a private Redis in the data folder, and secrets that are
-    generated once. Exit codes: 0 stopped in order, 1 failed, 2 the settings are wrong.
+    It runs until Ctrl-C or SIGTERM. Without settings it is complete in itself: SQLite and a private Redis in
+    the data folder, and secrets that are generated once.
+
+    Exit codes: 0 stopped in order, 1 failed, 2 the settings are wrong.
     """
     given = {"host": host, "port": port, "workers": workers}
     overrides = {("SERVER", key): (value, f"--{key}") for key, value in given.items() if value is not None}

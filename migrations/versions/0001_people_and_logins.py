@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("expires_at", UTCDateTime(), nullable=False),
         sa.Column("tries", sa.SmallInteger(), nullable=False),
         sa.Column("used_at", UTCDateTime(), nullable=True),
+        sa.Column("unclear", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sms_code")),
         sqlite_autoincrement=True,
         **MYSQL_TABLE,

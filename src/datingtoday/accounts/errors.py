@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datingtoday.protocol.errors import AppError, Text
+from datetime import datetime
+
+from datingtoday.protocol.envelope import wire_time
+from datingtoday.protocol.errors import AccountBanned, AppError, ParameterError, Text
 
 
 class SmsCodeWrong(AppError):
@@ -20,3 +23,34 @@ class SmsCodeWrong(AppError):
         "检查手机号和用途；输错五次后需重新获取验证码。",
     )
     commits = True
+
+
+class PhoneTaken(ParameterError):
+    """The number has an account; told only to somebody who proved to hold the number, by a code that is now used up.
+
+    Not a class of its own in the table: code 300 with a sentence of its own.
+    """
+
+    en = "phone belongs to another account; allowed: a number without an account"
+    zh = "手机号 phone 已属于另一个账号；允许：没有账号的号码"
+    commits = True
+
+
+def phone_not_served() -> ParameterError:
+    """The SMS provider does not send to this number; trying again would not help."""
+    return ParameterError.plain(
+        "phone cannot receive our SMS (country or operator not served, or blocked); allowed: another number",
+        "手机号 phone 无法接收本服务的短信（国家、运营商不支持或已被屏蔽）；允许：其他号码",
+    )
+
+
+def not_ones_session() -> ParameterError:
+    return ParameterError.plain(
+        "sessionId is not one of your sessions; allowed: an id of /api/auth/sessions",
+        "sessionId 不是你的登录；允许：/api/auth/sessions 中的 id",
+    )
+
+
+def banned(until: datetime | None, reason: str | None) -> AccountBanned:
+    """:param until: None for good."""
+    return AccountBanned(data={"until": None if until is None else wire_time(until), "reason": reason or ""})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, SmallInteger, String
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, SmallInteger, String
 from sqlalchemy.orm import Mapped, backref, mapped_column, relationship
 
 from datingtoday.infra.db import MYSQL_TABLE, Base, UTCDateTime
@@ -69,7 +69,7 @@ class SmsNumber(Base):
 
 
 class SmsCode(Base):
-    """A code that was sent. Only the newest of its number and purpose counts."""
+    """A code that was sent. Only the newest of its number and purpose counts (but see `unclear`)."""
 
     __tablename__ = "sms_code"
     __table_args__ = (
@@ -89,3 +89,5 @@ class SmsCode(Base):
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     tries: Mapped[int] = mapped_column(SmallInteger, default=0)
     used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    unclear: Mapped[bool] = mapped_column(Boolean, default=False)
+    """The provider gave no clear answer: the message may arrive or not, so the code before it stays in force too."""

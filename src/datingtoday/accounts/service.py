@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,14 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from datingtoday.accounts.errors import PhoneTaken, banned, not_ones_session
 from datingtoday.accounts.models import LOGIN_BY_PHONE, UserAuth
 from datingtoday.accounts.sessions import Sessions
 from datingtoday.accounts.sms_codes import SmsCodes
 from datingtoday.infra.events import Events
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.service import Profiles
-from datingtoday.protocol.envelope import wire_time
-from datingtoday.protocol.errors import AccountBanned, ParameterError
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,10 @@ class Device:
 
 
 class Accounts:
-    """The rules of logging in."""
+    """The rules of logging in.
+
+    Rows are locked in one order everywhere: the code, `user_auth`, `user_info`, then sessions.
+    """
 
     def __init__(self, codes: SmsCodes, sessions: Sessions, profiles: Profiles, events: Events) -> None:
         self.codes = codes
@@ -81,16 +84,18 @@ class Accounts:
 
         Two first logins of one number at the same time make one account.
 
-        :raises SmsCodeWrong, AccountBanned, TooMany:
+        :param phone: E.164.
+        :raises SmsCodeWrong, TooMany, RedisDown:
+        :raises AccountBanned: the code stays in force.
         """
         self.codes.check(session, phone, "login", code, address=address, now=now)
         auth, is_new = self._find_or_register(session, phone, now)
-        person = auth.user_basic
+        person = _locked_person(session, auth.user_id)
         if person.status == UserStatus.BANNED and (person.banned_until is None or person.banned_until > now):
-            raise _banned(person)
-        token, row = self.sessions.begin(session, person.id, device=device, now=now)
+            raise banned(person.banned_until, person.ban_reason)
         auth.login_time = now
         person.last_active = now
+        token, row = self.sessions.begin(session, person.id, device=device, now=now)
         self._events.announce(session, LoggedIn(person.id, address, latlng))
         return NewLogin(token=token, expire_time=row.expires_at, user_id=person.id, is_new=is_new)
 
@@ -104,22 +109,19 @@ class Accounts:
         session_id: int | None,
         now: datetime,
     ) -> None:
-        """End the current session, another of one's own, or all.
+        """End the current session, another of one's own, or all (``everywhere``, whatever ``session_id`` says).
 
         :raises ParameterError: the session is not a live one of this person.
+        :raises RedisDown: nothing was changed.
         """
         if everywhere:
             self.sessions.end(session, user_id, None, now=now, reason="logged_out")
             return
         wanted = current_id if session_id is None else session_id
-        if (
-            not self.sessions.end(session, user_id, [wanted], now=now, reason="logged_out")
-            and session_id is not None
-        ):
-            raise ParameterError.plain(
-                "sessionId is not one of your sessions; allowed: an id of /api/auth/sessions",
-                "sessionId 不是你的登录；允许：/api/auth/sessions 中的 id",
-            )
+        ended = self.sessions.end(session, user_id, [wanted], now=now, reason="logged_out")
+        # The current one may have been ended by another request meanwhile: that is what was asked for.
+        if not ended and wanted != current_id:
+            raise not_ones_session()
 
     def devices(self, session: Session, user_id: int, *, current_id: int, now: datetime) -> list[Device]:
         """The person's logged-in devices, the latest login first."""
@@ -141,21 +143,50 @@ class Accounts:
     ) -> None:
         """Move the account to another number, which proved itself by a code; other devices are logged out.
 
-        :raises SmsCodeWrong, TooMany:
-        :raises ParameterError: the number has another account (told only to who holds the number).
+        The old number is free at once. One's own number may be given: then only the devices are logged out.
+        Of two accounts that want a number at the same time one gets it.
+
+        :param phone: E.164.
+        :raises SmsCodeWrong, TooMany, RedisDown:
+        :raises PhoneTaken: the number has another account; the code is used up.
         """
         self.codes.check(session, phone, "phone", code, address=address, now=now)
-        auth = session.scalars(select(UserAuth).where(UserAuth.user_id == user_id).with_for_update()).one()
+        auth = _locked_login(session, user_id)
+        person = _locked_person(session, user_id)
         if auth.open_id != phone:
             try:
                 with session.begin_nested():
+                    person.phone = phone
+                    person.update_time = now
                     auth.open_id = phone
-                    auth.user_basic.phone = phone
-                    auth.user_basic.update_time = now
             except IntegrityError:
                 raise PhoneTaken from None
         others = [row.id for row in self.sessions.live(session, user_id, now) if row.id != current_id]
         self.sessions.end(session, user_id, others, now=now, reason="phone_changed")
+
+    def confirm(
+        self, session: Session, user_id: int, purpose: str, code: str, *, address: str, now: datetime
+    ) -> None:
+        """Let a logged-in person prove again, by a code to their own number, that it is they (delete, export).
+
+        :raises SmsCodeWrong, TooMany:
+        """
+        phone = session.scalars(select(UserAuth.open_id).where(UserAuth.user_id == user_id)).one()
+        self.codes.check(session, phone, purpose, code, address=address, now=now)
+
+    def close_account(self, session: Session, user_id: int, *, now: datetime) -> None:
+        """The person leaves: every device is logged out, and the number is free as soon as this is committed.
+
+        What else leaving means (status, what others see, the purge) is the caller's.
+
+        :raises RedisDown: nothing was changed.
+        """
+        auth = _locked_login(session, user_id)
+        person = _locked_person(session, user_id)
+        auth.open_id = f"closed-{secrets.token_hex(16)}"
+        person.phone = None
+        person.update_time = now
+        self.sessions.end(session, user_id, None, now=now, reason="closed")
 
     def _find_or_register(self, session: Session, phone: str, now: datetime) -> tuple[UserAuth, bool]:
         """The login row of the number, locked; made if there is none."""
@@ -179,17 +210,14 @@ class Accounts:
         return auth, True
 
 
-def _banned(person: UserInfo) -> AccountBanned:
-    until = person.banned_until
-    return AccountBanned(
-        data={"until": None if until is None else wire_time(until), "reason": person.ban_reason or ""}
-    )
+def _locked_login(session: Session, user_id: int) -> UserAuth:
+    return session.scalars(
+        select(UserAuth)
+        .where(UserAuth.user_id == user_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
 
 
-class PhoneTaken(ParameterError):
-    """Not a class of its own in the table: code 300 with a sentence of its own."""
-
-    en = "phone belongs to another account; allowed: a number without an account"
-    zh = "手机号 phone 已属于另一个账号；允许：没有账号的号码"
-    # The code was right and is used up.
-    commits = True
+def _locked_person(session: Session, user_id: int) -> UserInfo:
+    return session.get_one(UserInfo, user_id, with_for_update=True, populate_existing=True)

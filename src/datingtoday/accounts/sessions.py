@@ -1,83 +1,33 @@
-"""Sessions: which tokens are live. SQL is the truth; Redis holds ready answers for a minute.
-
-A session that ends must be refused by every process at once, whatever a cache was about to hold. So before the end is
-committed its cache entry becomes "ask": readers then ask SQL and may not cache what they find, until the entry runs
-out. A reader that had fetched the old row just before cannot overwrite it, since filling never overwrites.
-"""
+"""Sessions: which tokens are live. SQL is the truth; Redis holds ready answers for a minute (`session_cache.py`)."""
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-import orjson
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from datingtoday.accounts.errors import banned
 from datingtoday.accounts.models import UserSession
-from datingtoday.infra.db import Database, DatabaseDown, on_commit
-from datingtoday.infra.redis import Command, RedisDown, RedisRole, Script
+from datingtoday.accounts.session_cache import FILL_WITHIN_S, Entry, SessionCache
+from datingtoday.infra.db import Database, DatabaseDown, should_retry
+from datingtoday.infra.redis import Command, RedisDown, RedisRole
 from datingtoday.profiles.models import UserInfo, UserStatus
-from datingtoday.protocol.envelope import wire_time
-from datingtoday.protocol.errors import AccountBanned, NoPermission, TokenExpired
+from datingtoday.protocol.errors import NoPermission, TokenExpired
 from datingtoday.protocol.login import Login
 
 log = structlog.get_logger(__name__)
 
-CACHE_S = 60
-"""How long an answer is kept; longer than any transaction takes, see "ask" above."""
 SEEN_EVERY = timedelta(minutes=5)
 """How exact `last_seen` is, and how often a used session is renewed."""
-ENDED_KEPT = timedelta(days=30)
-"""How long a token that ended is told from one that never was."""
-
-ASK = b"ask"
-
-# KEYS: entry; ARGV: the value seen, the value to put, life in ms. Only one of several readers succeeds.
-_REPLACE = Script(
-    """
-    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-    return 1
-    """
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What is cached of a session; times in epoch seconds."""
-
-    user_id: int
-    session_id: int
-    expires_s: float
-    seen_s: float
-    ended: bool
-    banned: bool
-    banned_until_s: float | None
-    ban_reason: str | None
-
-    def dump(self) -> bytes:
-        return orjson.dumps(
-            [
-                self.user_id,
-                self.session_id,
-                self.expires_s,
-                self.seen_s,
-                self.ended,
-                self.banned,
-                self.banned_until_s,
-                self.ban_reason,
-            ]
-        )
-
-    @classmethod
-    def load(cls, data: bytes) -> _Entry:
-        return cls(*orjson.loads(data))
 
 
 class Sessions:
@@ -92,15 +42,21 @@ class Sessions:
         self, database: Database, redis: RedisRole, *, life: timedelta = timedelta(days=7), devices: int = 5
     ) -> None:
         self._database = database
-        self._redis = redis
+        self._cache = SessionCache(redis)
         self._life = life
         self._devices = devices
 
+    # --- what features do
+
     def begin(self, session: Session, user_id: int, *, device: str, now: datetime) -> tuple[str, UserSession]:
-        """A new session and its token (128 bits). The caller holds a lock on the person's login row."""
+        """A new session and its token (128 bits); the oldest devices above the limit are logged out.
+
+        The caller holds locks on the person's rows in `user_auth` and `user_info`, in this order.
+
+        :raises RedisDown: nothing was changed.
+        """
         live = self._live(session, user_id, now)
-        surplus = live[: max(0, len(live) - self._devices + 1)]
-        self._end(session, surplus, "pushed_out", now)
+        self._end(session, live[: max(0, len(live) - self._devices + 1)], "pushed_out", now)
         token = secrets.token_hex(16)
         row = UserSession(
             user_id=user_id,
@@ -136,94 +92,7 @@ class Sessions:
 
         :raises RedisDown: the change must not be committed.
         """
-        self._ask_sql(session, self._live(session, user_id, now))
-
-    def purge(self, session: Session, now: datetime) -> int:
-        """Remove sessions that ended long ago; returns how many."""
-        old = now - ENDED_KEPT
-        removed = session.execute(delete(UserSession).where(UserSession.expires_at < old))
-        return int(getattr(removed, "rowcount", 0))
-
-    # --- the guard's side
-
-    def commands(self, token: str) -> list[Command]:
-        return [("GET", _key(_digest(token)))]
-
-    def verify(self, user_id: int, token: str, answers: Sequence[Any], now: datetime) -> Login:
-        digest = _digest(token)
-        cached: bytes | None = answers[0]
-        entry = _Entry.load(cached) if cached is not None and cached != ASK else None
-        if entry is None:
-            entry = self._read(digest)
-            if entry is None:
-                raise NoPermission
-            data = entry.dump()
-            if cached is None:
-                self._redis.execute("SET", _key(digest), data, "PX", CACHE_S * 1000, "NX")
-                cached = data
-        if entry.user_id != user_id:
-            raise NoPermission
-        now_s = now.timestamp()
-        if entry.ended or entry.expires_s <= now_s:
-            raise TokenExpired
-        if entry.banned and (entry.banned_until_s is None or entry.banned_until_s > now_s):
-            until = (
-                None if entry.banned_until_s is None else datetime.fromtimestamp(entry.banned_until_s, UTC)
-            )
-            raise AccountBanned(
-                data={"until": None if until is None else wire_time(until), "reason": entry.ban_reason or ""}
-            )
-        if now_s - entry.seen_s >= SEEN_EVERY.total_seconds():
-            self._renew(digest, entry, cached, now)
-        return Login(user_id=entry.user_id, session_id=entry.session_id)
-
-    def _read(self, digest: str) -> _Entry | None:
-        with self._database.transaction(write=False) as session:
-            found = session.execute(
-                select(UserSession, UserInfo.status, UserInfo.banned_until, UserInfo.ban_reason)
-                .join(UserInfo, UserInfo.id == UserSession.user_id)
-                .where(UserSession.token_hash == digest)
-            ).one_or_none()
-            if found is None:
-                return None
-            row, status, banned_until, ban_reason = found
-            return _Entry(
-                user_id=row.user_id,
-                session_id=row.id,
-                expires_s=row.expires_at.timestamp(),
-                seen_s=row.last_seen.timestamp(),
-                ended=row.ended_at is not None or status == UserStatus.DELETED,
-                banned=status == UserStatus.BANNED,
-                banned_until_s=None if banned_until is None else banned_until.timestamp(),
-                ban_reason=ban_reason,
-            )
-
-    def _renew(self, digest: str, entry: _Entry, cached: bytes, now: datetime) -> None:
-        """Note that the session is used and let it last longer; one of several requests at once does the work.
-
-        A renewal that fails does not refuse the request: the session is good, and the next request tries again.
-        """
-        expires_at = now + self._life
-        renewed = _Entry(
-            entry.user_id, entry.session_id, expires_at.timestamp(), now.timestamp(), False, entry.banned,
-            entry.banned_until_s, entry.ban_reason,
-        )  # fmt: skip
-        try:
-            if cached != ASK and not self._redis.run_script(
-                _REPLACE, [_key(digest)], cached, renewed.dump(), CACHE_S * 1000
-            ):
-                return
-            with self._database.transaction() as session:
-                session.execute(
-                    update(UserSession)
-                    .where(UserSession.id == entry.session_id, UserSession.ended_at.is_(None))
-                    .values(last_seen=now, expires_at=expires_at)
-                )
-                session.execute(update(UserInfo).where(UserInfo.id == entry.user_id).values(last_active=now))
-        except (RedisDown, DatabaseDown) as error:
-            log.warning("session_not_renewed", part=type(error).__name__)
-
-    # --- ending
+        self._cache.ask_sql(session, [row.token_hash for row in self._live(session, user_id, now)])
 
     @staticmethod
     def _live(session: Session, user_id: int, now: datetime) -> list[UserSession]:
@@ -240,26 +109,91 @@ class Sessions:
         )
 
     def _end(self, session: Session, rows: Sequence[UserSession], reason: str, now: datetime) -> None:
-        if not rows:
-            return
-        self._ask_sql(session, rows)
+        self._cache.ask_sql(session, [row.token_hash for row in rows])
         for row in rows:
             row.ended_at = now
             row.end_reason = reason
 
-    def _ask_sql(self, session: Session, rows: Sequence[UserSession]) -> None:
-        keys = [_key(row.token_hash) for row in rows]
-        if not keys:
-            return
-        commands: list[Command] = [("SET", key, ASK, "PX", CACHE_S * 1000) for key in keys]
-        self._redis.round_trip(commands)
-        # Once more after the commit, in case the first was lost meanwhile; SQL is right either way.
-        on_commit(session, lambda: self._redis.round_trip(commands) and None)
+    # --- the guard's side
+
+    def commands(self, token: str) -> list[Command]:
+        return [self._cache.fetch(_digest(token))]
+
+    def verify(self, user_id: int, token: str, answers: Sequence[Any], now: datetime) -> Login:
+        digest = _digest(token)
+        cached: bytes | None = answers[0]
+        entry = None if cached is None else Entry.load(cached)
+        if entry is None:
+            asked_at = time.monotonic()
+            entry = self._read(digest)
+            if entry is None:
+                raise NoPermission
+            if cached is None and time.monotonic() - asked_at < FILL_WITHIN_S:
+                self._cache.fill(digest, entry)
+                cached = entry.dump()
+        if entry.user_id != user_id:
+            raise NoPermission
+        now_s = now.timestamp()
+        if entry.ended or entry.expires_s <= now_s:
+            raise TokenExpired
+        until_s = entry.banned_until_s
+        if entry.banned and (until_s is None or until_s > now_s):
+            raise banned(None if until_s is None else datetime.fromtimestamp(until_s, UTC), entry.ban_reason)
+        if now_s - entry.seen_s >= SEEN_EVERY.total_seconds():
+            self._renew(digest, entry, cached, now)
+        return Login(user_id=entry.user_id, session_id=entry.session_id)
+
+    def _read(self, digest: str) -> Entry | None:
+        with self._database.transaction(write=False) as session:
+            found = session.execute(
+                select(UserSession, UserInfo.status, UserInfo.banned_until, UserInfo.ban_reason)
+                .join(UserInfo, UserInfo.id == UserSession.user_id)
+                .where(UserSession.token_hash == digest)
+            ).one_or_none()
+            if found is None:
+                return None
+            row, status, banned_until, ban_reason = found
+            return Entry(
+                user_id=row.user_id,
+                session_id=row.id,
+                expires_s=row.expires_at.timestamp(),
+                seen_s=row.last_seen.timestamp(),
+                ended=row.ended_at is not None or status == UserStatus.DELETED,
+                banned=status == UserStatus.BANNED,
+                banned_until_s=None if banned_until is None else banned_until.timestamp(),
+                ban_reason=ban_reason,
+            )
+
+    def _renew(self, digest: str, entry: Entry, cached: bytes | None, now: datetime) -> None:
+        """Note that the session is used and let it last longer; one of several requests at once does the work.
+
+        A renewal that fails does not refuse the request: the session is good, and a later request tries again.
+        """
+        expires_at = now + self._life
+        renewed = replace(entry, expires_s=expires_at.timestamp(), seen_s=now.timestamp())
+        try:
+            # Where SQL must be asked there is no entry to take turns by; whoever comes renews.
+            if (
+                cached is not None
+                and Entry.load(cached) is not None
+                and not self._cache.replace(digest, cached, renewed)
+            ):
+                return
+            with self._database.transaction() as session:
+                # The person's row first, as a login does: two that lock in different order could block each other.
+                session.execute(update(UserInfo).where(UserInfo.id == entry.user_id).values(last_active=now))
+                session.execute(
+                    update(UserSession)
+                    .where(UserSession.id == entry.session_id, UserSession.ended_at.is_(None))
+                    .values(last_seen=now, expires_at=expires_at)
+                )
+        except (RedisDown, DatabaseDown) as error:
+            log.warning("session_not_renewed", part=type(error).__name__)
+        except DBAPIError as error:
+            if not should_retry(error):
+                raise
+            log.info("session_not_renewed", part="lost a race")
 
 
 def _digest(token: str) -> str:
     return sha256(token.encode()).hexdigest()
-
-
-def _key(digest: str) -> str:
-    return f"session:{digest}"

@@ -1,0 +1,115 @@
+"""Ready answers about sessions in Redis, which can never outlive the truth in SQL.
+
+An entry is filled only where there is none, and replaced only where it is still what was read. Whoever changes a
+session in SQL first writes "ask" over its entry: readers then ask SQL, and a reader that had read the old row just
+before can neither fill nor replace it. After the commit "ask" is written once more, in case it got lost in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.db import on_commit
+from datingtoday.infra.redis import Command, RedisRole, Script
+
+log = structlog.get_logger(__name__)
+
+CACHE_S = 60
+"""How long an entry lives, whatever it says."""
+FILL_WITHIN_S = 20
+"""How old an answer of SQL may be to become an entry: well below the life of an "ask" that it must not miss."""
+ASK = b"ask"
+_FORM = 1
+"""Number of the entries' form; an entry of another form is left alone, and SQL is asked."""
+_SECONDS = (int, float)
+_NOTHING = type(None)
+_TYPES: tuple[Any, ...] = (int, int, _SECONDS, _SECONDS, bool, bool, (*_SECONDS, _NOTHING), (str, _NOTHING))
+"""Of the fields of `Entry`, in their order."""
+
+# KEYS: entry; ARGV: the value seen, the value to put, life in ms. Only one of several readers succeeds.
+_REPLACE = Script(
+    """
+    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+    return 1
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is kept of a session; moments in epoch seconds."""
+
+    user_id: int
+    session_id: int
+    expires_s: float
+    seen_s: float
+    ended: bool
+    banned: bool
+    banned_until_s: float | None
+    """None while banned: for good."""
+    ban_reason: str | None
+
+    def dump(self) -> bytes:
+        return orjson.dumps([_FORM, *astuple(self)])
+
+    @classmethod
+    def load(cls, data: bytes) -> Entry | None:
+        """None for anything that is not an entry of this form: "ask", another version's, or nonsense."""
+        if data == ASK:
+            return None
+        try:
+            form, *values = orjson.loads(data)
+        except (orjson.JSONDecodeError, TypeError, ValueError):
+            form, values = None, []
+        if form != _FORM or len(values) != len(_TYPES) or not all(map(isinstance, values, _TYPES)):
+            log.warning("session_entry_of_another_form")
+            return None
+        return cls(*values)
+
+
+class SessionCache:
+    """The entries. Sessions are named by the SHA-256 of their token, in hex.
+
+    :param redis: the guard role, without which no signed request is served.
+    """
+
+    def __init__(self, redis: RedisRole) -> None:
+        self._redis = redis
+
+    def fetch(self, digest: str) -> Command:
+        """The command whose answer `Entry.load` takes."""
+        return ("GET", _key(digest))
+
+    def fill(self, digest: str, entry: Entry) -> None:
+        """Keep what SQL said, unless there is an entry (or "ask") by now. :raises RedisDown:"""
+        self._redis.execute("SET", _key(digest), entry.dump(), "PX", CACHE_S * 1000, "NX")
+
+    def replace(self, digest: str, seen: bytes, entry: Entry) -> bool:
+        """Put the entry in the place of the one seen, if that is still there; whether it was. :raises RedisDown:"""
+        return bool(self._redis.run_script(_REPLACE, [_key(digest)], seen, entry.dump(), CACHE_S * 1000))
+
+    def ask_sql(self, session: Session, digests: Sequence[str]) -> None:
+        """From now on, whatever the transaction does to these sessions is seen by everybody once it is committed.
+
+        :raises RedisDown: the transaction must not be committed.
+        """
+        if not digests:
+            return
+        commands: list[Command] = [("SET", _key(digest), ASK, "PX", CACHE_S * 1000) for digest in digests]
+
+        def ask() -> None:
+            self._redis.round_trip(commands)
+
+        ask()
+        on_commit(session, ask)
+
+
+def _key(digest: str) -> str:
+    return f"session:{digest}"

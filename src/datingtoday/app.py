@@ -58,7 +58,9 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None) -> Parts:
 
     :param sms: in place of the provider that the settings name.
     """
-    database = Database(settings.database.uri, pool_size=settings.database.pool_size)
+    database = Database(
+        settings.database.uri, pool_size=settings.database.pool_size, timeout_s=settings.database.timeout_s
+    )
     redis = RedisRole(settings.redis.uri, timeout_s=settings.redis.timeout_s)
     replay = ReplayGuard(
         redis, database, window_s=settings.protocol.window_s, ahead_s=settings.protocol.ahead_s

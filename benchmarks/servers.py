@@ -30,6 +30,11 @@ class Web:
     def worker_pid(self) -> int:
         return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
 
+    def worker_cpu_s(self) -> float:
+        """CPU time that the worker has used since it started."""
+        fields = Path(f"/proc/{self.worker_pid()}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def worker_rss_bytes(self) -> int:
         """Resident memory of the worker."""
         pages = int(Path(f"/proc/{self.worker_pid()}/statm").read_text().split()[1])

@@ -31,6 +31,8 @@ from datingtoday.protocol.endpoint import GUARD, LANG, lang_of
 from datingtoday.protocol.errors import AppError, BodyTooLarge, NotFound
 from datingtoday.protocol.errors import MethodNotAllowed as MethodRefused
 from datingtoday.protocol.guard import Guard, GuardOptions, as_app_error
+from datingtoday.protocol.metrics import Metrics
+from datingtoday.protocol.pages import register_pages
 from datingtoday.protocol.peer import Peers
 from datingtoday.protocol.replay import ReplayGuard
 
@@ -109,6 +111,8 @@ def create_app(
     app.register_blueprint(auth_routes(parts.accounts, region=region, echo=settings.sms.echo))
     app.register_blueprint(phone_routes(parts.accounts, region=region))
     app.register_blueprint(user_routes(parts.profiles))
+    metrics = Metrics(app) if settings.metrics.enabled else None
+    register_pages(app, settings, parts.redis, metrics)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _answer_http_error)
@@ -120,6 +124,7 @@ def create_app(
         parts.database,
         Peers(settings.server.trusted_proxies),
         guard_options(settings),
+        observe=None if metrics is None else metrics.observe,
     )
     app.extensions[GUARD] = guard
     guard.install(app)

@@ -6,9 +6,12 @@ here: the database has been brought up to date by `datingtoday db upgrade`, and 
 
 import sys
 
+from flask import Flask
+
 from datingtoday.app import create_app
-from datingtoday.infra.config import ConfigError, Settings, load_settings
+from datingtoday.infra.config import METRICS_FOLDER, ConfigError, Settings, load_settings
 from datingtoday.infra.config_serving import validate_for_serving
+from datingtoday.protocol.metrics import FOLDER_VARIABLE, count_across_processes
 
 # gunicorn stops on this exit code of a worker, instead of trying for ever.
 _APP_LOAD_ERROR = 4
@@ -29,8 +32,22 @@ def _settings() -> Settings:
     return settings
 
 
+def _application() -> Flask:
+    settings = _settings()
+    if settings.metrics.enabled:
+        folder = settings.data_dir / METRICS_FOLDER
+        try:
+            count_across_processes(folder)
+        except OSError as error:
+            raise ConfigError(
+                f"[METRICS] enabled: cannot count in {folder}: {error.strerror}; another folder: {FOLDER_VARIABLE}",
+                f"[METRICS] enabled：无法在 {folder} 中计数：{error.strerror}；可用 {FOLDER_VARIABLE} 另指定目录",
+            ) from error
+    return create_app(settings)
+
+
 try:
-    application = create_app(_settings())
+    application = _application()
 except ConfigError as error:
     print(f"datingtoday: {error.en}\ndatingtoday: {error.zh}", file=sys.stderr, flush=True)
     raise SystemExit(_APP_LOAD_ERROR) from None

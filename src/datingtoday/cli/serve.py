@@ -17,7 +17,7 @@ import click
 from datingtoday.cli.banner import banner
 from datingtoday.cli.main import CommandFailed, speaks_chinese
 from datingtoday.cli.options import settings_options
-from datingtoday.infra.config import Settings, load_settings
+from datingtoday.infra.config import METRICS_FOLDER, Settings, load_settings
 from datingtoday.infra.config_serving import validate_for_serving
 from datingtoday.infra.data_folder import DataFolder
 
@@ -66,6 +66,10 @@ def _serve(settings: Settings, at_end: ExitStack) -> int:
         settings = settings.with_redis_uri(redis.uri)
 
     _migrate(settings)
+    from datingtoday.protocol.metrics import count_across_processes
+
+    if settings.metrics.enabled:
+        count_across_processes(settings.data_dir / METRICS_FOLDER)
     from datingtoday.app import PARTS, Parts, create_app
 
     app = create_app(settings)

@@ -38,6 +38,8 @@ DEFAULT_CONFIG = "config.ini"
 DEFAULT_DATA = "data"
 SECRETS_FILE = "secrets.ini"
 SQLITE_FILE = "datingtoday.sqlite3"
+METRICS_FOLDER = "metrics"
+"""In the data folder: where the processes of one server count together."""
 
 
 class ConfigError(Exception):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from flask import Flask
 
 log = structlog.get_logger(__name__)
 
@@ -46,16 +47,14 @@ def _is_written(path: Path) -> bool:
 
 
 class Metrics:
-    """The program's counters.
+    """The counters of an application."""
 
-    :param paths: of all endpoints without a variable part; those with one are known by their rule.
-    """
-
-    def __init__(self, paths: frozenset[str]) -> None:
+    def __init__(self, app: Flask) -> None:
         from prometheus_client import CollectorRegistry
         from prometheus_client.metrics import Counter, Histogram
 
-        self._paths = paths
+        self._app = app
+        self._paths: frozenset[str] | None = None
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "datingtoday_requests",
@@ -100,6 +99,11 @@ class Metrics:
 
     def _label(self, environ: Environ) -> str:
         path = str(environ.get("PATH_INFO", ""))
+        if self._paths is None:
+            # Not before: routes are still registered when this object is made.
+            self._paths = frozenset(
+                rule.rule for rule in self._app.url_map.iter_rules() if not rule.arguments
+            )
         if path in self._paths:
             return path
         rule = getattr(environ.get("werkzeug.request"), "url_rule", None)

@@ -52,6 +52,8 @@ CREATE TABLE sms_number (
     CONSTRAINT pk_sms_number PRIMARY KEY (phone)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
+CREATE INDEX ix_sms_number_last_sent_at ON sms_number (last_sent_at);
+
 CREATE TABLE user_info (
     id INTEGER NOT NULL AUTO_INCREMENT,
     phone VARCHAR(16),

@@ -63,6 +63,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("phone", name=op.f("pk_sms_number")),
         **MYSQL_TABLE,
     )
+    with op.batch_alter_table("sms_number", schema=None) as batch_op:
+        batch_op.create_index("ix_sms_number_last_sent_at", ["last_sent_at"], unique=False)
+
     op.create_table(
         "user_info",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -172,6 +175,9 @@ def downgrade() -> None:
         batch_op.drop_index("uq_user_info_phone")
 
     op.drop_table("user_info")
+    with op.batch_alter_table("sms_number", schema=None) as batch_op:
+        batch_op.drop_index("ix_sms_number_last_sent_at")
+
     op.drop_table("sms_number")
     with op.batch_alter_table("sms_code", schema=None) as batch_op:
         batch_op.drop_index("ix_sms_code_sent_at")

@@ -62,7 +62,7 @@ class SmsNumber(Base):
     """A number to which codes were sent; its row is what two requests for the same number wait for."""
 
     __tablename__ = "sms_number"
-    __table_args__ = (MYSQL_TABLE,)
+    __table_args__ = (Index("ix_sms_number_last_sent_at", "last_sent_at"), MYSQL_TABLE)
 
     phone: Mapped[str] = mapped_column(String(16), primary_key=True)
     last_sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("datingtoday.cli.config", "Check and show the settings."),
     "db": ("datingtoday.cli.db", "Create and migrate the database."),
     "docs": ("datingtoday.cli.docs", "Check and write the files that are made from the code."),
+    "purge": ("datingtoday.cli.purge", "Remove old codes and logins."),
 }
 
 EXIT_FAILED = 1

@@ -18,21 +18,28 @@ import redis
 from hiredis import pack_command
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
 
 Command = tuple[Any, ...]
 
-_DOWN_REPLIES = (
-    "LOADING",
-    "READONLY",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "MISCONF",
-    "OOM",
-    "NOREPLICAS",
+_DOWN_REPLIES = frozenset(
+    {
+        "BUSY",
+        "CLUSTERDOWN",
+        "LOADING",
+        "MASTERDOWN",
+        "MISCONF",
+        "NOPERM",
+        "NOREPLICAS",
+        "OOM",
+        "READONLY",
+        "TRYAGAIN",
+    }
 )
+"""First words of refusals that say: this server cannot serve now, whatever it is asked."""
+_CLUSTER_RETRIES = 1
+"""After a failure the client reads the cluster's layout anew and asks the node that has the slot now, once."""
 
 
 class RedisDown(Exception):
@@ -73,6 +80,8 @@ class RedisRole:
         """The redis-py client, for work off the hot path; its errors are redis-py's own."""
         if self._client is None:
             with self._making:
+                # Making a cluster's client asks its nodes: whoever waited for somebody's failure must not repeat it.
+                self._refuse_while_down()
                 if self._client is None:
                     self._client = self._connect()
         return cast(redis.Redis, self._client)
@@ -90,8 +99,7 @@ class RedisRole:
         :raises RedisDown: also when the server is there but cannot serve (loading, read-only replica, out of memory).
         :raises ResponseError: of the first command that the server refused.
         """
-        if time.monotonic() < self._down_until:
-            raise RedisDown(f"{self._label} was down a moment ago")
+        self._refuse_while_down()
         try:
             if self.is_cluster:
                 return [self._on_cluster(command) for command in commands]
@@ -99,11 +107,13 @@ class RedisRole:
         except NoScriptError:
             raise
         except ResponseError as error:
-            if str(error).startswith(_DOWN_REPLIES):
+            # redis-py takes the first word off the refusals that it has a class for, and keeps it as the status.
+            word = getattr(error, "status_code", None) or str(error).split(" ", 1)[0]
+            if word in _DOWN_REPLIES:
                 self._trip()
-                raise RedisDown(f"{self._label}: {str(error).split(' ', 1)[0]}") from error
+                raise RedisDown(f"{self._label}: {word}") from error
             raise
-        except (RedisError, OSError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             self._trip()
             raise RedisDown(f"{self._label}: {type(error).__name__}") from error
 
@@ -197,6 +207,10 @@ class RedisRole:
     def _on_cluster(self, command: Command) -> Any:
         return self.client.execute_command(*("" if part is RUN_ID else part for part in command))
 
+    def _refuse_while_down(self) -> None:
+        if time.monotonic() < self._down_until:
+            raise RedisDown(f"{self._label} was down a moment ago")
+
     def _trip(self) -> None:
         self._down_until = time.monotonic() + self._pause_s
 
@@ -209,7 +223,8 @@ class RedisRole:
         if self.is_cluster:
             from redis.cluster import RedisCluster
 
-            return RedisCluster.from_url(self.uri.replace("+cluster://", "://", 1), **common)
+            retry = Retry(NoBackoff(), _CLUSTER_RETRIES)
+            return RedisCluster.from_url(self.uri.replace("+cluster://", "://", 1), retry=retry, **common)
         return redis.Redis.from_url(
             self.uri,
             retry=Retry(NoBackoff(), 0),

@@ -166,7 +166,10 @@ class EmbeddedRedis:
         if process is None or path is None:
             return
         if process.poll() is None:
+            # Nothing comes back when it obeys, and while it is still starting. SIGTERM means the same to it, and
+            # reaches it in every state; a second word does no harm.
             _ask(path, b"SHUTDOWN", timeout_s=PATIENCE_S)
+            process.terminate()
         for last_word in (signal.SIGTERM, signal.SIGKILL, None):
             try:
                 process.wait(timeout=PATIENCE_S)
@@ -261,7 +264,7 @@ def _uri_of(path: Path) -> str:
 
 
 def _ask(path: Path, command: bytes, timeout_s: float) -> bytes:
-    """Send one command, return what comes back at first; empty when nobody answers."""
+    """Send one command, return what comes back at first; empty when nobody is there or nothing comes back."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         try:

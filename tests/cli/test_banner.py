@@ -1,0 +1,117 @@
+"""The lines that the banner offers, run by real shells, with curl replaced by something that shows what it got."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+
+from datingtoday.cli.banner import banner, base_url, login_line, sendsms_line
+from datingtoday.infra.config import load_settings
+
+CURL = '#!/bin/sh\nfor argument; do printf "%s\\n" "$argument"; done\n'
+TOOLS = ("sh", "date", "od", "tr", "cut")
+
+
+def run_line(line: str, folder: Path, shell: str, md5: str, typed: str = "") -> tuple[str, dict[str, str]]:
+    """What curl was asked for: the address and the parameters."""
+    tools = folder / f"{shell}-{md5}"
+    tools.mkdir()
+    for name in (*TOOLS, shell, md5):
+        path = shutil.which(name)
+        assert path, name
+        if not (tools / name).exists():
+            (tools / name).symlink_to(path)
+    (tools / "curl").write_text(CURL)
+    (tools / "curl").chmod(0o755)
+    done = subprocess.run(
+        [shell, "-c", line], input=typed, capture_output=True, text=True, env={"PATH": str(tools)}, check=True
+    )
+    assert done.stderr == ""
+    arguments = done.stdout.removeprefix("code: ").split("\n")
+    body = arguments[arguments.index("-d") + 1]
+    return arguments[arguments.index("-d") + 2], {name: value[0] for name, value in parse_qs(body).items()}
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+@pytest.mark.parametrize("md5", ["md5sum", "openssl"])
+@pytest.mark.parametrize("secret", ["f00dfeed", 'it\'s $HOME `x` "y" \\n!z%s&'])
+def test_the_lines_sign_as_the_protocol_says(tmp_path: Path, shell: str, md5: str, secret: str) -> None:
+    for number, (line, typed, own) in enumerate(
+        [
+            (sendsms_line("http://h:1", "KEY", secret), "", "appkey=KEY&phone=13800138000"),
+            (login_line("http://h:1", "KEY", secret), "123456\n", "appkey=KEY&code=123456&phone=13800138000"),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        url, params = run_line(line, folder, shell, md5, typed)
+        assert url == f"http://h:1/api/auth/{'login' if typed else 'sendsms'}"
+        assert abs(int(params["timestamp"]) - time.time()) < 30
+        assert len(params["nonce"]) == 16
+        text = f"{own}{params['timestamp']}{params['nonce']}{secret}"
+        assert params["sign"] == hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        rest = {name: value for name, value in params.items() if name not in ("timestamp", "nonce", "sign")}
+        assert "&".join(f"{name}={value}" for name, value in sorted(rest.items())) == own
+
+
+def test_two_requests_are_never_the_same(tmp_path: Path) -> None:
+    line = sendsms_line("http://h:1", "KEY", "f00dfeed")
+    nonces = set()
+    for number in range(5):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        nonces.add(run_line(line, folder, "dash", "md5sum")[1]["nonce"])
+    assert len(nonces) == 5
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:81"),
+        ("0.0.0.0", "http://127.0.0.1:81"),
+        ("::", "http://[::1]:81"),
+        ("::1", "http://[::1]:81"),
+        ("example.com", "http://example.com:81"),
+    ],
+)
+def test_addresses(host: str, url: str) -> None:
+    assert base_url(host, 81) == url
+
+
+def test_the_embedded_default_shows_what_one_needs(tmp_path: Path) -> None:
+    settings = load_settings("/dev/null", tmp_path, {}, create_secrets=True)
+    text = banner(settings, "127.0.0.1", 8123)
+    for part in (
+        "http://127.0.0.1:8123/api",
+        "http://127.0.0.1:8123/docs",
+        str(tmp_path),
+        settings.app.appkey,
+        settings.app.appsecret,
+        "the answer contains it",
+        "应答中直接返回",
+    ):
+        assert part in text
+    assert settings.security.secret_key not in text
+    quiet = load_settings(
+        "/dev/null", tmp_path, {"DATINGTODAY_SMS_ECHO": "0", "DATINGTODAY_DOCS_ENABLED": "0"}
+    )
+    assert "printed in this terminal" in banner(quiet, "127.0.0.1", 8123)
+    assert "/docs" not in banner(quiet, "127.0.0.1", 8123)
+
+
+def test_nothing_secret_is_shown_with_a_database_of_ones_own(tmp_path: Path) -> None:
+    environ = {
+        "DATINGTODAY_DATABASE_URI": "mysql+pymysql://u:hunter2secret@h/d",
+        "DATINGTODAY_APP_APPKEY": "OWNKEY",
+        "DATINGTODAY_APP_APPSECRET": "f00dfeedf00dfeed",
+    }
+    text = banner(load_settings("/dev/null", tmp_path, environ), "0.0.0.0", 81)
+    assert "http://127.0.0.1:81/api" in text
+    for secret in ("hunter2secret", "f00dfeed", "OWNKEY"):
+        assert secret not in text

@@ -154,7 +154,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if _is_worker(session.config):
-        session.config.workeroutput["dt_not_run"] = session.config.stash[_not_run].copy()  # type: ignore[attr-defined]
+        not_run: Counter[str] = session.config.stash[_not_run]
+        # Only plain types travel to the controller.
+        session.config.workeroutput["dt_not_run"] = dict(not_run)  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(optionalhook=True)

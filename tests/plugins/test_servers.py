@@ -140,7 +140,6 @@ def test_however_the_run_ends_nothing_is_left(tmp_path: Path, sign: signal.Signa
     wait_until(lambda: not [pid for pid in pids if Path("/proc", pid).exists()], "everything to end")
     remaining = Path(folder)
     if sign == signal.SIGKILL:
-        assert remaining.exists()
         remove_dead_runs(remaining.parent)
     assert not remaining.exists()
 

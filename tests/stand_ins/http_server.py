@@ -34,12 +34,16 @@ class Answer:
         return cls(status, body, {"Content-Type": "application/json;charset=utf-8"})
 
 
+PATIENCE_S = 10
+"""How long Drip and Hang last: longer than any client should wait, but a test that waits fails in the end."""
+
+
 class Drip:
-    """Headers at once, then one space every tenth of a second, for ever."""
+    """Headers at once, then one space every tenth of a second."""
 
 
 class Hang:
-    """The request is read and never answered."""
+    """The request is read and not answered."""
 
 
 class Hangup:
@@ -104,7 +108,7 @@ class HttpStandIn:
         self.requests.append(request)
         how = self.misbehave
         if isinstance(how, Hang):
-            self._closing.wait()
+            self._closing.wait(PATIENCE_S)
             handler.close_connection = True
         elif isinstance(how, Hangup):
             handler.close_connection = True
@@ -120,7 +124,9 @@ class HttpStandIn:
         handler.send_header("Connection", "close")
         handler.end_headers()
         try:
-            while not self._closing.wait(0.1):
+            for _ in range(PATIENCE_S * 10):
+                if self._closing.wait(0.1):
+                    return
                 handler.wfile.write(b" ")
         except OSError:
             return  # the client has had enough, which is what it should do

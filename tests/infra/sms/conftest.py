@@ -23,6 +23,7 @@ class Contacts:
     def __init__(self) -> None:
         self.allowed: set[int] = set()
         self.strayed: list[object] = []
+        self.connects = 0
 
     def check(self, address: object) -> None:
         if not (isinstance(address, tuple) and address[0] == "127.0.0.1" and address[1] in self.allowed):
@@ -38,6 +39,7 @@ def contacts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Contacts]:
     def guarded(original: Callable[[socket.socket, Any], Any]) -> Callable[[socket.socket, Any], Any]:
         def connect(self: socket.socket, address: Any) -> Any:
             found.check(address)
+            found.connects += 1
             return original(self, address)
 
         return connect

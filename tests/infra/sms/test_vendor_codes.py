@@ -118,6 +118,17 @@ def test_tencent_codes_of_the_request(tencent: Tencent, code: str, kind: SmsFail
     assert (error.reason, error.kind) == (code, kind)
 
 
+@pytest.mark.parametrize(("status", "kind"), [(500, UNAVAILABLE), (403, SETTINGS)])
+def test_tencent_has_no_errors_with_another_status(
+    tencent: Tencent, status: int, kind: SmsFailureKind
+) -> None:
+    ok = {"Response": {"SendStatusSet": [{"Code": "Ok", "SerialNo": "5000:1"}], "RequestId": "7c5f"}}
+    tencent.stand_in.misbehave = Answer.of_json(status, ok)
+    with pytest.raises(SmsFailed) as caught:
+        tencent.provider().send_code(PHONE, CODE, purpose="login", ttl_s=300)
+    assert (caught.value.reason, caught.value.kind) == (f"http_{status}", kind)
+
+
 def test_tencent_errors_are_found_under_any_content_type(tencent: Tencent) -> None:
     data = {"Response": {"Error": {"Code": "AuthFailure.TokenFailure", "Message": ""}, "RequestId": "7c5f"}}
     # Answer.of_json adds a charset; the SDK alone would take this for a success without results.

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import traceback
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,13 +15,14 @@ import pytest
 
 from datingtoday.infra.sms.make import make_sms_provider
 from datingtoday.infra.sms.provider import SmsFailed, SmsFailureKind, SmsProvider
-from tests.infra.sms.conftest import CODE, PHONE
+from tests.infra.sms.conftest import CODE, PHONE, Contacts
 from tests.infra.sms.vendors import SIGN, TIMEOUT_S, Sent, Vendor
-from tests.stand_ins.http_server import Answer, Drip, Hang, Hangup, Misbehaviour
+from tests.stand_ins.http_server import PATIENCE_S, Answer, Drip, Hang, Hangup, Misbehaviour
 
 HTML = {"Content-Type": "text/html"}
 JSON = {"Content-Type": "application/json"}
 GZIP = JSON | {"Content-Encoding": "gzip"}
+SUCCESS = b'{"Code":"OK","Response":{"SendStatusSet":[{"Code":"Ok"}]}}'
 # Far above TIMEOUT_S, because the machine may be busy; far below "for ever".
 BOUND_S = TIMEOUT_S + 2.5
 
@@ -123,9 +125,8 @@ def test_wrong_template_and_signature_name_are_refused(vendor: Vendor) -> None:
         ),
         (Answer(200, b'{"Response":{"Error":{}}}', JSON), "unreadable_answer", "unavailable", True),
         (Answer(200, b"[" * 50_000, JSON), "unreadable_answer", "unavailable", True),
-        (Answer(200, b" " * 200_000, JSON), "unreadable_answer", "unavailable", True),
+        (Answer(200, SUCCESS + b" " * 200_000, JSON), "unreadable_answer", "unavailable", True),
         (Answer(200, b"no gzip", GZIP), "unreadable_answer", "unavailable", True),
-        (Answer(200, gzip.compress(b" " * 50_000_000), GZIP), "unreadable_answer", "unavailable", True),
         (Hang(), "timeout", "unavailable", True),
         (Drip(), "timeout", "unavailable", True),
         (Hangup(), "connection_lost", "unavailable", True),
@@ -148,10 +149,24 @@ def test_what_can_happen_on_the_way(
     assert len(vendor.sent()) == 1
 
 
-def test_connection_refused(vendor: Vendor) -> None:
+def test_an_answer_that_unpacks_to_much_costs_no_memory(vendor: Vendor) -> None:
+    provider = vendor.provider(timeout_s=20)
+    vendor.stand_in.misbehave = Answer(200, gzip.compress(SUCCESS + b" " * 50_000_000), GZIP)
+    tracemalloc.start()
+    try:
+        with pytest.raises(SmsFailed) as caught:
+            send(provider)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert caught.value.reason == "unreadable_answer"
+
+
+def test_connection_refused(vendor: Vendor, contacts: Contacts) -> None:
     provider = vendor.provider()
     vendor.stand_in.close()
     error = failure(provider)
+    assert contacts.connects == 1
     assert (error.reason, error.kind, error.maybe_sent) == ("connect", SmsFailureKind.UNAVAILABLE, False)
 
 
@@ -169,7 +184,7 @@ def test_a_resolver_that_does_not_answer(vendor: Vendor, monkeypatch: pytest.Mon
 
     def stuck(*_: Any, **__: Any) -> Any:
         asked.set()
-        released.wait()
+        released.wait(PATIENCE_S)
         raise socket.gaierror(socket.EAI_AGAIN, "no answer")
 
     monkeypatch.setattr(socket, "getaddrinfo", stuck)

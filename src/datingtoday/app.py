@@ -15,6 +15,7 @@ from datingtoday.accounts.routes import auth_routes, phone_routes
 from datingtoday.accounts.service import Accounts
 from datingtoday.accounts.sessions import Sessions
 from datingtoday.accounts.sms_codes import SmsCodes, SmsRules
+from datingtoday.infra.cache import ReadyCache
 from datingtoday.infra.config import Settings
 from datingtoday.infra.db import Database
 from datingtoday.infra.events import Events
@@ -23,8 +24,15 @@ from datingtoday.infra.ratelimit import RateLimits
 from datingtoday.infra.redis import RedisRole
 from datingtoday.infra.sms.make import make_sms_provider
 from datingtoday.infra.sms.provider import SmsProvider
-from datingtoday.profiles.routes import user_routes
-from datingtoday.profiles.service import Profiles
+from datingtoday.media.signed_urls import UrlSigner
+from datingtoday.profiles.blocks import Blocks
+from datingtoday.profiles.cards import Cards
+from datingtoday.profiles.follows import Follows
+from datingtoday.profiles.labels import Labels
+from datingtoday.profiles.people import NobodyIsVip
+from datingtoday.profiles.routes import follow_routes, label_routes, user_routes
+from datingtoday.profiles.service import NoPhotos, Profiles
+from datingtoday.profiles.visibility import Visibility
 from datingtoday.protocol import envelope
 from datingtoday.protocol.client_apps import ClientApps, KnownApp
 from datingtoday.protocol.endpoint import GUARD, LANG, lang_of
@@ -33,6 +41,7 @@ from datingtoday.protocol.errors import MethodNotAllowed as MethodRefused
 from datingtoday.protocol.guard import Guard, GuardOptions, as_app_error
 from datingtoday.protocol.metrics import Metrics
 from datingtoday.protocol.pages import register_pages
+from datingtoday.protocol.paging import Cursors
 from datingtoday.protocol.peer import Peers
 from datingtoday.protocol.replay import ReplayGuard
 
@@ -47,10 +56,16 @@ class Parts:
     settings: Settings
     database: Database
     redis: RedisRole
+    cache: RedisRole
     replay: ReplayGuard
     apps: ClientApps
     events: Events
+    cards: Cards
+    visibility: Visibility
     profiles: Profiles
+    follows: Follows
+    blocks: Blocks
+    labels: Labels
     sessions: Sessions
     accounts: Accounts
 
@@ -68,7 +83,14 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None) -> Parts:
         redis, database, window_s=settings.protocol.window_s, ahead_s=settings.protocol.ahead_s
     )
     events = Events()
-    profiles = Profiles()
+    secret_key = bytes.fromhex(settings.security.secret_key)
+    cache = cache_role(settings, redis)
+    entries = ReadyCache(cache, database)
+    vip = NobodyIsVip()
+    cards = Cards(entries, UrlSigner(settings.security.secret_key), vip)
+    visibility = Visibility(entries, vip)
+    cursors = Cursors(secret_key)
+    profiles = Profiles(entries, cards, visibility, events, NoPhotos())
     sessions = Sessions(
         database,
         redis,
@@ -80,16 +102,22 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None) -> Parts:
         RateLimits(redis),
         sms or make_sms_provider(settings.sms),
         sms_rules(settings),
-        bytes.fromhex(settings.security.secret_key),
+        secret_key,
     )
     return Parts(
         settings=settings,
         database=database,
         redis=redis,
+        cache=cache,
         replay=replay,
         apps=ClientApps(database, configured_app(settings)),
         events=events,
+        cards=cards,
+        visibility=visibility,
         profiles=profiles,
+        follows=Follows(visibility, cards, cursors, events),
+        blocks=Blocks(visibility, cards, cursors, events),
+        labels=Labels(entries, cards),
         sessions=sessions,
         accounts=Accounts(codes, sessions, profiles, events),
     )
@@ -111,6 +139,8 @@ def create_app(
     app.register_blueprint(auth_routes(parts.accounts, region=region, echo=settings.sms.echo))
     app.register_blueprint(phone_routes(parts.accounts, region=region))
     app.register_blueprint(user_routes(parts.profiles))
+    app.register_blueprint(follow_routes(parts.follows, parts.blocks))
+    app.register_blueprint(label_routes(parts.labels))
     metrics = Metrics(app) if settings.metrics.enabled else None
     register_pages(app, settings, parts.redis, metrics)
     for blueprint in blueprints:
@@ -129,6 +159,13 @@ def create_app(
     app.extensions[GUARD] = guard
     guard.install(app)
     return app
+
+
+def cache_role(settings: Settings, guard: RedisRole) -> RedisRole:
+    """The cache role; the guard's own connections where both are one server."""
+    if settings.redis.cache_uri in ("", settings.redis.uri):
+        return guard
+    return RedisRole(settings.redis.cache_uri, timeout_s=settings.redis.timeout_s)
 
 
 def configured_app(settings: Settings) -> KnownApp | None:

@@ -6,14 +6,20 @@ from typing import Any
 
 from flask import Blueprint
 
+from datingtoday.media.errors import MediaNotFound
 from datingtoday.profiles import schemas
-from datingtoday.profiles.errors import UserNotFound
+from datingtoday.profiles.blocks import Blocks
+from datingtoday.profiles.errors import LabelUnknown, NicknameRefused, UserNotFound
+from datingtoday.profiles.follows import Follows
+from datingtoday.profiles.labels import Labels
 from datingtoday.profiles.service import Profiles
 from datingtoday.protocol.endpoint import Call, endpoint
+from datingtoday.protocol.errors import Text
+from datingtoday.protocol.paging import PageParams, PageRequest, page_schema
 
 
 def user_routes(profiles: Profiles) -> Blueprint:
-    """``/api/user``."""
+    """``/api/user``: profiles."""
     bp = Blueprint("user", __name__, url_prefix="/api/user")
 
     @bp.get("/show")
@@ -26,5 +32,108 @@ def user_routes(profiles: Profiles) -> Blueprint:
     )
     def show(call: Call, peer_id: int | None) -> Any:
         return profiles.show(call.session, call.user_id, peer_id, call.now)
+
+    @bp.post("/update")
+    @endpoint(
+        "Change one's profile",
+        "修改自己的资料",
+        params=schemas.UpdateParams,
+        returns=schemas.UpdatedSchema,
+        raises=(NicknameRefused, MediaNotFound),
+        description=Text(
+            "What is left out stays; an empty value clears, but for the nickname. Nothing at all is a success.",
+            "未传的字段保持不变；空值表示清除（昵称除外）。什么都不传也算成功。",
+        ),
+    )
+    def update(call: Call, **changes: Any) -> Any:
+        return profiles.update(call.session, call.user_id, changes, call.now)
+
+    return bp
+
+
+def follow_routes(follows: Follows, blocks: Blocks) -> Blueprint:
+    """``/api/user``: following and blocking."""
+    bp = Blueprint("user_ties", __name__, url_prefix="/api/user")
+    cards = page_schema(schemas.CardSchema)
+
+    @bp.post("/follow")
+    @endpoint(
+        "Follow somebody",
+        "关注",
+        params=schemas.PeerParams,
+        returns=schemas.FollowSchema,
+        raises=(UserNotFound,),
+    )
+    def follow(call: Call, peer_id: int) -> Any:
+        return follows.follow(call.session, call.user_id, peer_id, call.now)
+
+    @bp.post("/unfollow")
+    @endpoint(
+        "Follow somebody no longer",
+        "取消关注",
+        params=schemas.PeerParams,
+        returns=schemas.FollowSchema,
+    )
+    def unfollow(call: Call, peer_id: int) -> Any:
+        return follows.unfollow(call.session, call.user_id, peer_id)
+
+    @bp.get("/follow/list")
+    @endpoint("Whom one follows", "我关注的人", params=PageParams, returns=cards)
+    def follow_list(call: Call, page: PageRequest) -> Any:
+        return follows.following(call.session, call.user_id, page, call.now)
+
+    @bp.get("/fans/list")
+    @endpoint("Who follows one", "关注我的人", params=PageParams, returns=cards)
+    def fans_list(call: Call, page: PageRequest) -> Any:
+        return follows.fans(call.session, call.user_id, page, call.now)
+
+    @bp.post("/block")
+    @endpoint(
+        "Block somebody, both ways; follows between the two end",
+        "拉黑（双向生效，互相关注同时解除）",
+        params=schemas.PeerParams,
+        raises=(UserNotFound,),
+    )
+    def block(call: Call, peer_id: int) -> None:
+        blocks.block(call.session, call.user_id, peer_id, call.now)
+
+    @bp.post("/unblock")
+    @endpoint("Take one's own block back", "取消拉黑", params=schemas.PeerParams)
+    def unblock(call: Call, peer_id: int) -> None:
+        blocks.unblock(call.session, call.user_id, peer_id)
+
+    @bp.get("/block/list")
+    @endpoint("Whom one has blocked", "我拉黑的人", params=PageParams, returns=cards)
+    def block_list(call: Call, page: PageRequest) -> Any:
+        return blocks.blocked(call.session, call.user_id, page, call.now)
+
+    return bp
+
+
+def label_routes(labels: Labels) -> Blueprint:
+    """Labels: the public list, and one's own choice."""
+    bp = Blueprint("label", __name__, url_prefix="/api")
+
+    @bp.get("/label/list")
+    @endpoint(
+        "The labels that can be chosen",
+        "可选的标签",
+        require_token=False,
+        params=schemas.LabelListParams,
+        returns=schemas.LabelSchema(many=True),
+    )
+    def label_list(call: Call, gender: int | None) -> Any:
+        return labels.fitting(gender, call.now)
+
+    @bp.post("/user/label/update")
+    @endpoint(
+        "Replace one's labels",
+        "设置自己的标签",
+        params=schemas.ChooseLabelsParams,
+        returns=schemas.ChosenLabelSchema(many=True),
+        raises=(LabelUnknown,),
+    )
+    def label_update(call: Call, label_ids: list[int]) -> Any:
+        return labels.choose(call.session, call.user_id, label_ids)
 
     return bp

@@ -1,22 +1,75 @@
-"""People: their profiles."""
+"""People: their profiles, and whether they take part."""
 
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any, Protocol
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from datingtoday.infra.cache import ReadyCache, Wish
+from datingtoday.infra.events import Events
+from datingtoday.media.errors import MediaNotFound
+from datingtoday.profiles.cards import Cards
+from datingtoday.profiles.enumerations import LEAST_AGE_YEARS
 from datingtoday.profiles.errors import UserNotFound
-from datingtoday.profiles.models import UserInfo
+from datingtoday.profiles.models import UserInfo, UserStatus
+from datingtoday.profiles.parameters import Birthday
+from datingtoday.profiles.people import age_in_years
+from datingtoday.profiles.ready_bytes import ReadyBytes, extended
+from datingtoday.profiles.visibility import Action, Relation, TiesEntries, Visibility
+from datingtoday.protocol.envelope import ReadyJson
+from datingtoday.protocol.errors import ParameterError
 
 _NICKNAME_SIGNS = "23456789abcdefghjkmnpqrstuvwxyz"
 """Without signs that look alike."""
 
 
+@dataclass(frozen=True)
+class ProfileVisited:
+    """Event: somebody saw the profile of somebody else."""
+
+    visitor_id: int
+    user_id: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class ProfileChanged:
+    """Event: what a person says of themselves, or their standing, is another one."""
+
+    user_id: int
+
+
+class Photos(Protocol):
+    """Knows whose uploads are whose."""
+
+    def is_own_photo(self, session: Session, user_id: int, media_id: str) -> bool:
+        """Whether this is a photo that the person uploaded and that may be shown to them."""
+
+
+class NoPhotos:
+    """While nothing can be uploaded."""
+
+    def is_own_photo(self, session: Session, user_id: int, media_id: str) -> bool:
+        return False
+
+
 class Profiles:
     """The rules of profiles."""
+
+    def __init__(
+        self, entries: ReadyCache, cards: Cards, visibility: Visibility, events: Events, photos: Photos
+    ) -> None:
+        self._cache = entries
+        self._cards = cards
+        self._visibility = visibility
+        self._events = events
+        self._photos = photos
 
     def register(self, session: Session, *, phone: str, now: datetime) -> UserInfo:
         """A new person with a neutral nickname, which tells nothing of the number.
@@ -30,55 +83,133 @@ class Profiles:
         session.flush()
         return person
 
-    def show(self, session: Session, viewer_id: int, peer_id: int | None, now: datetime) -> dict[str, Any]:
-        """A profile.
+    def show(self, session: Session, viewer_id: int, peer_id: int | None, now: datetime) -> ReadyJson:
+        """A profile as the viewer may see it; in one round trip to the cache, if it is there.
 
-        :raises UserNotFound: for everybody but oneself.
+        Announces `ProfileVisited` if it is another's.
+
+        :raises UserNotFound: nobody has this id, or the viewer may not see them.
         """
-        if peer_id is not None and peer_id != viewer_id:
+        if peer_id is None or peer_id == viewer_id:
+            return self._show_self(viewer_id, now)
+        ties_of = self._visibility.ties
+        wishes: list[Wish[Any]] = [
+            Wish(self._cards.profiles, peer_id),
+            Wish(ties_of, (viewer_id, peer_id)),
+        ]
+        profile_bytes, ties_bytes = self._cache.fetch(wishes, now)
+        if profile_bytes is None:
             raise UserNotFound
-        return self.show_self(session, viewer_id, now)
+        profile = ReadyBytes.load(profile_bytes)
+        ties = TiesEntries.load(ties_bytes or b"", viewer_id, peer_id)
+        authority, banned, deleted = profile.head
+        relation = Relation(authority, banned, deleted, ties)
+        if not self._visibility.decide(session, viewer_id, {peer_id: relation}, Action.SHOW, now):
+            raise UserNotFound
+        self._events.announce(session, ProfileVisited(viewer_id, peer_id, now))
+        told = profile.signed_for(viewer_id, self._cards.signer)
+        return extended(told, following=ties.follows, followed_by=ties.followed)
 
-    def show_self(self, session: Session, user_id: int, now: datetime) -> dict[str, Any]:
-        """One's own profile."""
-        person = session.get_one(UserInfo, user_id)
-        return {
-            "user_id": person.id,
-            "nickname": person.nickname,
-            "age": age_in_years(person, now),
-            "gender": person.gender,
-            "avatar": None,
-            "height": person.height,
-            "sexual": person.sexual,
-            "education": person.education,
-            "salary": person.salary,
-            "emotion": person.emotion,
-            "vip": False,
-            "intro": person.intro,
-            "labels": [],
-            "album": [],
-            "following": False,
-            "followed_by": False,
-            "last_active": person.last_active,
-            "phone": person.phone,
-            "email": person.email,
-            "birthday": person.birthday,
-            "authority": person.authority,
-            "stealth": person.stealth,
-            "personal": person.personal,
-            "create_time": person.create_time,
-            "vip_deadline": None,
-        }
+    def _show_self(self, user_id: int, now: datetime) -> ReadyJson:
+        (own,) = self._cache.fetch([Wish(self._cards.own, user_id)], now)
+        if own is None:
+            raise UserNotFound
+        return ReadyBytes.load(own).signed_for(user_id, self._cards.signer)
+
+    def update(self, session: Session, user_id: int, changes: Mapping[str, Any], now: datetime) -> ReadyJson:
+        """Write what is given into one's profile, and return it as it is then.
+
+        :param changes: values by the names of `UserInfo`'s columns, cleared ones as they are stored.
+        :raises ParameterError: a birthday of somebody too young. :raises MediaNotFound: an avatar that is not a photo
+            of one's own. Nothing was changed.
+        """
+        person = session.get_one(UserInfo, user_id, with_for_update=True)
+        if (born := changes.get("birthday")) is not None:
+            refuse_too_young(born, now.date())
+        if (media_id := changes.get("avatar")) is not None and not self._photos.is_own_photo(
+            session, user_id, media_id
+        ):
+            raise MediaNotFound
+        changed = {name: value for name, value in changes.items() if getattr(person, name) != value}
+        for name, value in changed.items():
+            setattr(person, name, value)
+        if changed:
+            person.update_time = now
+            session.flush()
+            self._changed(session, user_id)
+        entry = self._cards.own.make(session, [user_id], now)[user_id]
+        told = ReadyBytes.load(entry.data).signed_for(user_id, self._cards.signer)
+        # The articles answer with the id under this name.
+        return extended(told, data=user_id)
+
+    def note_active(self, session: Session, user_id: int, now: datetime) -> None:
+        """The person is using the app. Others see the day, so what is cached changes once a day."""
+        midnight = datetime.combine(now.date(), time(), now.tzinfo)
+        this_one = update(UserInfo).where(UserInfo.id == user_id)
+        first_today = session.execute(this_one.where(UserInfo.last_active < midnight).values(last_active=now))
+        if getattr(first_today, "rowcount", 0):
+            self._cards.changed(session, [user_id])
+        else:
+            session.execute(this_one.where(UserInfo.last_active < now).values(last_active=now))
+
+    def phone_changed(self, session: Session, user_id: int) -> None:
+        """Another number was written into the person's row."""
+        self._cards.changed(session, [user_id])
+
+    # --- standing; the logins that end with it are for who calls
+
+    def ban(
+        self, session: Session, user_id: int, *, until: datetime | None, reason: str, now: datetime
+    ) -> None:
+        """Hide a person and keep them out. :param until: None for good. :raises UserNotFound: nobody, or deleted."""
+        person = self._taking_part(session, user_id)
+        person.status = UserStatus.BANNED
+        person.banned_until = until
+        person.ban_reason = reason
+        person.update_time = now
+        self._changed(session, user_id)
+
+    def unban(self, session: Session, user_id: int, now: datetime) -> bool:
+        """End a ban; False if there was none. :raises UserNotFound: nobody, or deleted."""
+        person = self._taking_part(session, user_id)
+        if person.status != UserStatus.BANNED:
+            return False
+        person.status = UserStatus.ACTIVE
+        person.banned_until = person.ban_reason = None
+        person.update_time = now
+        self._changed(session, user_id)
+        return True
+
+    def leave(self, session: Session, user_id: int, now: datetime) -> None:
+        """The account is deleted: invisible, and its number free. :raises UserNotFound: nobody, or deleted already."""
+        person = self._taking_part(session, user_id)
+        person.status = UserStatus.DELETED
+        person.phone = None
+        person.deleted_at = now
+        person.update_time = now
+        self._changed(session, user_id)
+
+    def _taking_part(self, session: Session, user_id: int) -> UserInfo:
+        person = session.get(UserInfo, user_id, with_for_update=True, populate_existing=True)
+        if person is None or person.status == UserStatus.DELETED:
+            raise UserNotFound
+        return person
+
+    def _changed(self, session: Session, user_id: int) -> None:
+        self._cards.changed(session, [user_id])
+        self._events.announce(session, ProfileChanged(user_id))
 
 
 def neutral_nickname() -> str:
     return "用户" + "".join(secrets.choice(_NICKNAME_SIGNS) for _ in range(8))
 
 
-def age_in_years(person: UserInfo, now: datetime) -> int | None:
-    """Full years on the day of ``now`` in UTC; None without a birthday."""
-    born = person.birthday
-    if born is None:
-        return None
-    today = now.date()
-    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+def refuse_too_young(born: date, today: date) -> None:
+    """:raises ParameterError: younger than 18 on this day, or not born yet.
+
+    The day is UTC's, like every time of the service, so that everybody turns 18 at the same moment and the age that
+    others see agrees with it: in China at eight in the morning.
+    """
+    age = age_in_years(born, today)
+    if age is None or age < LEAST_AGE_YEARS:
+        raise ParameterError.malformed("birthday", Birthday.allowed)

@@ -1,0 +1,269 @@
+"""Ready-made bytes in the cache role of Redis: made once for many readers, gone with the commit that changes them.
+
+An entry is one key, which holds one of three things:
+
+    =<bytes>    the entry
+    +<lease>    somebody is making it: only who holds the lease may put the entry, others wait a moment
+    ?           somebody is changing what it says: read SQL, and put nothing
+
+A change marks the key before its commit and deletes it after. Deleting takes the lease of every reader who looked at
+SQL before the commit, so such a reader cannot put what is out of date. The mark is for a process that dies between
+commit and deletion: readers then ask SQL until it runs out, which is later than any transaction lasts.
+
+SQL is the truth: every key may be lost at any time, and with Redis down everything is made from SQL.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.db import Database, on_commit
+from datingtoday.infra.redis import Command, RedisDown, RedisRole, Script
+
+log = structlog.get_logger(__name__)
+
+MARK_S = 60
+"""How long a mark stands if nobody takes it away; longer than a transaction can last."""
+LEASE_MS = 2_000
+WAIT_S = 0.15
+"""How long a reader waits for another who is making the entry, before asking SQL itself."""
+_POLL_S = 0.008
+_UNSENT_MOST = 10_000
+_CHUNK = 500
+
+_ENTRY, _LEASE, _MARK = ord("="), ord("+"), b"?"
+
+# KEYS: entry; ARGV: my lease, what to put ('' gives the lease back), its life in ms.
+_PUT = Script(
+    """
+    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+    if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end
+    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+    return 1
+    """
+)
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An entry and for how many seconds what it says stays true; 0 or less: not to be kept."""
+
+    data: bytes
+    life_s: float
+
+
+class Source(Protocol[K]):
+    """Makes the entries of one kind."""
+
+    def key(self, what: K) -> str:
+        """The key of an entry in Redis."""
+
+    def make(self, session: Session, wanted: Sequence[K], now: datetime) -> Mapping[K, Made]:
+        """The entries as SQL has them now, in few statements; what does not exist is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish(Generic[K]):
+    """One entry of one kind."""
+
+    source: Source[K]
+    what: K
+
+
+class ReadyCache:
+    """Entries of any kind, fetched together.
+
+    :param redis: the cache role. :param database: entries are made in read transactions of their own: the caller's may
+        have begun before a change that is committed by now, and must not be what a cache is filled from.
+    """
+
+    def __init__(self, redis: RedisRole, database: Database) -> None:
+        self._redis = redis
+        self._database = database
+        self._unsent: set[str] = set()
+        self._unsent_lock = threading.Lock()
+
+    def fetch(self, wishes: Sequence[Wish[Any]], now: datetime) -> list[bytes | None]:
+        """The entries in the order of the wishes; None for what does not exist. Each key is wished for once.
+
+        One round trip if all are there. Of several readers of a missing entry one makes it; the others wait for it up
+        to `WAIT_S` and then ask SQL themselves. With Redis down SQL serves.
+        """
+        if not wishes:
+            return []
+        keys = [wish.source.key(wish.what) for wish in wishes]
+        try:
+            values = self._get(keys)
+        except RedisDown:
+            made = self._make(wishes, range(len(wishes)), now)
+            return [made[at].data if at in made else None for at in range(len(wishes))]
+        found: list[bytes | None] = [None] * len(wishes)
+        missing: list[int] = []
+        for at, value in enumerate(values):
+            if value is not None and value[0] == _ENTRY:
+                found[at] = value[1:]
+            else:
+                missing.append(at)
+        if missing:
+            self._fill(wishes, keys, values, missing, found, now)
+        return found
+
+    def forget(self, session: Session, keys: Iterable[str]) -> None:
+        """What these entries say changes with the session's commit.
+
+        With Redis down the change goes on, and the keys are deleted as soon as this process reaches Redis again.
+        """
+        chosen = list(keys)
+        if not chosen:
+            return
+        try:
+            for part in _chunks(chosen):
+                self._redis.round_trip([("SET", key, _MARK, "PX", MARK_S * 1000) for key in part])
+        except RedisDown as error:
+            log.warning("cache_not_marked", keys=len(chosen), reason=str(error))
+        on_commit(session, lambda: self._delete(chosen))
+
+    # --- reading
+
+    def _get(self, keys: Sequence[str]) -> list[bytes | None]:
+        self._send_unsent()
+        if self._redis.is_cluster:
+            return self._redis.round_trip([("GET", key) for key in keys])
+        values: list[bytes | None] = self._redis.execute("MGET", *keys)
+        return values
+
+    def _fill(
+        self,
+        wishes: Sequence[Wish[Any]],
+        keys: Sequence[str],
+        values: Sequence[bytes | None],
+        missing: Sequence[int],
+        found: list[bytes | None],
+        now: datetime,
+    ) -> None:
+        """Find what the first look did not."""
+        lease = b"+" + secrets.token_hex(8).encode()
+        mine, others = self._take_leases(keys, values, missing, lease)
+        waiting = set(others)
+        # Marked ones are read from SQL with my own, and are not put.
+        now_from_sql = [at for at in missing if at not in waiting]
+        puts: dict[int, Made] = {}
+        try:
+            puts = self._make(wishes, now_from_sql, now)
+        finally:
+            self._put({keys[at]: puts.get(at) for at in mine}, lease)
+        for at, made in puts.items():
+            found[at] = made.data
+        if waiting:
+            late = self._wait_for(keys, waiting, found)
+            for at, made in self._make(wishes, late, now).items():
+                found[at] = made.data
+
+    def _take_leases(
+        self, keys: Sequence[str], values: Sequence[bytes | None], missing: Sequence[int], lease: bytes
+    ) -> tuple[list[int], list[int]]:
+        """Which of the missing entries are mine to make, and which are being made by another."""
+        free = [at for at in missing if values[at] is None]
+        others = [at for at in missing if (value := values[at]) is not None and value[0] == _LEASE]
+        try:
+            taken = self._redis.round_trip([("SET", keys[at], lease, "NX", "PX", LEASE_MS) for at in free])
+        except RedisDown:
+            return [], []
+        mine = [at for at, answer in zip(free, taken, strict=True) if answer is not None]
+        return mine, others + [at for at, answer in zip(free, taken, strict=True) if answer is None]
+
+    def _make(self, wishes: Sequence[Wish[Any]], which: Iterable[int], now: datetime) -> dict[int, Made]:
+        """Entries out of SQL, by their place among the wishes; kinds are made together."""
+        by_source: dict[int, tuple[Source[Any], list[int]]] = {}
+        for at in which:
+            source = wishes[at].source
+            by_source.setdefault(id(source), (source, []))[1].append(at)
+        if not by_source:
+            return {}
+        made: dict[int, Made] = {}
+        with self._database.transaction(write=False) as session:
+            for source, places in by_source.values():
+                entries = source.make(session, [wishes[at].what for at in places], now)
+                made.update({at: entries[wishes[at].what] for at in places if wishes[at].what in entries})
+        return made
+
+    def _put(self, entries: Mapping[str, Made | None], lease: bytes) -> None:
+        """Put what was made under my lease, and give the lease back where there is nothing to keep."""
+        if not entries:
+            return
+        calls: list[Any] = []
+        for key, made in entries.items():
+            life_ms = 0 if made is None else int(made.life_s * 1000)
+            value = b"=" + made.data if made is not None and life_ms > 0 else b""
+            calls.append((_PUT, [key], (lease, value, life_ms)))
+        try:
+            self._redis.round_trip_with_scripts(calls)
+        except RedisDown as error:
+            log.info("cache_not_filled", entries=len(calls), reason=str(error))
+
+    def _wait_for(self, keys: Sequence[str], waiting: set[int], found: list[bytes | None]) -> list[int]:
+        """Take what others put; which of them must be read from SQL after all."""
+        give_up_at = time.monotonic() + WAIT_S
+        late: list[int] = []
+        while waiting and time.monotonic() < give_up_at:
+            time.sleep(_POLL_S)
+            places = sorted(waiting)
+            try:
+                values = self._get([keys[at] for at in places])
+            except RedisDown:
+                break
+            for at, value in zip(places, values, strict=True):
+                if value is not None and value[0] == _LEASE:
+                    continue
+                waiting.remove(at)
+                if value is not None and value[0] == _ENTRY:
+                    found[at] = value[1:]
+                else:
+                    late.append(at)
+        return late + sorted(waiting)
+
+    # --- forgetting
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        try:
+            self._send_deletions(keys)
+        except RedisDown as error:
+            log.warning("cache_not_deleted", keys=len(keys), reason=str(error))
+            with self._unsent_lock:
+                if len(self._unsent) + len(keys) <= _UNSENT_MOST:
+                    self._unsent.update(keys)
+                else:
+                    log.error("cache_deletions_dropped", keys=len(keys))
+
+    def _send_unsent(self) -> None:
+        """Deletions that Redis did not take; before anything is read again."""
+        if not self._unsent:
+            return
+        with self._unsent_lock:
+            keys, self._unsent = self._unsent, set()
+        try:
+            self._send_deletions(list(keys))
+        except RedisDown:
+            with self._unsent_lock:
+                self._unsent |= keys
+            raise
+
+    def _send_deletions(self, keys: Sequence[str]) -> None:
+        for part in _chunks(keys):
+            commands: list[Command] = [("DEL", key) for key in part]
+            self._redis.round_trip(commands)
+
+
+def _chunks(keys: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK))

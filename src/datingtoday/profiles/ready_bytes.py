@@ -1,0 +1,83 @@
+"""Ready-made JSON that differs from viewer to viewer only in the signatures of its photo URLs.
+
+A URL is signed for one viewer, so what is cached for all of them has a gap where each signature belongs. A gap is
+one NUL byte, which JSON never contains. Filling one costs about 3 µs; making the JSON anew would cost SQL.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+
+from datingtoday.media.signed_urls import UrlSigner, photo_expires, unsigned_url
+from datingtoday.protocol.envelope import ReadyJson, wire_time
+
+_GAP = b"\0"
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+
+
+class PhotoUrl:
+    """The URL of a photo in one size, to be signed for whoever sees it."""
+
+    __slots__ = ("expires", "media_id", "size")
+
+    def __init__(self, media_id: str, size: str | None, now: datetime) -> None:
+        self.media_id = media_id
+        self.size = size
+        self.expires = photo_expires(media_id, now)
+
+
+class ReadyBytes:
+    """JSON with gaps, and a head of a few values for the server itself."""
+
+    __slots__ = ("_body", "_gaps", "head")
+
+    def __init__(self, head: Any, gaps: list[list[Any]], body: bytes) -> None:
+        self.head = head
+        self._gaps = gaps
+        self._body = body
+
+    @classmethod
+    def of(cls, head: Any, content: dict[str, Any]) -> ReadyBytes:
+        """From plain values, moments, days and `PhotoUrl`."""
+        gaps: list[list[Any]] = []
+
+        def on_the_wire(value: Any) -> Any:
+            if isinstance(value, PhotoUrl):
+                gaps.append([value.media_id, value.size, value.expires])
+                url = unsigned_url(value.media_id, expires=value.expires, size=value.size)
+                return orjson.Fragment(b'"' + url.encode() + _GAP + b'"')
+            if isinstance(value, datetime):
+                return wire_time(value)
+            if isinstance(value, date):
+                return value.isoformat()
+            raise TypeError(f"{type(value).__name__} has no form on the wire")
+
+        return cls(head, gaps, orjson.dumps(content, default=on_the_wire, option=_OPTIONS))
+
+    @classmethod
+    def load(cls, data: bytes) -> ReadyBytes:
+        line, _, body = data.partition(b"\n")
+        head, gaps = orjson.loads(line)
+        return cls(head, gaps, body)
+
+    def dump(self) -> bytes:
+        return orjson.dumps([self.head, self._gaps]) + b"\n" + self._body
+
+    def signed_for(self, viewer_id: int, signer: UrlSigner) -> ReadyJson:
+        """The JSON with every URL signed for this viewer."""
+        if not self._gaps:
+            return ReadyJson(self._body)
+        pieces = self._body.split(_GAP)
+        parts = [pieces[0]]
+        for (media_id, size, expires), piece in zip(self._gaps, pieces[1:], strict=True):
+            signature = signer.signature(media_id, viewer_id=viewer_id, expires=expires, size=size)
+            parts += (signature.encode(), piece)
+        return ReadyJson(b"".join(parts))
+
+
+def extended(json: ReadyJson, **more: Any) -> ReadyJson:
+    """A JSON object with a few more members at its end."""
+    return ReadyJson(json[:-1] + b"," + orjson.dumps(more)[1:])

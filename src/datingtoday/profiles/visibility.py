@@ -1,0 +1,309 @@
+"""Who may do what to whom: the only answer to "may A see, find or write to B", for every feature.
+
+`RULES` is the table of the wire contract, row by row. What a target is to a viewer is its `Standing`, one of five; what
+the viewer wants is an `Action`. Where the table says "if known", those who have written to the viewer or talked with
+them are meant, which chat knows; "seen" is what visitors knows. Both are handed in by `app.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum, auto
+
+from sqlalchemy import BindParameter, and_, bindparam, or_, select
+from sqlalchemy.orm import Session, aliased
+from sqlalchemy.sql.elements import ColumnElement
+
+from datingtoday.infra.cache import Made, ReadyCache
+from datingtoday.profiles.enumerations import EVERYONE, FOLLOWED, NOBODY
+from datingtoday.profiles.models import UserBlock, UserFollow, UserInfo, UserStatus
+from datingtoday.profiles.people import VipDeadlines
+
+TIES_KEPT_S = 60
+
+
+class Standing(Enum):
+    """What a target is to a viewer; of several the last one counts."""
+
+    OPEN = auto()
+    """Visible to everyone, or to those whom the target follows, and the viewer is among them."""
+    HIDDEN = auto()
+    BLOCKED = auto()
+    """By either of the two."""
+    BANNED = auto()
+    DELETED = auto()
+    """Also an id that nobody has."""
+
+
+class Action(Enum):
+    """What a viewer wants to do."""
+
+    FIND = auto()
+    """See somebody in hot, search, nearby (there also subject to hiding one's place) and follow lists."""
+    SHOW = auto()
+    """See the profile, or follow."""
+    WRITE_FIRST = auto()
+    WRITE_ON = auto()
+    READ = auto()
+    """Read the old conversation and see its contact."""
+    VISIT = auto()
+    """Be listed as a visitor of the target."""
+    REPORT = auto()
+
+
+class Rule(Enum):
+    """A cell of the table."""
+
+    YES = auto()
+    NO = auto()
+    IF_KNOWN = auto()
+    IF_KNOWN_OR_SEEN = auto()
+    """Known, or seen before the block; who blocks somebody has seen them."""
+    UNLESS_STEALTHY = auto()
+    WITHOUT_LINK = auto()
+    """Yes, but nothing leads to the profile."""
+    NEUTRAL = auto()
+    """Yes, with the neutral card."""
+
+
+RULES: Mapping[Action, Mapping[Standing, Rule]] = {
+    action: dict(zip(Standing, rules, strict=True))
+    for action, rules in {
+        Action.FIND: (Rule.YES, Rule.NO, Rule.NO, Rule.NO, Rule.NO),
+        Action.SHOW: (Rule.YES, Rule.IF_KNOWN, Rule.NO, Rule.NO, Rule.NO),
+        Action.WRITE_FIRST: (Rule.YES, Rule.NO, Rule.NO, Rule.NO, Rule.NO),
+        Action.WRITE_ON: (Rule.YES, Rule.YES, Rule.NO, Rule.NO, Rule.NO),
+        Action.READ: (Rule.YES, Rule.YES, Rule.WITHOUT_LINK, Rule.NEUTRAL, Rule.NEUTRAL),
+        Action.VISIT: (Rule.UNLESS_STEALTHY, Rule.NO, Rule.NO, Rule.NO, Rule.NO),
+        Action.REPORT: (Rule.YES, Rule.IF_KNOWN, Rule.IF_KNOWN_OR_SEEN, Rule.IF_KNOWN, Rule.NO),
+    }.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """What connects a viewer and a target."""
+
+    follows: bool
+    """The viewer follows the target."""
+    followed: bool
+    """The target follows the viewer."""
+    blocks: bool
+    """The viewer has blocked the target."""
+    blocked: bool
+    """The target has blocked the viewer."""
+
+
+NO_TIES = Ties(False, False, False, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Everything that decides what a target is to a viewer."""
+
+    authority: int
+    banned: bool
+    deleted: bool
+    ties: Ties = NO_TIES
+
+    @property
+    def standing(self) -> Standing:
+        """The column of the table."""
+        if self.deleted:
+            return Standing.DELETED
+        if self.banned:
+            return Standing.BANNED
+        if self.ties.blocks or self.ties.blocked:
+            return Standing.BLOCKED
+        if self.authority == EVERYONE or (self.authority == FOLLOWED and self.ties.followed):
+            return Standing.OPEN
+        return Standing.HIDDEN
+
+    def but_for_own_block(self) -> Relation:
+        """As it would be if the viewer had not blocked the target."""
+        return replace(self, ties=replace(self.ties, blocks=False))
+
+
+NOBODY_HAS_IT = Relation(NOBODY, banned=False, deleted=True)
+"""What an id that nobody has is to everyone."""
+
+
+PeopleLookup = Callable[[Session, int, Collection[int]], Set[int]]
+"""Which of these people are … to the first one; in one statement."""
+
+
+def nobody(session: Session, viewer_id: int, target_ids: Collection[int]) -> Set[int]:
+    """While the feature that knows does not exist."""
+    return frozenset()
+
+
+class Visibility:
+    """The rules, and what they need to know.
+
+    :param known: who has written to the viewer or talked with them. :param seen: whose profile the viewer has seen.
+    """
+
+    def __init__(
+        self,
+        entries: ReadyCache,
+        vip: VipDeadlines,
+        *,
+        known: PeopleLookup = nobody,
+        seen: PeopleLookup = nobody,
+    ) -> None:
+        self._cache = entries
+        self._vip = vip
+        self.known = known
+        self.seen = seen
+        self.ties = TiesEntries()
+
+    def relations(
+        self, session: Session, viewer_id: int, target_ids: Collection[int], now: datetime
+    ) -> dict[int, Relation]:
+        """What each of these people is to the viewer.
+
+        One statement of look-ups by primary key, whatever the number of follows and blocks that anybody has.
+        """
+        found: dict[int, Relation] = {}
+        if target_ids:
+            values = {"viewer": viewer_id, "targets": sorted(set(target_ids))}
+            for row in session.execute(_RELATIONS, values):
+                target_id, status, banned_until, authority, *ends = row
+                ties = Ties(*(end is not None for end in ends))
+                found[target_id] = Relation(
+                    authority,
+                    banned=status == UserStatus.BANNED and (banned_until is None or banned_until > now),
+                    deleted=status == UserStatus.DELETED,
+                    ties=ties,
+                )
+        return {target_id: found.get(target_id, NOBODY_HAS_IT) for target_id in target_ids}
+
+    def allowed(
+        self, session: Session, viewer_id: int, target_ids: Collection[int], action: Action, now: datetime
+    ) -> set[int]:
+        """With which of these people the viewer may do it; oneself is never among them.
+
+        One round trip, and another one only where the table says "if known" of somebody.
+        """
+        others = [target_id for target_id in target_ids if target_id != viewer_id]
+        return self.decide(session, viewer_id, self.relations(session, viewer_id, others, now), action, now)
+
+    def may(self, session: Session, viewer_id: int, target_id: int, action: Action, now: datetime) -> bool:
+        """Whether the viewer may do it with this person; False for oneself."""
+        return target_id in self.allowed(session, viewer_id, [target_id], action, now)
+
+    def decide(
+        self,
+        session: Session,
+        viewer_id: int,
+        relations: Mapping[int, Relation],
+        action: Action,
+        now: datetime,
+    ) -> set[int]:
+        """Like `allowed`, for relations that were read before."""
+        rules = RULES[action]
+        by_rule: dict[Rule, set[int]] = {}
+        for target_id, relation in relations.items():
+            by_rule.setdefault(rules[relation.standing], set()).add(target_id)
+        yes = set().union(*(by_rule.get(rule, ()) for rule in (Rule.YES, Rule.WITHOUT_LINK, Rule.NEUTRAL)))
+        if stealthily := by_rule.get(Rule.UNLESS_STEALTHY):
+            yes |= set() if self.is_stealthy(session, viewer_id, now) else stealthily
+        asked = by_rule.get(Rule.IF_KNOWN, set()) | by_rule.get(Rule.IF_KNOWN_OR_SEEN, set())
+        if asked:
+            yes |= asked & self.known(session, viewer_id, asked)
+        if unknown := by_rule.get(Rule.IF_KNOWN_OR_SEEN, set()) - yes:
+            yes |= {target_id for target_id in unknown if relations[target_id].ties.blocks}
+            yes |= unknown & self.seen(session, viewer_id, unknown)
+        return yes
+
+    def is_stealthy(self, session: Session, user_id: int, now: datetime) -> bool:
+        """Whether this person's visits leave no trace: they chose so, and are VIP now."""
+        if not session.scalar(select(UserInfo.stealth).where(UserInfo.id == user_id)):
+            return False
+        until = self._vip.deadlines(session, [user_id]).get(user_id)
+        return until is not None and until > now
+
+    def ties_changed(self, session: Session, pairs: Iterable[tuple[int, int]]) -> None:
+        """Follows or blocks between these people change with the session's commit."""
+        self._cache.forget(session, {self.ties.key(pair) for pair in pairs})
+
+
+def findable(viewer_id: int, target: type[UserInfo], now: datetime) -> ColumnElement[bool]:
+    """`Action.FIND` as a condition on rows of ``target``, for lists whose pages and totals SQL makes."""
+    follow, block, blocked = aliased(UserFollow), aliased(UserBlock), aliased(UserBlock)
+    follows_viewer = (
+        select(follow.user_id).where(follow.user_id == target.id, follow.peer_id == viewer_id).exists()
+    )
+    blocks = select(block.user_id).where(block.user_id == viewer_id, block.peer_id == target.id).exists()
+    is_blocked = (
+        select(blocked.user_id).where(blocked.user_id == target.id, blocked.peer_id == viewer_id).exists()
+    )
+    return and_(
+        or_(
+            target.status == UserStatus.ACTIVE,
+            and_(target.status == UserStatus.BANNED, target.banned_until <= now),
+        ),
+        or_(target.authority == EVERYONE, and_(target.authority == FOLLOWED, follows_viewer)),
+        ~blocks,
+        ~is_blocked,
+    )
+
+
+class TiesEntries:
+    """Of two people, in whichever order: what connects them, cached for `user/show`."""
+
+    def key(self, what: tuple[int, int]) -> str:
+        low, high = sorted(what)
+        return f"ties:{low}:{high}"
+
+    def make(
+        self, session: Session, wanted: Sequence[tuple[int, int]], now: datetime
+    ) -> Mapping[tuple[int, int], Made]:
+        made = {}
+        for pair in wanted:
+            low, high = sorted(pair)
+            kinds = set()
+            for kind, table in (("f", UserFollow), ("b", UserBlock)):
+                found = session.scalars(
+                    select(table.user_id).where(
+                        or_(
+                            and_(table.user_id == low, table.peer_id == high),
+                            and_(table.user_id == high, table.peer_id == low),
+                        )
+                    )
+                )
+                kinds |= {f"{kind}{'<' if user_id == low else '>'}" for user_id in found}
+            made[pair] = Made("".join(sorted(kinds)).encode(), TIES_KEPT_S)
+        return made
+
+    @staticmethod
+    def load(data: bytes, viewer_id: int, target_id: int) -> Ties:
+        """:param data: an entry of these two."""
+        by_low, by_high = (b"<", b">") if viewer_id < target_id else (b">", b"<")
+        return Ties(
+            b"f" + by_low in data, b"f" + by_high in data, b"b" + by_low in data, b"b" + by_high in data
+        )
+
+
+_follows, _followed = aliased(UserFollow), aliased(UserFollow)
+_blocks, _blocked = aliased(UserBlock), aliased(UserBlock)
+_viewer: BindParameter[int] = bindparam("viewer")
+_RELATIONS = (
+    select(
+        UserInfo.id,
+        UserInfo.status,
+        UserInfo.banned_until,
+        UserInfo.authority,
+        _follows.user_id,
+        _followed.user_id,
+        _blocks.user_id,
+        _blocked.user_id,
+    )
+    .outerjoin(_follows, and_(_follows.user_id == _viewer, _follows.peer_id == UserInfo.id))
+    .outerjoin(_followed, and_(_followed.user_id == UserInfo.id, _followed.peer_id == _viewer))
+    .outerjoin(_blocks, and_(_blocks.user_id == _viewer, _blocks.peer_id == UserInfo.id))
+    .outerjoin(_blocked, and_(_blocked.user_id == UserInfo.id, _blocked.peer_id == _viewer))
+    .where(UserInfo.id.in_(bindparam("targets", expanding=True)))
+)

@@ -1,0 +1,214 @@
+"""Pages of lists: their parameters, their answer, and the cursors that go on from where a page ended.
+
+A list asks `Cursors` for the position behind a cursor and hands a new one out with each page. What a position is made
+of is the list's own affair: a few numbers and texts.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import orjson
+from marshmallow import Schema, fields, post_load
+from sqlalchemy import Row, Select, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from datingtoday.protocol.envelope import ReadyJson, to_json
+from datingtoday.protocol.errors import ParameterError, Text
+from datingtoday.protocol.fields import Parameter, ParamsSchema, Whole
+
+PAGES_MOST = 100_000
+PAGE_COUNT_MOST = 50
+PAGE_COUNT = 10
+TOTAL_MOST = 1_000
+"""Totals are exact up to here."""
+
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{1,512}\Z", re.ASCII)
+_TAG_BYTES = 9
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ALLOWED = Text(
+    "the `next` of the page before, of the same list and the same person",
+    "同一列表、同一用户上一页返回的 `next`",
+)
+
+Position = list[Any]
+"""Where a page ended: numbers and texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which part of a list is wanted: behind ``cursor`` if there is one, else page ``number``, counted from 1."""
+
+    number: int
+    count: int
+    cursor: str | None
+
+    @property
+    def offset(self) -> int:
+        """How many items lie before the page; only without a cursor."""
+        return (self.number - 1) * self.count
+
+
+class CursorText(Parameter):
+    """A cursor by its form; `Cursors` reads it."""
+
+    allowed = _ALLOWED
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "maxLength": 512}
+
+    def read(self, text: str) -> str:
+        if not _CURSOR.match(text):
+            raise ValueError(text)
+        return text
+
+
+class PageParams(ParamsSchema):
+    """Base of the parameters of every list; the view gets them as ``page``, a `PageRequest`."""
+
+    page = Whole(least=1, most=PAGES_MOST, load_default=1)
+    page_count = Whole(least=1, most=PAGE_COUNT_MOST, data_key="pageCount", load_default=PAGE_COUNT)
+    cursor = CursorText(load_default=None)
+
+    @post_load
+    def _gather(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        request = PageRequest(data.pop("page"), data.pop("page_count"), data.pop("cursor"))
+        return {**data, "page": request}
+
+
+def page_schema(item: type[Schema]) -> Schema:
+    """The schema of a page of these, for the documentation and the tests."""
+    name = f"PageOf{item.__name__.removesuffix('Schema')}Schema"
+    made = Schema.from_dict(
+        {
+            "total": fields.Integer(
+                required=True, metadata={"description": f"exact up to {TOTAL_MOST}, see total_more"}
+            ),
+            "total_more": fields.Boolean(metadata={"description": f"there are more than {TOTAL_MOST}"}),
+            "list": fields.List(fields.Nested(item), required=True),
+            "has_next": fields.Boolean(required=True),
+            "next": fields.String(
+                required=True, allow_none=True, metadata={"description": "`cursor` of the next page"}
+            ),
+        },
+        name=name,
+    )
+    return made()
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many there are; ``more``: more than `TOTAL_MOST`, and ``number`` is that."""
+
+    number: int
+    more: bool = False
+
+    @classmethod
+    def of(cls, number: int) -> Total:
+        """Of a count that may go beyond what is told."""
+        return cls(TOTAL_MOST, True) if number > TOTAL_MOST else cls(number)
+
+
+def count_up_to_most(session: Session, matching: Select[*tuple[Any, ...]]) -> Total:
+    """How many rows a select has; looks at no more of them than it must."""
+    limited = matching.order_by(None).limit(TOTAL_MOST + 1).subquery()
+    return Total.of(session.scalar(select(func.count()).select_from(limited)) or 0)
+
+
+def page_answer(items: Sequence[bytes], *, total: Total, has_next: bool, next_: str | None) -> ReadyJson:
+    """The answer's ``data`` from items that are JSON already."""
+    more = b',"total_more":true' if total.more else b""
+    return ReadyJson(
+        b'{"total":%d%s,"list":[%s],"has_next":%s,"next":%s}'
+        % (
+            total.number,
+            more,
+            b",".join(items),
+            b"true" if has_next else b"false",
+            to_json(next_ if has_next else None),
+        )
+    )
+
+
+class Cursors:
+    """Writes and reads cursors, each good for one list and one person.
+
+    :param secret_key: from which a key for this purpose is derived. A cursor that was changed, or comes from another
+        list or person, is refused: a list may rely on what it wrote.
+    """
+
+    def __init__(self, secret_key: bytes) -> None:
+        self._key = hmac.digest(secret_key, b"datingtoday: cursors, version 1", "sha256")
+
+    def write(self, name: str, user_id: int, position: Position) -> str:
+        """:param name: of the list."""
+        data = orjson.dumps(position)
+        return base64.urlsafe_b64encode(self._tag(name, user_id, data) + data).rstrip(b"=").decode()
+
+    def read(self, name: str, user_id: int, cursor: str) -> Position:
+        """:raises ParameterError: it is no cursor of this list and this person."""
+        try:
+            raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        except (binascii.Error, ValueError):
+            raise ParameterError.malformed("cursor", _ALLOWED) from None
+        tag, data = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
+        if not hmac.compare_digest(tag, self._tag(name, user_id, data)):
+            raise ParameterError.malformed("cursor", _ALLOWED)
+        position: Position = orjson.loads(data)
+        return position
+
+    def _tag(self, name: str, user_id: int, data: bytes) -> bytes:
+        return hmac.digest(self._key, f"{name}\n{user_id}\n".encode() + data, "sha256")[:_TAG_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class PageOfRows:
+    """The rows of one page and what its answer says about the list."""
+
+    rows: Sequence[Row[Any, Any]]
+    total: Total
+    has_next: bool
+    next_: str | None
+
+    def answer(self, items: Sequence[bytes]) -> ReadyJson:
+        """:param items: the rows as JSON, in their order."""
+        return page_answer(items, total=self.total, has_next=self.has_next, next_=self.next_)
+
+
+def newest_first(
+    session: Session,
+    matching: Select[datetime, int],
+    moment: InstrumentedAttribute[datetime],
+    number: InstrumentedAttribute[int],
+    page: PageRequest,
+    cursors: Cursors,
+    list_name: str,
+    user_id: int,
+) -> PageOfRows:
+    """A page of what a select finds, the latest moment first, and among equal moments the highest number.
+
+    :param matching: selects ``moment`` and ``number`` as its first two columns. An index that begins with the columns
+        of its condition and goes on with these two makes deep pages by cursor as fast as the first.
+    :raises ParameterError: the cursor is not one of this list and this person.
+    """
+    ordered = matching.order_by(moment.desc(), number.desc()).limit(page.count + 1)
+    if page.cursor is None:
+        ordered = ordered.offset(page.offset)
+    else:
+        after_us, after_number = cursors.read(list_name, user_id, page.cursor)
+        after = _EPOCH + timedelta(microseconds=after_us)
+        # In this form databases walk the index; a comparison of pairs would make them read the list from its start.
+        ordered = ordered.where(moment <= after, or_(moment < after, number < after_number))
+    rows = session.execute(ordered).all()
+    has_next = len(rows) > page.count
+    rows = rows[: page.count]
+    next_ = None
+    if has_next:
+        last_us = (rows[-1][0] - _EPOCH) // timedelta(microseconds=1)
+        next_ = cursors.write(list_name, user_id, [last_us, rows[-1][1]])
+    return PageOfRows(rows, count_up_to_most(session, matching), has_next, next_)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 
@@ -31,8 +32,8 @@ class AppError(Exception):
     zh: ClassVar[str]
     cause: ClassVar[Text]
     cure: ClassVar[Text]
-    data_fields: ClassVar[str] = ""
-    """What ``data`` of the answer holds, for the documentation; empty if there is none."""
+    data_fields: ClassVar[Mapping[str, Text]] = {}
+    """What ``data`` of the answer may hold, for the documentation; a test holds answers against it."""
     commits: ClassVar[bool] = False
 
     registry: ClassVar[dict[tuple[int, int], type[AppError]]] = {}
@@ -120,7 +121,13 @@ class SignatureWrong(AppError):
         "把待签名字符串与 docs/protocol.md 的示例逐字比较。本地服务器会在 `data` 里给出"
         "服务器端的待签名字符串和最可能的错误。",
     )
-    data_fields = "`string_to_sign`, `hint` (only on a local server, for peers on the same machine)"
+    data_fields: ClassVar[Mapping[str, Text]] = {
+        "string_to_sign": Text(
+            "what the server signed, the secret masked; only on a local server, for peers on the same machine",
+            "服务器端的待签名字符串（密钥已隐去）；仅在本地服务器上对本机客户端返回",
+        ),
+        "hint": Text("the likely mistake; only together with it", "最可能的错误；与上一项同时返回"),
+    }
 
 
 class InternalError(AppError):
@@ -183,7 +190,9 @@ class RateLimited(AppError):
         "A limit per user, per number or per address is reached.", "达到了按用户、号码或地址计算的频率上限。"
     )
     cure = Text("Wait as long as `Retry-After` says.", "按 `Retry-After` 等待后再试。")
-    data_fields = "`retry_after_s`"
+    data_fields: ClassVar[Mapping[str, Text]] = {
+        "retry_after_s": Text("seconds to wait, as in `Retry-After`", "需等待的秒数，与 `Retry-After` 相同")
+    }
 
     def __init__(self, retry_after_s: float) -> None:
         seconds = max(1, int(-(-retry_after_s // 1)))
@@ -205,6 +214,10 @@ class Unavailable(AppError):
         "Try again with a new nonce after `Retry-After`. Nothing was changed, and it does not count against limits.",
         "在 `Retry-After` 之后用新的 nonce 重试。服务器没有做任何修改，也不计入频率限制。",
     )
+    data_fields: ClassVar[Mapping[str, Text]] = {
+        "database": Text("`up` or `down`; only of `/readyz`", "`up` 或 `down`；仅 `/readyz` 返回"),
+        "redis": Text("the same", "同上"),
+    }
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": "1"})
@@ -224,7 +237,13 @@ class RequestExpired(AppError):
         "long first.",
         "用 `data.server_time` 校准时钟后重新签名；若有 `data.retry_after_ms`，先等待这么久。",
     )
-    data_fields = "`server_time` (ms), `retry_after_ms` (only after the server lost its memory)"
+    data_fields: ClassVar[Mapping[str, Text]] = {
+        "server_time": Text("the server's clock, ms since 1970", "服务器时钟，1970 年以来的毫秒数"),
+        "retry_after_ms": Text(
+            "how long to wait; only after the server lost its memory",
+            "需等待的毫秒数；仅在服务器丢失历史记录之后",
+        ),
+    }
 
 
 class RequestReplayed(AppError):
@@ -282,4 +301,7 @@ class AccountBanned(AppError):
         "`data.until` says until when (null: for good), `data.reason` why.",
         "`data.until` 是解封时间（null 表示永久），`data.reason` 是原因。",
     )
-    data_fields = "`until`, `reason`"
+    data_fields: ClassVar[Mapping[str, Text]] = {
+        "until": Text("UTC; null for good", "UTC 时间；null 表示永久"),
+        "reason": Text("as the operator wrote it; may be empty", "运维人员填写的原因，可能为空"),
+    }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import Any, Literal
 
 from marshmallow import missing
 from marshmallow.fields import Field
 
 from datingtoday.protocol.errors import (
+    AccountBanned,
     AppError,
     AppkeyUnknown,
     BodyTooLarge,
@@ -30,6 +30,7 @@ from datingtoday.protocol.signing import MD5, SIGN_METHODS
 from datingtoday.protocol.timestamps import NONCE_ALLOWED, TIMESTAMP_ALLOWED
 
 Json = dict[str, Any]
+Scope = Literal["all", "signed", "login"]
 
 _SIGNED_PARAMS: dict[str, tuple[Text, Json]] = {
     "appkey": (
@@ -99,6 +100,18 @@ TAGS: dict[str, Text] = {
     "device": Text("Devices", "设备"),
 }
 """The groups of endpoints: the first part of the path behind ``/api``."""
+
+COMMON_ERRORS: dict[type[AppError], Scope] = {
+    ParameterError: "all",
+    SignatureWrong: "signed",
+    NoPermission: "login",
+    RequestExpired: "signed",
+    RequestReplayed: "signed",
+    AppkeyUnknown: "signed",
+    TokenExpired: "login",
+    AccountBanned: "login",
+}
+"""What every endpoint may answer with HTTP 200, and which endpoints that are; by code."""
 
 HTTP_ERRORS: tuple[type[AppError], ...] = (
     BodyTooLarge,
@@ -173,14 +186,8 @@ def own_errors(route: Route) -> list[type[AppError]]:
 def common_errors(route: Route) -> list[type[AppError]]:
     """What the guard and the parameters may answer with HTTP 200."""
     declared = route.endpoint
-    errors: list[type[AppError]] = []
-    if not declared.own_format:
-        errors.append(ParameterError)
-    if declared.require_sign:
-        errors += [SignatureWrong, RequestExpired, RequestReplayed, AppkeyUnknown]
-    if declared.require_token:
-        errors += [NoPermission, TokenExpired, AppError.registry[1102, 200]]
-    return sorted(errors, key=lambda cls: cls.code)
+    holds = {"all": not declared.own_format, "signed": declared.require_sign, "login": declared.require_token}
+    return [cls for cls, scope in COMMON_ERRORS.items() if holds[scope]]
 
 
 def error_component(cls: type[AppError]) -> str:
@@ -196,21 +203,13 @@ def error_schema(cls: type[AppError]) -> Json:
     if "{" not in cls.en:
         msg["examples"] = [cls.en, cls.zh]
     properties: Json = {"code": {"const": cls.code}, "msg": msg}
-    names = data_names(cls)
-    if names:
-        properties["data"] = {"type": "object", "properties": {name: {} for name in names}}
-    lines = [both(cls.cause), both(cls.cure)]
-    if names:
-        lines.append(f"`data`: {cls.data_fields}")
+    if cls.data_fields:
+        fields = {name: {"description": both(about)} for name, about in cls.data_fields.items()}
+        properties["data"] = {"type": "object", "properties": fields}
     return {
         "type": "object",
         "title": cls.__name__,
-        "description": "\n\n".join(lines),
+        "description": f"{both(cls.cause)}\n\n{both(cls.cure)}",
         "properties": properties,
         "required": ["code", "msg"],
     }
-
-
-def data_names(cls: type[AppError]) -> list[str]:
-    """The names in back quotes that `AppError.data_fields` begins its parts with."""
-    return re.findall(r"`([a-z_]+)`", cls.data_fields)

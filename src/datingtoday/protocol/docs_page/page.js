@@ -2,7 +2,7 @@
 // Shows /openapi.json with Swagger UI, adds the common parameters to every request that is tried out, and signs it.
 
 (async () => {
-  const COMMON = ["appkey", "timestamp", "nonce", "sign", "sign_method", "userId", "token"];
+  const COMMON = ["appkey", "timestamp", "nonce", "sign", "sign_method", "userId", "token", "lang"];
   const byId = (id) => document.getElementById(id);
   const keys = { appkey: "", appsecret: "", own: false };
   const login = { userId: "", token: "" };
@@ -110,6 +110,7 @@
     const operation = operationOf(request.method, url.pathname);
     if (operation === null || url.origin !== location.origin) return request;
     const { params, file } = readParams(request);
+    if (byId("lang").value) params.set("lang", byId("lang").value);
     if (operation["x-require-token"] && login.token) {
       params.set("userId", login.userId);
       params.set("token", login.token);
@@ -161,6 +162,11 @@
         for (const { schema } of Object.values(operation.requestBody ? operation.requestBody.content : {})) {
           for (const name of names) delete schema.properties[name];
           schema.required = schema.required.filter((name) => !names.has(name));
+          Object.values(schema.properties).forEach((property, i) => {
+            const isRequired = schema.required.includes(Object.keys(schema.properties)[i]);
+            // Swagger UI fills fields in with made-up values; a field that may stay empty shall be empty.
+            if (property.default === undefined && !(isRequired && property.examples)) property.examples = [""];
+          });
         }
       }
     }

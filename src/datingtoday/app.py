@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,7 +37,7 @@ from datingtoday.profiles.visibility import Visibility
 from datingtoday.protocol import envelope
 from datingtoday.protocol.client_apps import ClientApps, KnownApp
 from datingtoday.protocol.endpoint import GUARD, LANG, lang_of
-from datingtoday.protocol.errors import AppError, BodyTooLarge, NotFound
+from datingtoday.protocol.errors import AppError, BodyTooLarge, NotFound, ParameterError
 from datingtoday.protocol.errors import MethodNotAllowed as MethodRefused
 from datingtoday.protocol.guard import Guard, GuardOptions, as_app_error
 from datingtoday.protocol.metrics import Metrics
@@ -44,6 +45,7 @@ from datingtoday.protocol.pages import register_pages
 from datingtoday.protocol.paging import Cursors
 from datingtoday.protocol.peer import Peers
 from datingtoday.protocol.replay import ReplayGuard
+from datingtoday.protocol.timestamps import Clock
 
 PARTS = "datingtoday"
 """The place of `Parts` in ``Flask.extensions``."""
@@ -70,17 +72,22 @@ class Parts:
     accounts: Accounts
 
 
-def make_parts(settings: Settings, *, sms: SmsProvider | None = None) -> Parts:
+def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clock = time.time_ns) -> Parts:
     """Every service with what it depends on; opens no connection.
 
     :param sms: in place of the provider that the settings name.
+    :param clock: the server's time, by which requests are judged.
     """
     database = Database(
         settings.database.uri, pool_size=settings.database.pool_size, timeout_s=settings.database.timeout_s
     )
     redis = RedisRole(settings.redis.uri, timeout_s=settings.redis.timeout_s)
     replay = ReplayGuard(
-        redis, database, window_s=settings.protocol.window_s, ahead_s=settings.protocol.ahead_s
+        redis,
+        database,
+        window_s=settings.protocol.window_s,
+        ahead_s=settings.protocol.ahead_s,
+        clock=clock,
     )
     events = Events()
     secret_key = bytes.fromhex(settings.security.secret_key)
@@ -94,6 +101,7 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None) -> Parts:
     sessions = Sessions(
         database,
         redis,
+        profiles,
         life=timedelta(days=settings.accounts.session_days),
         devices=settings.accounts.devices,
     )
@@ -124,16 +132,23 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None) -> Parts:
 
 
 def create_app(
-    settings: Settings, *, sms: SmsProvider | None = None, blueprints: Sequence[Blueprint] = ()
+    settings: Settings,
+    *,
+    sms: SmsProvider | None = None,
+    blueprints: Sequence[Blueprint] = (),
+    clock: Clock = time.time_ns,
 ) -> Flask:
     """A Flask application for these settings; connects lazily, so it may be made before a fork.
 
     :param sms: in place of the provider that the settings name.
     :param blueprints: routes beside the product's own, guarded like them; for benchmarks and tests.
+    :param clock: the server's time, by which requests are judged.
     """
     configure_logs(settings.log.level)
-    parts = make_parts(settings, sms=sms)
+    parts = make_parts(settings, sms=sms, clock=clock)
     app = Flask("datingtoday", static_folder=None)
+    # A path with doubled slashes is unknown like any other; Flask would redirect it, with a page in HTML.
+    app.url_map.merge_slashes = False
     app.extensions[PARTS] = parts
     region = settings.accounts.default_region
     app.register_blueprint(auth_routes(parts.accounts, region=region, echo=settings.sms.echo))
@@ -155,6 +170,7 @@ def create_app(
         Peers(settings.server.trusted_proxies),
         guard_options(settings),
         observe=None if metrics is None else metrics.observe,
+        clock=clock,
     )
     app.extensions[GUARD] = guard
     guard.install(app)
@@ -180,7 +196,7 @@ def guard_options(settings: Settings) -> GuardOptions:
     return GuardOptions(
         window_s=settings.protocol.window_s,
         ahead_s=settings.protocol.ahead_s,
-        max_form_bytes=settings.protocol.max_body_bytes,
+        max_body_bytes=settings.protocol.max_body_bytes,
         explain=settings.protocol.explain,
         limit_per_user_per_minute=limits.per_user_per_minute if limits.enabled else None,
         access_log=settings.log.access,
@@ -211,6 +227,8 @@ def _answer_http_error(error: HTTPException) -> Response:
         return _respond(NotFound())
     if isinstance(error, RequestEntityTooLarge):
         return _respond(BodyTooLarge(limit_bytes=0))
+    if error.code is not None and 400 <= error.code < 500:
+        return _respond(ParameterError.plain("the request is malformed", "请求格式不正确"))
     return _answer_error(error)
 
 

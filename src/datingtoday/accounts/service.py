@@ -94,7 +94,7 @@ class Accounts:
         if person.status == UserStatus.BANNED and (person.banned_until is None or person.banned_until > now):
             raise banned(person.banned_until, person.ban_reason)
         auth.login_time = now
-        person.last_active = now
+        self._profiles.note_active(session, person.id, now)
         token, row = self.sessions.begin(session, person.id, device=device, now=now)
         self._events.announce(session, LoggedIn(person.id, address, latlng))
         return NewLogin(token=token, expire_time=row.expires_at, user_id=person.id, is_new=is_new)
@@ -161,6 +161,7 @@ class Accounts:
                     auth.open_id = phone
             except IntegrityError:
                 raise PhoneTaken from None
+            self._profiles.phone_changed(session, user_id)
         others = [row.id for row in self.sessions.live(session, user_id, now) if row.id != current_id]
         self.sessions.end(session, user_id, others, now=now, reason="phone_changed")
 

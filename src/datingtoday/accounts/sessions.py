@@ -21,6 +21,7 @@ from datingtoday.accounts.session_cache import FILL_WITHIN_S, Entry, SessionCach
 from datingtoday.infra.db import Database, DatabaseDown, should_retry
 from datingtoday.infra.redis import Command, RedisDown, RedisRole
 from datingtoday.profiles.models import UserInfo, UserStatus
+from datingtoday.profiles.service import Profiles
 from datingtoday.protocol.errors import NoPermission, TokenExpired
 from datingtoday.protocol.login import Login
 
@@ -39,9 +40,16 @@ class Sessions:
     """
 
     def __init__(
-        self, database: Database, redis: RedisRole, *, life: timedelta = timedelta(days=7), devices: int = 5
+        self,
+        database: Database,
+        redis: RedisRole,
+        profiles: Profiles,
+        *,
+        life: timedelta = timedelta(days=7),
+        devices: int = 5,
     ) -> None:
         self._database = database
+        self._profiles = profiles
         self._cache = SessionCache(redis)
         self._life = life
         self._devices = devices
@@ -181,7 +189,7 @@ class Sessions:
                 return
             with self._database.transaction() as session:
                 # The person's row first, as a login does: two that lock in different order could block each other.
-                session.execute(update(UserInfo).where(UserInfo.id == entry.user_id).values(last_active=now))
+                self._profiles.note_active(session, entry.user_id, now)
                 session.execute(
                     update(UserSession)
                     .where(UserSession.id == entry.session_id, UserSession.ended_at.is_(None))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
+from datingtoday.infra.sms import provider
 from tests.infra.sms.vendors import Aliyun, Tencent, Vendor
 
 PHONE = "+8618922986865"
@@ -58,11 +59,19 @@ def contacts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Contacts]:
 
 
 @pytest.fixture(autouse=True)
-def logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[list[Any]]:
+def logged(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[Any]]:
     """The structured log of the test. Afterwards: no number, code or secret in any log, on any level."""
     caplog.set_level(logging.DEBUG)
+    # Another test of this process may have configured logging, and the module's logger remembers that.
+    before = structlog.get_config() if structlog.is_configured() else None
+    structlog.reset_defaults()
+    monkeypatch.setattr(provider, "_log", structlog.get_logger())
     with structlog.testing.capture_logs() as events:
         yield events
+    if before is not None:
+        structlog.configure(**before)
     written = "".join([caplog.text, *capfd.readouterr(), *map(repr, events)])
     assert [secret for secret in _SENSITIVE if secret in written] == []
 

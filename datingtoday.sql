@@ -13,7 +13,7 @@ CREATE TABLE alembic_version (
 -- Running upgrade  -> 0001
 
 CREATE TABLE client_app (
-    appkey VARCHAR(32) NOT NULL,
+    appkey VARCHAR(64) NOT NULL,
     name VARCHAR(64) NOT NULL,
     hmac_only BOOL NOT NULL,
     disabled BOOL NOT NULL,
@@ -26,8 +26,17 @@ CREATE TABLE replay_bucket (
     first_used_at DATETIME(6) NOT NULL,
     lost_at DATETIME(6),
     seal VARCHAR(32),
+    holder VARCHAR(64),
     CONSTRAINT pk_replay_bucket PRIMARY KEY (name)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE kept_signature (
+    sign VARCHAR(32) NOT NULL,
+    until DATETIME(6) NOT NULL,
+    CONSTRAINT pk_kept_signature PRIMARY KEY (sign)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_kept_signature_until ON kept_signature (until);
 
 CREATE TABLE sms_code (
     id BIGINT NOT NULL AUTO_INCREMENT,
@@ -84,8 +93,8 @@ CREATE UNIQUE INDEX uq_user_info_phone ON user_info (phone);
 
 CREATE TABLE client_secret (
     id INTEGER NOT NULL AUTO_INCREMENT,
-    appkey VARCHAR(32) NOT NULL,
-    secret VARCHAR(128) NOT NULL,
+    appkey VARCHAR(64) NOT NULL,
+    secret VARCHAR(256) NOT NULL,
     create_time DATETIME(6) NOT NULL,
     expires_at DATETIME(6),
     CONSTRAINT pk_client_secret PRIMARY KEY (id),

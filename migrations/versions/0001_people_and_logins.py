@@ -18,7 +18,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "client_app",
-        sa.Column("appkey", sa.String(length=32), nullable=False),
+        sa.Column("appkey", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("hmac_only", sa.Boolean(), nullable=False),
         sa.Column("disabled", sa.Boolean(), nullable=False),
@@ -32,9 +32,20 @@ def upgrade() -> None:
         sa.Column("first_used_at", UTCDateTime(), nullable=False),
         sa.Column("lost_at", UTCDateTime(), nullable=True),
         sa.Column("seal", sa.String(length=32), nullable=True),
+        sa.Column("holder", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_replay_bucket")),
         **MYSQL_TABLE,
     )
+    op.create_table(
+        "kept_signature",
+        sa.Column("sign", sa.String(length=32), nullable=False),
+        sa.Column("until", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("sign", name=op.f("pk_kept_signature")),
+        **MYSQL_TABLE,
+    )
+    with op.batch_alter_table("kept_signature", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_kept_signature_until"), ["until"], unique=False)
+
     op.create_table(
         "sms_code",
         sa.Column(
@@ -105,8 +116,8 @@ def upgrade() -> None:
     op.create_table(
         "client_secret",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("appkey", sa.String(length=32), nullable=False),
-        sa.Column("secret", sa.String(length=128), nullable=False),
+        sa.Column("appkey", sa.String(length=64), nullable=False),
+        sa.Column("secret", sa.String(length=256), nullable=False),
         sa.Column("create_time", UTCDateTime(), nullable=False),
         sa.Column("expires_at", UTCDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["appkey"], ["client_app.appkey"], name=op.f("fk_client_secret_appkey")),
@@ -184,5 +195,9 @@ def downgrade() -> None:
         batch_op.drop_index("ix_sms_code_phone_sent_at")
 
     op.drop_table("sms_code")
+    with op.batch_alter_table("kept_signature", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_kept_signature_until"))
+
+    op.drop_table("kept_signature")
     op.drop_table("replay_bucket")
     op.drop_table("client_app")

@@ -73,7 +73,7 @@ class RedisRole:
         self._client: Any = None
         self._idle: list[Any] = []
         this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: (role := this()) and role._after_fork())
+        os.register_at_fork(after_in_child=lambda: _after_fork(this()))
 
     @property
     def client(self) -> redis.Redis:
@@ -138,8 +138,8 @@ class RedisRole:
             self._client.close()
             self._client = None
 
-    def _after_fork(self) -> None:
-        # The parent's sockets are the parent's.
+    def forget_connections(self) -> None:
+        """In a forked child: the parent's sockets are the parent's."""
         self._idle = []
         self._client = None
 
@@ -205,7 +205,8 @@ class RedisRole:
         return connection
 
     def _on_cluster(self, command: Command) -> Any:
-        return self.client.execute_command(*("" if part is RUN_ID else part for part in command))
+        client: Any = self.client
+        return client.execute_command(*("" if part is RUN_ID else part for part in command))
 
     def _refuse_while_down(self) -> None:
         if time.monotonic() < self._down_until:
@@ -232,6 +233,11 @@ class RedisRole:
             max_connections=10_000,
             **common,
         )
+
+
+def _after_fork(role: RedisRole | None) -> None:
+    if role is not None:
+        role.forget_connections()
 
 
 class _RunId:

@@ -7,6 +7,7 @@ the endpoint's own parameters, opens the transaction, calls the view, commits, a
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ LANG = "datingtoday.lang"
 GUARD = "datingtoday.guard"
 """The guard's place in ``Flask.extensions``."""
 _ATTEMPTS = 3
+_LANG_IN_QUERY = re.compile(r"(?:^|&)lang=([A-Za-z-]+)")
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,15 @@ def _dump(schema: Schema | None, result: Any) -> Any:
 
 
 def lang_of(environ: Mapping[str, Any], params: Mapping[str, str] | None = None) -> str:
-    """``zh`` or ``en``: the parameter ``lang`` if it is there, else what ``Accept-Language`` prefers."""
-    asked = params.get("lang") if params is not None else None
+    """``zh`` or ``en``: the parameter ``lang`` if it is there, else what ``Accept-Language`` prefers.
+
+    :param params: None if they could not be read; then ``lang`` counts at least where it stands in the query.
+    """
+    if params is not None:
+        asked = params.get("lang")
+    else:
+        found = _LANG_IN_QUERY.search(environ.get("QUERY_STRING", ""))
+        asked = found[1] if found else None
     if asked is not None:
         return "zh" if asked.lower().startswith("zh") else "en"
     header = environ.get("HTTP_ACCEPT_LANGUAGE")

@@ -19,6 +19,10 @@ from datingtoday.protocol.signing import (
 
 MASKED_SECRET = "<appsecret>"  # noqa: S105 - this is what stands in place of a secret
 
+_SECRET_SENT = Text(
+    "you sent the appsecret as a parameter: it signs and is never sent; choose another, this one is known now",
+    "你把 appsecret 当参数发送了：它只用于签名，不能发送；请更换，它已经泄露",
+)
 _UNKNOWN = Text(
     "none of the usual mistakes fits: compare string_to_sign with yours byte by byte, then the appsecret",
     "不属于常见错误：请把 string_to_sign 与你的逐字节比较，再检查 appsecret",
@@ -43,11 +47,22 @@ def explain(
         string = next(iter(md5_strings(params, MASKED_SECRET)))
     hint = _UNKNOWN
     for secret in secrets:
+        if secret in params.values():
+            hint = _SECRET_SENT
+            break
         for candidate, meaning in _mistakes(params, secret, sign_method, method, path, file_sha256):
             if hmac.compare_digest(candidate, given):
                 hint = meaning
                 break
-    return {"string_to_sign": string, "hint": hint.within(lang)}
+    return {"string_to_sign": _masked(string, secrets), "hint": hint.within(lang)}
+
+
+def _masked(string: str, secrets: Sequence[str]) -> str:
+    """Without the secrets that a client may have sent among its parameters, however they are encoded there."""
+    for secret in secrets:
+        for form in {secret, quote(secret, safe="-._~")}:
+            string = string.replace(form, MASKED_SECRET)
+    return string
 
 
 def _mistakes(

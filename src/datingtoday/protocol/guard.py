@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import secrets
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -22,37 +23,23 @@ from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.ratelimit import TooMany
 from datingtoday.infra.redis import Command, RedisDown
 from datingtoday.protocol import envelope
-from datingtoday.protocol.client_apps import ClientApps, KnownApp
+from datingtoday.protocol.client_apps import ClientApps
 from datingtoday.protocol.endpoint import CALL, LANG, Call, Endpoint, declared_endpoint, lang_of
 from datingtoday.protocol.errors import (
     AppError,
-    AppkeyUnknown,
     InternalError,
     MethodNotAllowed,
     NoPermission,
-    ParameterError,
     RateLimited,
-    RequestExpired,
-    RequestReplayed,
-    SignatureWrong,
-    Text,
     Unavailable,
 )
-from datingtoday.protocol.explain import explain
 from datingtoday.protocol.login import TOKEN, USER_ID, TokenVerifier
 from datingtoday.protocol.metrics import Observer
 from datingtoday.protocol.params import UploadedFile, read_params
-from datingtoday.protocol.peer import Peers, limit_key
+from datingtoday.protocol.peer import Peers
 from datingtoday.protocol.replay import GuardMisconfigured, ReplayGuard
-from datingtoday.protocol.signing import (
-    HMAC_SHA256,
-    MD5,
-    NO_FILE_SHA256,
-    SIGN_LENGTHS,
-    SIGN_METHODS,
-    is_signed,
-)
-from datingtoday.protocol.timestamps import NONCE_ALLOWED, TIMESTAMP_ALLOWED, is_nonce, timestamp_ms
+from datingtoday.protocol.signature_check import SignatureCheck
+from datingtoday.protocol.timestamps import Clock
 
 log = structlog.get_logger(__name__)
 access_log = structlog.get_logger("access")
@@ -62,14 +49,7 @@ StartResponse = Callable[..., Any]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 REQUEST_ID = "datingtoday.request_id"
-_HEX = re.compile(r"[0-9A-Fa-f]+\Z", re.ASCII)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z", re.ASCII)
-_METHODS_ALLOWED = Text("md5 (if left out) or hmac-sha256", "md5（缺省）或 hmac-sha256")
-_HMAC_ONLY = Text("hmac-sha256; this appkey takes no md5", "hmac-sha256；该 appkey 不接受 md5")
-_FILE_SHA256 = Text(
-    "the lower-case hex SHA-256 of the uploaded file; md5 signatures need it",
-    "上传文件的 SHA-256（小写十六进制）；md5 签名必须带",
-)
 
 
 @dataclass(frozen=True)
@@ -79,6 +59,9 @@ class GuardOptions:
     window_s: int = 60
     ahead_s: int = 5
     max_form_bytes: int = 64 * 1024
+    """For all parameters of a request together; they are kept in memory and hashed before anything is known of it."""
+    max_body_bytes: int = 22 * 1024 * 1024
+    """For anything that is sent, an uploaded file included."""
     explain: bool = False
     limit_per_user_per_minute: int | None = 600
     access_log: bool = False
@@ -89,6 +72,7 @@ class Guard:
 
     :param verifier: knows the tokens; needed as soon as one endpoint requires a token.
     :param observe: told of every answer.
+    :param clock: the server's time, by which timestamps are judged.
     """
 
     def __init__(
@@ -100,14 +84,18 @@ class Guard:
         peers: Peers,
         options: GuardOptions,
         observe: Observer | None = None,
+        clock: Clock = time.time_ns,
     ) -> None:
-        self._apps = apps
+        self._signatures = SignatureCheck(
+            apps, replay, window_s=options.window_s, ahead_s=options.ahead_s, explains=options.explain
+        )
         self._replay = replay
         self._verifier = verifier
         self._database = database
         self._peers = peers
         self._options = options
         self._observe = observe
+        self._clock = clock
         self._routes: dict[str, dict[str, Endpoint]] = {}
         self._flask: WsgiApp | None = None
 
@@ -153,7 +141,11 @@ class Guard:
             except Exception as error:
                 return _send(as_app_error(error, environ), environ, respond)
         assert self._flask is not None  # noqa: S101 - install() comes first
-        return self._flask(environ, respond)
+        try:
+            return self._flask(environ, respond)
+        except Exception as error:
+            # Flask answers what views raise; this is what fails around them.
+            return _send(as_app_error(error, environ), environ, respond, sys.exc_info())
 
     def admit(self, environ: Environ, declared: Endpoint) -> Call:
         """Check a request by what its endpoint declares.
@@ -164,8 +156,12 @@ class Guard:
         params: dict[str, str] = {}
         file: UploadedFile | None = None
         if not declared.own_format:
+            most = self._options.max_body_bytes
             params, file = read_params(
-                environ, max_form_bytes=self._options.max_form_bytes, max_file_bytes=declared.max_file_bytes
+                environ,
+                max_form_bytes=min(self._options.max_form_bytes, most),
+                max_file_bytes=min(declared.max_file_bytes, most),
+                file_name=declared.file_name,
             )
         try:
             return self._admit_params(environ, declared, params, file)
@@ -178,7 +174,7 @@ class Guard:
         self, environ: Environ, declared: Endpoint, params: dict[str, str], file: UploadedFile | None
     ) -> Call:
         lang = environ[LANG] = lang_of(environ, params)
-        now_ns = time.time_ns()
+        now_ns = self._clock()
         call = Call(
             endpoint=declared,
             method=environ["REQUEST_METHOD"],
@@ -194,78 +190,12 @@ class Guard:
         answers: list[Any] = []
         also = self._token_commands(call)
         if declared.require_sign:
-            answers = self._check_signature(call, now_ns // 1_000_000, also)
+            answers = self._signatures.admit(call, now_ns // 1_000_000, also)
         elif also:
             answers = self._replay.fetch(also)
         if declared.require_token:
             self._check_login(call, answers)
         return call
-
-    def _check_signature(self, call: Call, now_ms: int, also: list[Command]) -> list[Any]:
-        params = call.params
-        appkey = params.get("appkey")
-        if not appkey:
-            raise ParameterError.plain("appkey is none.", "缺少 appkey。")
-        app = self._apps.find(appkey)
-        if app is None:
-            raise AppkeyUnknown
-        call.appkey = appkey
-        sign_method = params.get("sign_method", MD5)
-        if sign_method not in SIGN_METHODS:
-            raise ParameterError.malformed("sign_method", _METHODS_ALLOWED)
-        if app.hmac_only and sign_method != HMAC_SHA256:
-            raise ParameterError.malformed("sign_method", _HMAC_ONLY)
-        sent_ms, sign = self._check_freshness(params, sign_method, now_ms)
-        self._verify(call, app, sign_method)
-        scope = f"{appkey}|{params.get('token') or limit_key(call.address)}|{params['nonce']}"
-        verdict, answers = self._replay.admit(sign, scope, timestamp_ms=sent_ms, also=also)
-        if verdict.lost_at_ms is not None:
-            wait_ms = max(1, verdict.lost_at_ms + self._options.ahead_s * 1000 - now_ms + 1)
-            raise RequestExpired(data={"server_time": now_ms, "retry_after_ms": wait_ms})
-        if not verdict.accepted:
-            raise RequestReplayed
-        return answers
-
-    def _check_freshness(self, params: Mapping[str, str], sign_method: str, now_ms: int) -> tuple[int, str]:
-        """The request's time and its signature in canonical form."""
-        timestamp = params.get("timestamp")
-        if not timestamp:
-            raise ParameterError.missing("timestamp", TIMESTAMP_ALLOWED)
-        sent_ms = timestamp_ms(timestamp)
-        if sent_ms is None:
-            raise ParameterError.malformed("timestamp", TIMESTAMP_ALLOWED)
-        nonce = params.get("nonce")
-        if not nonce:
-            raise ParameterError.missing("nonce", NONCE_ALLOWED)
-        if not is_nonce(nonce):
-            raise ParameterError.malformed("nonce", NONCE_ALLOWED)
-        sign = _sign_of(params, sign_method)
-        if (
-            now_ms - sent_ms > self._options.window_s * 1000
-            or sent_ms - now_ms > self._options.ahead_s * 1000
-        ):
-            raise RequestExpired(data={"server_time": now_ms})
-        return sent_ms, sign
-
-    def _verify(self, call: Call, app: KnownApp, sign_method: str) -> None:
-        params, file = call.params, call.file
-        file_sha256 = NO_FILE_SHA256 if file is None else file.sha256
-        if file is not None and sign_method == MD5 and "fileSha256" not in params:
-            raise ParameterError.missing("fileSha256", _FILE_SHA256)
-        live = app.live_secrets(call.now)
-        signed = {
-            "sign_method": sign_method,
-            "method": call.method,
-            "path": call.path,
-            "file_sha256": file_sha256,
-        }
-        if not is_signed(params, live, **signed):
-            data = None
-            if self._options.explain and call.is_local:
-                data = explain(params, live, **signed, lang=call.lang)
-            raise SignatureWrong(data=data)
-        if file is not None and "fileSha256" in params and params["fileSha256"].lower() != file_sha256:
-            raise ParameterError.malformed("fileSha256", _FILE_SHA256)
 
     def _token_commands(self, call: Call) -> list[Command]:
         if not call.endpoint.require_token:
@@ -336,7 +266,7 @@ def as_app_error(error: Exception, environ: Environ) -> AppError:
     return InternalError()
 
 
-def _send(error: AppError, environ: Environ, respond: StartResponse) -> list[bytes]:
+def _send(error: AppError, environ: Environ, respond: StartResponse, exc_info: Any = None) -> list[bytes]:
     environ["datingtoday.code"] = error.code
     body = envelope.failure(error, environ.get(LANG) or lang_of(environ))
     headers = [
@@ -344,8 +274,8 @@ def _send(error: AppError, environ: Environ, respond: StartResponse) -> list[byt
         ("Content-Length", str(len(body))),
         *error.headers.items(),
     ]
-    respond(f"{error.http_status} {_REASONS[error.http_status]}", headers)
-    return [body]
+    respond(f"{error.http_status} {_REASONS[error.http_status]}", headers, exc_info)
+    return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
 
 
 _REASONS = {
@@ -358,20 +288,6 @@ _REASONS = {
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
-
-
-def _sign_of(params: Mapping[str, str], sign_method: str) -> str:
-    """The signature in its canonical form."""
-    length = SIGN_LENGTHS[sign_method]
-    allowed = Text(
-        f"the {sign_method} signature, {length} hex digits", f"{sign_method} 签名，{length} 位十六进制"
-    )
-    sign = params.get("sign")
-    if not sign:
-        raise ParameterError.missing("sign", allowed)
-    if len(sign) != length or not _HEX.match(sign):
-        raise ParameterError.malformed("sign", allowed)
-    return sign.lower()
 
 
 def _raw_path(environ: Environ) -> str:

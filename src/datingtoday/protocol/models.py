@@ -1,4 +1,4 @@
-"""Rows of the protocol: client programs, and which parts of the replay guard's memory were ever used."""
+"""Rows of the protocol: client programs, and what the replay guard keeps outside Redis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ClientApp(Base):
     __tablename__ = "client_app"
     __table_args__ = (MYSQL_TABLE,)
 
-    appkey: Mapped[str] = mapped_column(String(32), primary_key=True)
+    appkey: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(String(NAME_CHARS))
     hmac_only: Mapped[bool] = mapped_column(Boolean, default=False)
     disabled: Mapped[bool] = mapped_column(Boolean, default=False)
@@ -40,7 +40,7 @@ class ClientSecret(Base):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     appkey: Mapped[str] = mapped_column(ForeignKey(ClientApp.appkey), index=True)
-    secret: Mapped[str] = mapped_column(String(128))
+    secret: Mapped[str] = mapped_column(String(256))
     create_time: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     app: Mapped[ClientApp] = relationship(back_populates="secrets")
@@ -56,3 +56,15 @@ class ReplayBucket(Base):
     first_used_at: Mapped[datetime] = mapped_column(UTCDateTime)
     lost_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     seal: Mapped[str | None] = mapped_column(String(32))
+    holder: Mapped[str | None] = mapped_column(String(64))
+    """The run id of the Redis process that has this bucket now: another one's memory has gaps, however whole it is."""
+
+
+class KeptSignature(Base):
+    """An accepted md5 signature that can be read as that of a later time, until that time is over."""
+
+    __tablename__ = "kept_signature"
+    __table_args__ = (MYSQL_TABLE,)
+
+    sign: Mapped[str] = mapped_column(String(32), primary_key=True)
+    until: Mapped[datetime] = mapped_column(UTCDateTime, index=True)

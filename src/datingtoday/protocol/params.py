@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
@@ -21,6 +22,8 @@ MAX_PARAMS = 100
 _CHUNK_BYTES = 64 * 1024
 _FILE_IN_MEMORY_BYTES = 1024 * 1024
 _MULTIPART_SLACK_BYTES = 16 * 1024
+_LENGTH_DIGITS = 18
+"""More digits than any body has bytes; what has more is not even read as a number."""
 
 Environ = dict[str, Any]
 
@@ -47,12 +50,13 @@ class UploadedFile:
 
 
 def read_params(
-    environ: Environ, *, max_form_bytes: int, max_file_bytes: int = 0
+    environ: Environ, *, max_form_bytes: int, max_file_bytes: int = 0, file_name: str = "file"
 ) -> tuple[dict[str, str], UploadedFile | None]:
     """The parameters, decoded, and the uploaded file.
 
     :param max_form_bytes: for all parameters together, an uploaded file not counted.
     :param max_file_bytes: 0 where the endpoint takes no file.
+    :param file_name: the parameter that holds it.
     :raises ParameterError: both places used, a name twice, bytes that are not UTF-8, a file where none is taken.
     :raises BodyTooLarge: before more than the limit was read.
     :raises UnsupportedMediaType: a body that is not a form.
@@ -66,9 +70,11 @@ def read_params(
         raise BodyTooLarge(limit_bytes=limit_bytes)
     content_type = environ.get("CONTENT_TYPE", "")
     if content_type == "application/x-www-form-urlencoded":
-        mimetype, options = content_type, {}
+        mimetype = content_type
+        options: dict[str, str] = {}
     else:
         mimetype, options = parse_options_header(content_type)
+        mimetype = mimetype.lower()
     body = _Body(environ["wsgi.input"], length, limit_bytes)
     if mimetype == "application/x-www-form-urlencoded":
         content = body.read_all()
@@ -80,7 +86,9 @@ def read_params(
     if mimetype == "multipart/form-data":
         if query:
             raise _both_places()
-        return _read_multipart(body, options.get("boundary", ""), max_form_bytes, max_file_bytes)
+        return _read_multipart(
+            body, options.get("boundary", ""), _MultipartLimits(max_form_bytes, max_file_bytes, file_name)
+        )
     if length is None and not body.read_all():
         return _collect(_pairs(query.encode("latin-1"))), None
     raise UnsupportedMediaType
@@ -114,7 +122,7 @@ def _content_length(environ: Environ) -> int | None:
     text = environ.get("CONTENT_LENGTH") or ""
     if not text:
         return None if environ.get("wsgi.input_terminated") and _is_chunked(environ) else 0
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _LENGTH_DIGITS):
         raise ParameterError.plain("Content-Length is not a number", "Content-Length 不是数字")
     return int(text)
 
@@ -135,7 +143,11 @@ class _Body:
     def chunks(self) -> Iterator[bytes]:
         while self._left is None or self._left > 0:
             size = _CHUNK_BYTES if self._left is None else min(_CHUNK_BYTES, self._left)
-            data = self._stream.read(size)
+            try:
+                data = self._stream.read(size)
+            except OSError:
+                # The connection ended, or what should be chunks is none: both are the sender's doing.
+                raise ParameterError.plain("the body ended before it was complete", "请求体不完整") from None
             if not data:
                 if self._left is not None:
                     raise ParameterError.plain(
@@ -194,14 +206,21 @@ def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return params
 
 
+@dataclass(frozen=True)
+class _MultipartLimits:
+    form_bytes: int
+    file_bytes: int
+    file_name: str
+
+
 def _read_multipart(
-    body: _Body, boundary: str, max_form_bytes: int, max_file_bytes: int
+    body: _Body, boundary: str, limits: _MultipartLimits
 ) -> tuple[dict[str, str], UploadedFile | None]:
     if not boundary or not boundary.isascii() or len(boundary) > 200:
         raise ParameterError.plain(
             "multipart/form-data without a usable boundary", "multipart/form-data 缺少可用的 boundary"
         )
-    parser = _MultipartForm(boundary.encode(), max_form_bytes, max_file_bytes)
+    parser = _MultipartForm(boundary.encode(), limits)
     try:
         for chunk in body.chunks():
             parser.feed(chunk)
@@ -211,7 +230,7 @@ def _read_multipart(
         if isinstance(error, UnicodeDecodeError):
             raise _not_utf8() from None
         if isinstance(error, RequestEntityTooLarge):
-            raise BodyTooLarge(limit_bytes=max_form_bytes) from None
+            raise BodyTooLarge(limit_bytes=limits.form_bytes) from None
         if isinstance(error, (ValueError, KeyError)):
             raise ParameterError.plain(
                 "the multipart body is malformed", "multipart 请求体格式不正确"
@@ -222,13 +241,12 @@ def _read_multipart(
 class _MultipartForm:
     """Collects fields and the one file while the body arrives."""
 
-    def __init__(self, boundary: bytes, max_form_bytes: int, max_file_bytes: int) -> None:
+    def __init__(self, boundary: bytes, limits: _MultipartLimits) -> None:
         # The decoder's own limit counts its buffer, which holds file bytes too: room for one chunk and a field.
         self._decoder = MultipartDecoder(
-            boundary, max_form_memory_size=max_form_bytes + 2 * _CHUNK_BYTES, max_parts=MAX_PARAMS + 1
+            boundary, max_form_memory_size=limits.form_bytes + 2 * _CHUNK_BYTES, max_parts=None
         )
-        self._max_form_bytes = max_form_bytes
-        self._max_file_bytes = max_file_bytes
+        self._limits = limits
         self._params: dict[str, str] = {}
         self._field_bytes = 0
         self._name = ""
@@ -267,9 +285,11 @@ class _MultipartForm:
             raise _twice(name)
         self._name, self._in_file = name, isinstance(event, File)
         if not self._in_file:
+            if len(self._params) >= MAX_PARAMS:
+                raise _too_many()
             self._value = bytearray()
             return
-        if not self._max_file_bytes:
+        if not self._limits.file_bytes:
             raise ParameterError.plain(
                 f"{name} is a file; this endpoint takes no file", f"{name} 是文件；该接口不接受文件"
             )
@@ -277,18 +297,23 @@ class _MultipartForm:
             raise ParameterError.plain(
                 f"{name} is a second file; one file is taken", f"{name} 是第二个文件；只接受一个文件"
             )
+        if name != self._limits.file_name:
+            raise ParameterError.plain(
+                f"{name} is a file; this endpoint takes it as {self._limits.file_name}",
+                f"{name} 是文件；该接口的文件参数名为 {self._limits.file_name}",
+            )
         self.file = UploadedFile(name)
 
     def _take(self, event: Data) -> None:
         if self._in_file:
             assert self.file is not None  # noqa: S101 - set by _begin, for the type checker
             self.file.write(event.data)
-            if self.file.size_bytes > self._max_file_bytes:
-                raise BodyTooLarge(limit_bytes=self._max_file_bytes)
+            if self.file.size_bytes > self._limits.file_bytes:
+                raise BodyTooLarge(limit_bytes=self._limits.file_bytes)
             return
         self._value += event.data
         self._field_bytes += len(event.data)
-        if self._field_bytes > self._max_form_bytes:
-            raise BodyTooLarge(limit_bytes=self._max_form_bytes)
+        if self._field_bytes > self._limits.form_bytes:
+            raise BodyTooLarge(limit_bytes=self._limits.form_bytes)
         if not event.more_data:
             self._params[self._name] = self._value.decode()

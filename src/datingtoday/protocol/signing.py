@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
 MD5 = "md5"
@@ -18,21 +19,38 @@ SIGN_LENGTHS = {MD5: 32, HMAC_SHA256: 64}
 """Hex digits of a signature by its method."""
 
 NO_FILE_SHA256 = hashlib.sha256(b"").hexdigest()
-_OUTSIDE_MSG = frozenset({"timestamp", "nonce", "token", "sign"})
+_OUTSIDE = frozenset({"timestamp", "nonce", "token", "sign"})
+
+
+class Md5Text(NamedTuple):
+    """What an md5 client signed: ``head``, timestamp, nonce and secret follow each other without delimiters."""
+
+    head: str
+    last: str
+    """The name of the parameter whose value ends the head; empty if the head is."""
+
+
+def md5_texts(params: Mapping[str, str]) -> Iterator[Md5Text]:
+    """The heads of all strings that an md5 client may have signed, each once."""
+    pairs = sorted(
+        (f"{name}={value}".encode(), name) for name, value in params.items() if name not in _OUTSIDE
+    )
+    token = params.get("token", "")
+    for chosen in ([pair for pair in pairs if pair[1] != "appkey"], pairs):
+        msg = b"&".join([pair for pair, _ in chosen]).decode()
+        last = chosen[-1][1] if chosen else ""
+        if token:
+            yield Md5Text(f"{msg}{token}", "token")
+            yield Md5Text(f"{token}{msg}", last or "token")
+        else:
+            yield Md5Text(msg, last)
 
 
 def md5_strings(params: Mapping[str, str], secret: str) -> Iterator[str]:
     """All strings that an md5 client may have signed, each once."""
-    pairs = sorted(f"{name}={value}".encode() for name, value in params.items() if name not in _OUTSIDE_MSG)
-    with_appkey = b"&".join(pairs).decode()
-    appkey = f"appkey={params.get('appkey', '')}".encode()
-    without_appkey = b"&".join(pair for pair in pairs if pair != appkey).decode()
-    token = params.get("token", "")
-    tail = f"{params.get('timestamp', '')}{params.get('nonce', '')}{secret}"
-    for msg in (without_appkey, with_appkey):
-        yield f"{msg}{token}{tail}"
-        if token:
-            yield f"{token}{msg}{tail}"
+    tail = _md5_tail(params, secret)
+    for text in md5_texts(params):
+        yield f"{text.head}{tail}"
 
 
 def hmac_string(method: str, path: str, params: Mapping[str, str], file_sha256: str = NO_FILE_SHA256) -> str:
@@ -54,28 +72,37 @@ def sign_hmac(string: str, secret: str) -> str:
     return hmac.new(secret.encode(), string.encode(), hashlib.sha256).hexdigest()
 
 
-def is_signed(
-    params: Mapping[str, str],
-    secrets: Sequence[str],
-    *,
-    sign_method: str,
-    method: str,
-    path: str,
-    file_sha256: str = NO_FILE_SHA256,
-) -> bool:
-    """Whether ``params["sign"]`` is right under one of the live secrets.
+def signed_text(params: Mapping[str, str], secrets: Sequence[str]) -> Md5Text | None:
+    """What ``params["sign"]`` is the md5 signature of under one of the live secrets; None if it is none.
 
     Each comparison takes the same time wherever the signatures differ.
     """
     given = params["sign"].lower()
-    if sign_method == HMAC_SHA256:
-        string = hmac_string(method, path, params, file_sha256)
-        return any(hmac.compare_digest(sign_hmac(string, secret), given) for secret in secrets)
-    return any(
-        hmac.compare_digest(sign_md5(string), given)
-        for secret in secrets
-        for string in md5_strings(params, secret)
-    )
+    texts = list(md5_texts(params))
+    for secret in secrets:
+        tail = _md5_tail(params, secret)
+        for text in texts:
+            if hmac.compare_digest(sign_md5(f"{text.head}{tail}"), given):
+                return text
+    return None
+
+
+def is_hmac_signed(
+    params: Mapping[str, str],
+    secrets: Sequence[str],
+    *,
+    method: str,
+    path: str,
+    file_sha256: str = NO_FILE_SHA256,
+) -> bool:
+    """Whether ``params["sign"]`` is the right hmac-sha256 signature under one of the live secrets."""
+    given = params["sign"].lower()
+    string = hmac_string(method, path, params, file_sha256)
+    return any(hmac.compare_digest(sign_hmac(string, secret), given) for secret in secrets)
+
+
+def _md5_tail(params: Mapping[str, str], secret: str) -> str:
+    return f"{params.get('timestamp', '')}{params.get('nonce', '')}{secret}"
 
 
 def _encode(text: str) -> str:

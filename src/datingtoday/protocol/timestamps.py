@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from datingtoday.protocol.errors import Text
 
@@ -16,6 +17,10 @@ TIMESTAMP_ALLOWED = Text(
 NONCE_ALLOWED = Text(
     "4 to 64 of A-Z a-z 0-9 _ -, new for every request", "4 到 64 个字符 A-Z a-z 0-9 _ -，每次请求都不同"
 )
+
+
+Clock = Callable[[], int]
+"""Nanoseconds since the epoch, as `time.time_ns` gives them."""
 
 
 def timestamp_ms(text: str) -> int | None:

@@ -1,0 +1,55 @@
+"""What else an md5 signature can be read as.
+
+An md5 client signs ``head + timestamp + nonce + secret`` without delimiters. Whoever captured a request can move the
+cut: digits at the end of the head become the beginning of another timestamp, digits of the timestamp go to the head or
+to the nonce. The signature stays right, so the replay guard has to know at which other times it would be fresh.
+``hmac-sha256`` delimits everything and has one reading only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Ten digits that begin a timestamp of any form, and after it nothing but a nonce. The forms differ by less than a
+# second, so it does not matter which of them the rest allows.
+_CUTS = re.compile(r"(?=([0-9]{10})(?:[0-9]{3}|\.[0-9]{1,9})?[A-Za-z0-9_-]{4,64}\Z)", re.ASCII)
+_LONGEST = 10 + 1 + 9 + 64
+"""Characters of the longest timestamp and nonce."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """When a request was sent, as it says, and all other times that its signature can be read as.
+
+    :param sent_ms: the request's own timestamp.
+    :param earliest_ms, latest_ms: within the same second; the cut after the timestamp moves them.
+    :param other_seconds: whole seconds elsewhere, each of which stands for up to 999 ms more.
+    """
+
+    sent_ms: int
+    earliest_ms: int
+    latest_ms: int
+    other_seconds: tuple[int, ...] = ()
+
+
+def only_reading(sent_ms: int) -> Readings:
+    """Of a signature that delimits what it covers."""
+    return Readings(sent_ms, sent_ms, sent_ms)
+
+
+def readings(head: str, timestamp: str, nonce: str, *, sent_ms: int, head_is_fixed: bool) -> Readings:
+    """All readings of a correctly signed md5 request.
+
+    :param head: what was signed before the timestamp.
+    :param head_is_fixed: no other head would be accepted for another reason (it ends with the token or the user id
+        that a login is checked by), so that only the cut between timestamp and nonce can move.
+    """
+    second = sent_ms // 1000
+    # Thirteen digits are the finest form there is: nothing of the nonce can be added to them.
+    latest_ms = sent_ms if len(timestamp) == 13 and "." not in timestamp else second * 1000 + 999
+    others: tuple[int, ...] = ()
+    if not head_is_fixed:
+        end = f"{head[-_LONGEST:]}{timestamp}{nonce}"[-_LONGEST:]
+        others = tuple(found for digits in _CUTS.findall(end) if (found := int(digits)) != second)
+    return Readings(sent_ms, second * 1000, latest_ms, others)

@@ -126,6 +126,28 @@ class Page:
         """Until the expression is true."""
         wait_until(lambda: self.run(f"Boolean({script})"), what, deadline_s=deadline_s, every_s=0.05)
 
+    def click(self, selector: str) -> None:
+        """With the mouse: what had the focus loses it first, as a page may rely on."""
+        place = self.run(
+            f"(() => {{ const element = {_find(selector)}; element.scrollIntoView({{block: 'center'}}); "
+            "const box = element.getBoundingClientRect(); "
+            "return {x: box.x + box.width / 2, y: box.y + box.height / 2}; })()"
+        )
+        for what in ("mousePressed", "mouseReleased"):
+            self.command("Input.dispatchMouseEvent", type=what, button="left", clickCount=1, **place)
+
+    def type(self, selector: str, text: str) -> None:
+        """Replace what stands in an input, as a person at the keyboard does."""
+        self.run(f"(() => {{ const input = {_find(selector)}; input.focus(); input.select(); }})()")
+        self.command("Input.insertText", text=text)
+
+    def text(self, selector: str) -> str:
+        """What can be read there; empty where nothing is."""
+        return str(self.run(f"{_find(selector)}?.innerText ?? ''"))
+
+    def wait_for_element(self, selector: str) -> None:
+        self.wait_for(_find(selector), selector)
+
     def choose_file(self, selector: str, path: Path) -> None:
         """As a person does in the dialog of an ``<input type=file>``."""
         root = self.command("DOM.getDocument")["root"]["nodeId"]
@@ -138,3 +160,7 @@ class Page:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _find(selector: str) -> str:
+    return f"document.querySelector({json.dumps(selector)})"

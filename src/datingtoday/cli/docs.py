@@ -6,6 +6,7 @@ To add one, write a function that returns its text, import what it needs inside 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -38,12 +39,28 @@ def _mysql_schema() -> str:
     return mysql_script()
 
 
+def _api(language: Literal["en", "zh"]) -> str:
+    from datingtoday.cli.api_pages import api_page
+
+    return api_page(language)
+
+
+def _errors(language: Literal["en", "zh"]) -> str:
+    from datingtoday.cli.error_pages import errors_page
+
+    return errors_page(language)
+
+
 Generator = Callable[[], str]
 
 GENERATORS: list[tuple[str, Generator]] = [
     ("config.example.ini", _config_example),
     ("docs/configuration.md", _configuration_en),
     ("docs/configuration.zh-CN.md", _configuration_zh),
+    ("docs/api.md", lambda: _api("en")),
+    ("docs/api.zh-CN.md", lambda: _api("zh")),
+    ("docs/errors.md", lambda: _errors("en")),
+    ("docs/errors.zh-CN.md", lambda: _errors("zh")),
     ("datingtoday.sql", _mysql_schema),
 ]
 """(path from the root of the repository, what makes its text); the text ends with a line end."""

@@ -157,13 +157,14 @@ def param_schema(field: Field[Any]) -> Json:
     schema["description"] = "; ".join(
         part for part in (both(about) if isinstance(about, Text) else about, both(field.allowed)) if part
     )
-    default = _on_the_wire(field.load_default)
+    default = default_on_the_wire(field.load_default)
     if not field.required and default is not None:
         schema["default"] = default
     return schema
 
 
-def _on_the_wire(default: Any) -> Any:
+def default_on_the_wire(default: Any) -> str | int | None:
+    """What stands for a parameter that is left out, as a client would write it; None if nothing does."""
     if default is missing or callable(default) or default in ("", (), []):
         return None
     if isinstance(default, bool):

@@ -184,6 +184,16 @@
     }));
   }
 
+  // Swagger UI sends empty fields unless one says no; here an empty field is left out unless one says yes.
+  const leaveEmptyFieldsOut = () => ({
+    wrapComponents: {
+      ParameterIncludeEmpty: (Original, system) => (props) => system.React.createElement(Original, {
+        ...props,
+        isIncludedOptions: { ...props.isIncludedOptions, defaultValue: false },
+      }),
+    },
+  });
+
   const [spec, given] = await Promise.all([fetchJson("openapi.json"), fetchJson("docs/keys.json")]);
   if (given && given.data) Object.assign(keys, given.data, { own: true });
   for (const [path, methods] of Object.entries(spec.paths)) {
@@ -197,6 +207,7 @@
     spec: withoutCommon(spec),
     dom_id: "#swagger-ui",
     presets: [SwaggerUIBundle.presets.apis],
+    plugins: [leaveEmptyFieldsOut],
     layout: "BaseLayout",
     deepLinking: true,
     tryItOutEnabled: true,

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,13 @@ class RunningServer:
         named = [pid for pid in self.descendants() if "valkey" in _name_of(pid) or "redis" in _name_of(pid)]
         return named[0] if named else None
 
+    def waited_for_cpu_s(self) -> float:
+        """How long the processes were ready to run while others had the processors (Linux counts it)."""
+        delays_ns = []
+        for pid in (self.process.pid, *self.descendants()):
+            delays_ns.append(int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]))
+        return sum(delays_ns) / 1e9
+
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal, wait, return the exit code."""
         return end(self.process, sign)
@@ -103,6 +111,10 @@ class RunningServer:
         end(self.process, signal.SIGTERM)
         if self._port is not None:
             self._port.release()
+
+
+Start = Callable[..., RunningServer]
+"""The fixture `start`: options of the command, settings as ``SECTION_KEY=value``, and ``ready=False`` not to wait."""
 
 
 def runs(pid: int) -> bool:

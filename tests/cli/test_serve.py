@@ -9,10 +9,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +19,13 @@ import pytest
 import requests
 
 from datingtoday.cli.banner import EXAMPLE_PHONE
-from datingtoday.infra import migrations
 from datingtoday.infra.config import load_settings
 from datingtoday.infra.data_folder import is_in_use
 from datingtoday.infra.embedded import running_redis_uri
-from tests.cli.running_server import PROGRAM, RunningServer, clean_environ, runs
+from tests.cli.running_server import PROGRAM, RunningServer, Start, clean_environ, runs
 from tests.plugins.api import md5_sign
-from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn
-
-Start = Callable[..., RunningServer]
-
-
-@pytest.fixture
-def data(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_folder / tmp_path_factory.mktemp("serve").name / "data"
-
-
-@pytest.fixture
-def start(data: Path) -> Iterator[Start]:
-    """Starts servers on one data folder, with limits switched off, and waits until they are ready."""
-    with ExitStack() as at_end:
-
-        def begin(*options: str, ready: bool = True, **settings: Any) -> RunningServer:
-            server = RunningServer(data, *options, **{"LIMITS_ENABLED": "0"} | settings)
-            at_end.callback(server.end)
-            return server.wait_until_ready() if ready else server
-
-        yield begin
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +102,11 @@ def test_the_lines_of_the_banner_work_as_printed(shared: RunningServer, shell: s
 def test_a_second_start_is_ready_within_two_seconds(start: Start) -> None:
     start().stop()
     took: list[float] = []
-    # Other processes of the machine may be in the way of one try, hardly of all.
-    for _ in range(5):
+    for _ in range(3):
         began = time.monotonic()
         server = start()
-        took.append(time.monotonic() - began)
+        # Other tests use the processors at the same time; what is meant is a machine that is free.
+        took.append(time.monotonic() - began - server.waited_for_cpu_s())
         assert server.stop() == 0
         if took[-1] < 2:
             return
@@ -337,95 +313,7 @@ def test_kill_9_leaves_nothing_running_and_loses_nothing(start: Start) -> None:
     pids = server.descendants()
     assert len(pids) == 3
     server.stop(signal.SIGKILL)
-    wait_until(lambda: nothing_runs(pids), "workers and Redis to end with their parent")
+    wait_until(lambda: nothing_runs(pids), "workers and Redis to end with their parent", deadline_s=30)
     again = start(PROTOCOL_AHEAD_S="1")
     wait_until(lambda: sessions(again, user)["code"] == 0, "requests to be accepted again", deadline_s=30)
     assert again.stop() == 0
-
-
-# -- on servers of one's own
-
-
-def own_servers(backend: Backend) -> dict[str, str]:
-    return {
-        "DATABASE_URI": backend.database_uri,
-        "REDIS_URI": backend.redis_uri,
-        "APP_APPKEY": "OWNKEY",
-        "APP_APPSECRET": secrets.token_hex(16),
-        "SECURITY_SECRET_KEY": secrets.token_hex(32),
-        "SMS_ALLOW_CONSOLE": "1",
-    }
-
-
-def test_it_runs_on_servers_of_ones_own(start: Start, backend: Backend) -> None:
-    settings = own_servers(backend)
-    server = start(**settings)
-    assert migrations.is_current(backend.database_uri)
-    assert server.redis_pid() is None
-    assert settings["APP_APPSECRET"] not in server.printed
-    assert server.get("/").status_code < 500
-    assert server.stop() == 0
-
-
-def test_gunicorn_runs_the_wsgi_entry(data: Path, backend: Backend) -> None:
-    migrations.upgrade(backend.database_uri)
-    environ = {f"DATINGTODAY_{name}": value for name, value in own_servers(backend).items()}
-    port = Port()
-    data.mkdir(parents=True)
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--bind",
-        f"127.0.0.1:{port.number}",
-        "datingtoday.wsgi:application",
-    ]
-    log = data.parent / "log"
-    process = spawn(command, log=log, cwd=data, env=clean_environ(**environ))
-    try:
-        url = f"http://127.0.0.1:{port.number}"
-
-        def answer() -> requests.Response | None:
-            assert process.poll() is None, log.read_text()
-            try:
-                return requests.post(f"{url}/api/auth/sendsms", timeout=30)
-            except requests.ConnectionError:
-                return None
-
-        found = wait_until(answer, "gunicorn to answer", deadline_s=60)
-        assert found is not None
-        assert found.json() == {"code": 300, "msg": "appkey is none."}
-    finally:
-        end(process, signal.SIGTERM)
-        port.release()
-
-
-@pytest.mark.parametrize(
-    ("environ", "said"),
-    [
-        ({}, "[DATABASE] uri: is missing; only `datingtoday serve` runs without it"),
-        ({"DATINGTODAY_SMS_ECO": "1"}, "[SMS] eco: DATINGTODAY_SMS_ECO: unknown key"),
-    ],
-)
-def test_gunicorn_stops_at_wrong_settings(data: Path, environ: dict[str, str], said: str) -> None:
-    data.mkdir(parents=True)
-    port = Port()
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "--bind",
-            f"127.0.0.1:{port.number}",
-            "datingtoday.wsgi:application",
-        ],
-        capture_output=True,
-        text=True,
-        cwd=data,
-        env=clean_environ(**environ),
-        timeout=60,
-    )
-    port.release()
-    assert done.returncode == 4
-    assert f"datingtoday: {said}" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -13,6 +13,7 @@ import click
 # The name of the click command in the module is always `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("datingtoday.cli.serve", "Run the server."),
+    "app": ("datingtoday.cli.apps", "Manage client programs: appkeys and secrets."),
     "config": ("datingtoday.cli.config", "Check and show the settings."),
     "db": ("datingtoday.cli.db", "Create and migrate the database."),
     "docs": ("datingtoday.cli.docs", "Check and write the files that are made from the code."),

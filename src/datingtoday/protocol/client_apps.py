@@ -27,7 +27,12 @@ LIVE_SECRETS = 2
 
 
 class ClientAppError(Exception):
-    """A command about client programs cannot be done; the text says why and what is possible."""
+    """A change of a client program cannot be made. One line in both languages: why, and what is possible."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.en = en
+        self.zh = zh
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +102,19 @@ class ClientApps:
 
 
 def create(session: Session, name: str, *, hmac_only: bool, now: datetime) -> tuple[ClientApp, str]:
-    """Make a client program with a random appkey and appsecret; the secret is returned this once."""
-    if not name or len(name) > NAME_CHARS:
-        raise ClientAppError(f"the name must have 1 to {NAME_CHARS} characters")
-    app = ClientApp(appkey=secrets.token_hex(6).upper(), name=name, hmac_only=hmac_only, create_time=now)
+    """Make a client program with a random appkey and appsecret; the secret is returned this once.
+
+    :param name: for people; 1 to `NAME_CHARS` characters.
+    """
+    name = name.strip()
+    if not 1 <= len(name) <= NAME_CHARS or not name.isprintable():
+        raise ClientAppError(
+            f"the name must have 1 to {NAME_CHARS} characters, no control characters",
+            f"名称须为 1 到 {NAME_CHARS} 个字符，不含控制字符",
+        )
+    app = ClientApp(
+        appkey=secrets.token_hex(6).upper(), name=name, hmac_only=hmac_only, disabled=False, create_time=now
+    )
     session.add(app)
     return app, _add_secret(app, now)
 
@@ -109,32 +123,46 @@ def all_apps(session: Session) -> list[ClientApp]:
     return list(session.scalars(select(ClientApp).order_by(ClientApp.create_time, ClientApp.appkey)))
 
 
+def is_only_in_settings(session: Session, appkey: str, configured: KnownApp | None) -> bool:
+    """Whether the database knows nothing of this client program yet. The first change gives it a row, which holds
+    its secrets from then on.
+    """
+    return configured is not None and configured.appkey == appkey and session.get(ClientApp, appkey) is None
+
+
 def rotate(
     session: Session, appkey: str, *, overlap: timedelta, now: datetime, configured: KnownApp | None = None
-) -> tuple[str, datetime]:
-    """Add a new secret; the ones before it end after ``overlap``. At most two are live at a time.
+) -> str:
+    """Add a new secret; the one before it ends after ``overlap``. At most two are live at a time.
 
-    :param configured: the client program of the settings, which gets its row with its first rotation.
-    :return: the new secret, and when the old one ends.
+    :param overlap: zero ends all others at once, however many there are.
+    :param configured: the client program of the settings, which gets its row with its first change.
+    :return: the new secret, this once.
     """
     app = _get(session, appkey, configured, now)
     live = app.live_secrets(now)
-    if len(live) >= LIVE_SECRETS:
-        until = min((secret.expires_at for secret in live if secret.expires_at is not None), default=now)
+    if overlap and len(live) >= LIVE_SECRETS:
+        ends = [secret.expires_at for secret in live if secret.expires_at is not None]
+        until = f"{min(ends):%Y-%m-%d %H:%M:%S} UTC" if ends else "?"
         raise ClientAppError(
-            f"{appkey} has {LIVE_SECRETS} live secrets already; the older one ends at {until:%Y-%m-%d %H:%M:%S} UTC. "
-            "Wait, or end it at once with --overlap 0"
+            f"{appkey} has {LIVE_SECRETS} live secrets, the older one until {until}; end that one with "
+            f"`datingtoday app rotate {appkey} --finish`, or both with `--overlap 0`",
+            f"{appkey} 已有 {LIVE_SECRETS} 个有效密钥，较早的一个到 {until} 为止；用 "
+            f"`datingtoday app rotate {appkey} --finish` 结束它，或用 `--overlap 0` 结束两者",
         )
-    ends_at = now + overlap
     for secret in live:
-        secret.expires_at = ends_at
-    return _add_secret(app, now), ends_at
+        ends_at = now + overlap
+        secret.expires_at = ends_at if secret.expires_at is None else min(secret.expires_at, ends_at)
+    return _add_secret(app, now)
 
 
-def end_old_secrets(session: Session, appkey: str, *, now: datetime) -> int:
+def finish_rotation(
+    session: Session, appkey: str, *, now: datetime, configured: KnownApp | None = None
+) -> int:
     """End every live secret but the newest, at once; returns how many ended."""
-    app = _get(session, appkey, None, now)
-    old = app.live_secrets(now)[:-1]
+    if is_only_in_settings(session, appkey, configured):
+        return 0
+    old = _get(session, appkey, None, now).live_secrets(now)[:-1]
     for secret in old:
         secret.expires_at = now
     return len(old)
@@ -143,7 +171,9 @@ def end_old_secrets(session: Session, appkey: str, *, now: datetime) -> int:
 def set_disabled(
     session: Session, appkey: str, *, disabled: bool, now: datetime, configured: KnownApp | None = None
 ) -> None:
-    _get(session, appkey, configured, now).disabled = disabled
+    """A disabled client program is answered like an unknown one."""
+    if disabled or not is_only_in_settings(session, appkey, configured):
+        _get(session, appkey, configured, now).disabled = disabled
 
 
 def set_hmac_only(
@@ -158,9 +188,16 @@ def _get(session: Session, appkey: str, configured: KnownApp | None, now: dateti
         return app
     if configured is None or configured.appkey != appkey:
         raise ClientAppError(
-            f"there is no client program with the appkey {appkey}; `datingtoday app list` shows them"
+            f"there is no client program with the appkey {appkey}; `datingtoday app list` shows them",
+            f"没有 appkey 为 {appkey} 的客户端程序；用 `datingtoday app list` 查看",
         )
-    app = ClientApp(appkey=appkey, name="from the settings", hmac_only=configured.hmac_only, create_time=now)
+    app = ClientApp(
+        appkey=appkey,
+        name="from the settings",
+        hmac_only=configured.hmac_only,
+        disabled=False,
+        create_time=now,
+    )
     app.secrets = [ClientSecret(secret=secret, create_time=now) for secret, _ in configured.secrets]
     session.add(app)
     return app

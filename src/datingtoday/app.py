@@ -59,6 +59,7 @@ class Parts:
     database: Database
     redis: RedisRole
     cache: RedisRole
+    entries: ReadyCache
     replay: ReplayGuard
     apps: ClientApps
     events: Events
@@ -117,6 +118,7 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         database=database,
         redis=redis,
         cache=cache,
+        entries=entries,
         replay=replay,
         apps=ClientApps(database, configured_app(settings)),
         events=events,

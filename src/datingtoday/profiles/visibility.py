@@ -194,6 +194,11 @@ class Visibility:
         """Whether the viewer may do it with this person; False for oneself."""
         return target_id in self.allowed(session, viewer_id, [target_id], action, now)
 
+    @staticmethod
+    def rule(action: Action, relation: Relation) -> Rule:
+        """The cell of the table; for READ it also says how the contact is shown."""
+        return RULES[action][relation.standing]
+
     def decide(
         self,
         session: Session,
@@ -203,10 +208,9 @@ class Visibility:
         now: datetime,
     ) -> set[int]:
         """Like `allowed`, for relations that were read before."""
-        rules = RULES[action]
         by_rule: dict[Rule, set[int]] = {}
         for target_id, relation in relations.items():
-            by_rule.setdefault(rules[relation.standing], set()).add(target_id)
+            by_rule.setdefault(self.rule(action, relation), set()).add(target_id)
         yes = set().union(*(by_rule.get(rule, ()) for rule in (Rule.YES, Rule.WITHOUT_LINK, Rule.NEUTRAL)))
         if stealthily := by_rule.get(Rule.UNLESS_STEALTHY):
             yes |= set() if self.is_stealthy(session, viewer_id, now) else stealthily

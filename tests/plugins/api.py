@@ -28,6 +28,7 @@ from datingtoday.infra import migrations
 from datingtoday.infra.config import Settings, load_settings
 from datingtoday.infra.sms.provider import SmsReceipt
 from tests.plugins.backend import Backend
+from tests.plugins.contract import contract_of
 
 APPKEY = "TESTKEY1"
 APPSECRET = "5b1f0c1d2e3f4a5b6c7d8e9f00112233"
@@ -185,7 +186,11 @@ class Api:
             environ_base={"REMOTE_ADDR": address or self.address},
             **options,
         )
-        return Answer(response.status_code, response.get_json(silent=True), response.headers, response.data)
+        body = response.data
+        contract_of(self.app).check(
+            method, path.partition("?")[0], response.status_code, response.content_type or "", body
+        )
+        return Answer(response.status_code, response.get_json(silent=True), response.headers, body)
 
     def get(self, path: str, user: User | None = None, **own: Any) -> Answer:
         return self.send("GET", path, self.params("GET", path, own, user=user))

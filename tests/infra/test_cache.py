@@ -1,0 +1,267 @@
+"""Ready bytes: made once, never out of date, and dispensable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.cache import LEASE_MS, MARK_S, WAIT_S, Made, ReadyCache, Wish
+from datingtoday.infra.db import Database
+from datingtoday.infra.redis import RedisRole
+from tests.plugins.backend import Backend
+from tests.plugins.polling import wait_until
+from tests.plugins.redis_server import RedisServer
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PATIENCE_S = 20
+
+
+@dataclass
+class Notes:
+    """A source whose truth is a table of words, and which can be stopped while it makes."""
+
+    kind: str = "note"
+    life_s: float = 60
+    made: list[Sequence[int]] = field(default_factory=list)
+    after_reading: Callable[[], None] = lambda: None
+
+    def key(self, what: int) -> str:
+        return f"{self.kind}:{what}"
+
+    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
+        self.made.append(list(wanted))
+        rows = session.execute(text("SELECT id, word FROM note")).all()
+        self.after_reading()
+        return {number: Made(word.encode(), self.life_s) for number, word in rows if number in wanted}
+
+
+@pytest.fixture
+def redis(backend: Backend) -> RedisServer:
+    return backend.private_redis()
+
+
+@pytest.fixture
+def database(backend: Backend) -> Iterator[Database]:
+    database = Database(backend.database_uri)
+    with database.transaction() as session:
+        session.execute(text("CREATE TABLE note (id INTEGER PRIMARY KEY, word VARCHAR(20))"))
+        session.execute(text("INSERT INTO note VALUES (1, 'one'), (2, 'two'), (3, 'three')"))
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def role(redis: RedisServer) -> RedisRole:
+    return RedisRole(redis.uri, pause_s=0.02)
+
+
+@pytest.fixture
+def cache(role: RedisRole, database: Database) -> ReadyCache:
+    return ReadyCache(role, database)
+
+
+def fetch(cache: ReadyCache, notes: Notes, *numbers: int) -> list[bytes | None]:
+    return cache.fetch([Wish(notes, number) for number in numbers], NOW)
+
+
+def write(cache: ReadyCache, database: Database, notes: Notes, number: int, word: str) -> None:
+    with database.transaction() as session:
+        session.execute(text("UPDATE note SET word = :word WHERE id = :id"), {"word": word, "id": number})
+        cache.forget(session, [notes.key(number)])
+
+
+def test_made_once_and_in_the_order_of_the_wishes(cache: ReadyCache) -> None:
+    notes = Notes()
+    assert fetch(cache, notes, 3, 1) == [b"three", b"one"]
+    assert fetch(cache, notes, 1, 2, 3) == [b"one", b"two", b"three"]
+    assert notes.made == [[3, 1], [2]]
+    assert cache.fetch([], NOW) == []
+
+
+def test_what_does_not_exist_is_none_and_looked_for_again(cache: ReadyCache, role: RedisRole) -> None:
+    notes = Notes()
+    assert fetch(cache, notes, 9, 1) == [None, b"one"]
+    assert fetch(cache, notes, 9) == [None]
+    assert notes.made == [[9, 1], [9]]
+    assert role.execute("EXISTS", "note:9") == 0
+
+
+def test_several_kinds_come_in_one_round_trip(cache: ReadyCache, role: RedisRole) -> None:
+    first, second = Notes("a"), Notes("b")
+    wishes = [Wish(first, 1), Wish(second, 2), Wish(first, 3)]
+    assert cache.fetch(wishes, NOW) == [b"one", b"two", b"three"]
+    before = _calls(role)
+    assert cache.fetch(wishes, NOW) == [b"one", b"two", b"three"]
+    assert _calls(role) - before == 1
+    assert (first.made, second.made) == ([[1, 3]], [[2]])
+
+
+def test_an_entry_lives_as_long_as_it_is_true(cache: ReadyCache, role: RedisRole) -> None:
+    fetch(cache, Notes(life_s=7), 1)
+    assert 6_000 < role.execute("PTTL", "note:1") <= 7_000
+
+
+@pytest.mark.parametrize("life_s", [0, -5, 0.0004])
+def test_what_is_no_longer_true_is_served_but_not_kept(
+    cache: ReadyCache, role: RedisRole, life_s: float
+) -> None:
+    assert fetch(cache, Notes(life_s=life_s), 1) == [b"one"]
+    assert role.execute("EXISTS", "note:1") == 0
+
+
+def test_a_change_shows_with_its_commit(cache: ReadyCache, database: Database) -> None:
+    notes = Notes()
+    fetch(cache, notes, 1, 2)
+    write(cache, database, notes, 1, "ONE")
+    assert fetch(cache, notes, 1, 2) == [b"ONE", b"two"]
+    assert notes.made == [[1, 2], [1]]
+
+
+def test_while_a_change_is_not_committed_sql_serves_and_nothing_is_put(
+    cache: ReadyCache, role: RedisRole, database: Database
+) -> None:
+    notes = Notes()
+    fetch(cache, notes, 1)
+    with database.transaction() as session:
+        session.execute(text("UPDATE note SET word = 'ONE' WHERE id = 1"))
+        cache.forget(session, ["note:1"])
+        assert fetch(cache, notes, 1) == [b"one"]
+        assert role.execute("GET", "note:1") == b"?"
+    assert fetch(cache, notes, 1) == [b"ONE"]
+
+
+def test_a_mark_that_nobody_takes_away_runs_out(
+    cache: ReadyCache, role: RedisRole, database: Database
+) -> None:
+    """As after a crash between commit and deletion, or a rollback."""
+    notes = Notes()
+    with pytest.raises(ZeroDivisionError), database.transaction() as session:
+        cache.forget(session, ["note:1"])
+        raise ZeroDivisionError
+    assert 0 < role.execute("PTTL", "note:1") <= MARK_S * 1000
+    assert fetch(cache, notes, 1) == [b"one"]
+    assert role.execute("GET", "note:1") == b"?"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_who_read_sql_before_a_commit_cannot_put_it_afterwards(
+    cache: ReadyCache, database: Database, moment: str
+) -> None:
+    """The reader stops between reading and putting; the change comes then, and perhaps another reader."""
+    notes, other = Notes(), Notes()
+
+    def meanwhile() -> None:
+        notes.after_reading = lambda: None
+        write(cache, database, notes, 1, "ONE")
+        if moment == "after":
+            assert fetch(cache, other, 1) == [b"ONE"]
+
+    notes.after_reading = meanwhile
+    assert fetch(cache, notes, 1) == [b"one"]
+    assert fetch(cache, other, 1) == [b"ONE"]
+
+
+def test_of_many_readers_one_makes_it(role: RedisRole, database: Database) -> None:
+    caches = [ReadyCache(role, database) for _ in range(12)]
+    notes = Notes()
+    entered = threading.Event()
+
+    def slowly() -> None:
+        # Until the others have come to wait: they show by asking for the key again.
+        if not entered.is_set():
+            entered.set()
+            before = _calls(role)
+            wait_until(lambda: _calls(role) >= before + len(caches), "the others", deadline_s=PATIENCE_S)
+
+    notes.after_reading = slowly
+    results: list[list[bytes | None]] = []
+    threads = [threading.Thread(target=lambda c=c: results.append(fetch(c, notes, 1))) for c in caches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+
+    assert results == [[b"one"]] * len(caches)
+    # Who came late to a slow machine may have given up waiting, but no herd asks SQL.
+    assert 1 <= len(notes.made) <= 3
+
+
+def test_who_waits_in_vain_asks_sql(cache: ReadyCache, role: RedisRole) -> None:
+    """The maker died: its lease is all that is left."""
+    role.execute("SET", "note:1", b"+somebody", "PX", LEASE_MS)
+    notes = Notes()
+    assert fetch(cache, notes, 1, 2) == [b"one", b"two"]
+    assert role.execute("GET", "note:1") == b"+somebody"
+    assert role.execute("GET", "note:2") == b"=two"
+    assert WAIT_S * 1000 < LEASE_MS
+
+
+def test_a_maker_that_fails_gives_its_lease_back(cache: ReadyCache, role: RedisRole) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fetch(cache, Notes(after_reading=fail), 1)
+    assert role.execute("EXISTS", "note:1") == 0
+
+
+def test_without_redis_sql_serves_and_changes_go_on(
+    cache: ReadyCache, redis: RedisServer, role: RedisRole, database: Database
+) -> None:
+    notes = Notes()
+    assert fetch(cache, notes, 1, 2) == [b"one", b"two"]
+    redis.kill()
+    assert fetch(cache, notes, 1, 2, 9) == [b"one", b"two", None]
+    write(cache, database, notes, 1, "ONE")
+    assert fetch(cache, notes, 1) == [b"ONE"]
+    redis.start()
+    # What Redis still knew from before is not believed.
+    role_back = lambda: fetch(cache, notes, 1) == [b"ONE"] and _answers(role)  # noqa: E731
+    wait_until(role_back, "Redis to be back", deadline_s=PATIENCE_S)
+    role.execute("SET", "note:1", b"=one")
+    assert fetch(cache, notes, 1) == [b"one"], "the test itself: an entry there is believed"
+
+
+def test_a_change_during_an_outage_is_deleted_afterwards(
+    cache: ReadyCache, redis: RedisServer, role: RedisRole, database: Database
+) -> None:
+    notes = Notes()
+    assert fetch(cache, notes, 1) == [b"one"]
+    redis.pause()
+    try:
+        write(cache, database, notes, 1, "ONE")
+    finally:
+        redis.resume()
+    wait_until(lambda: _answers(role), "Redis to be back", deadline_s=PATIENCE_S)
+    assert fetch(cache, notes, 1) == [b"ONE"]
+    assert role.execute("GET", "note:1") == b"=ONE"
+
+
+def test_on_a_cluster(backend: Backend, database: Database) -> None:
+    server = backend.private_redis(cluster=True)
+    cache = ReadyCache(RedisRole(server.uri, timeout_s=2), database)
+    notes = Notes()
+    for _ in range(2):
+        assert fetch(cache, notes, 1, 2, 3) == [b"one", b"two", b"three"]
+    write(cache, database, notes, 2, "TWO")
+    assert fetch(cache, notes, 1, 2, 3) == [b"one", b"TWO", b"three"]
+    assert notes.made == [[1, 2, 3], [2]]
+
+
+def _answers(role: RedisRole) -> bool:
+    try:
+        return bool(role.execute("PING"))
+    except Exception:
+        return False
+
+
+def _calls(role: RedisRole) -> int:
+    """Round trips of MGET so far."""
+    info = role.client.info("commandstats")
+    return int(info.get("cmdstat_mget", {}).get("calls", 0))

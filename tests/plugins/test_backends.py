@@ -57,35 +57,32 @@ def test_embedded_and_real_are_what_they_say(backend: Backend) -> None:
         assert "valkey_version" in server
 
 
-def test_clear_removes_rows_and_keys_and_keeps_what_it_is_told_to(shared_backend: Backend) -> None:
+def test_clear_removes_rows_and_keys_and_keeps_what_it_is_told_to(backend: Backend) -> None:
     _run(
-        shared_backend.database_uri,
-        "CREATE TABLE IF NOT EXISTS parent (id INTEGER PRIMARY KEY)",
-        "CREATE TABLE IF NOT EXISTS child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parent (id))",
-        "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32))",
-        "CREATE TABLE IF NOT EXISTS label (id INTEGER PRIMARY KEY)",
+        backend.database_uri,
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parent (id))",
+        "CREATE TABLE alembic_version (version_num VARCHAR(32))",
+        "CREATE TABLE label (id INTEGER PRIMARY KEY)",
         "INSERT INTO parent VALUES (1)",
         "INSERT INTO child VALUES (1, 1)",
         "INSERT INTO alembic_version VALUES ('abc')",
         "INSERT INTO label VALUES (1)",
     )
-    with redis.Redis.from_url(shared_backend.queue_uri) as client:
+    with redis.Redis.from_url(backend.queue_uri) as client:
         client.set("job", 1)
-        shared_backend.clear(keep=["label"])
+        backend.clear(keep=["label"])
         assert client.dbsize() == 0
     counts = {
-        table: _run(shared_backend.database_uri, f"SELECT count(*) FROM {table}")[0][0]
+        table: _run(backend.database_uri, f"SELECT count(*) FROM {table}")[0][0]
         for table in ("parent", "child", "alembic_version", "label")
     }
     assert counts == {"parent": 0, "child": 0, "alembic_version": 1, "label": 1}
-    # Other tests share this database.
-    _run(
-        shared_backend.database_uri,
-        "DROP TABLE child",
-        "DROP TABLE parent",
-        "DROP TABLE alembic_version",
-        "DROP TABLE label",
-    )
+
+
+def test_the_shared_backend_is_another(shared_backend: Backend, backend: Backend) -> None:
+    assert shared_backend.database_uri != backend.database_uri
+    assert shared_backend.redis.port != backend.redis.port
 
 
 @pytest.mark.parametrize("engine", ["embedded", pytest.param("real", marks=pytest.mark.real)])

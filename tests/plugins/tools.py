@@ -54,6 +54,8 @@ TOOLS = {
         ),
         Tool("ffmpeg", ("ffmpeg", "ffprobe"), ("ffmpeg",)),
         Tool("nginx", ("nginx",), ("nginx-light",)),
+        Tool("curl", ("curl",), ("curl",)),
+        Tool("openssl", ("openssl",), ("openssl",)),
     )
 }
 

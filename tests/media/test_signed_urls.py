@@ -198,6 +198,7 @@ def test_photo_urls_change_once_a_day_and_work_for_a_day(media_id: str, now: dat
     # Stable until it is renewed, and then for exactly a day.
     renewal = datetime.fromtimestamp(expires - 86_400, UTC)
     assert photo_expires(media_id, renewal) == expires
+    assert photo_expires(media_id, renewal + timedelta(milliseconds=1)) == expires + 86_400
     assert photo_expires(media_id, renewal + timedelta(seconds=1)) == expires + 86_400
     assert photo_expires(media_id, renewal + timedelta(days=1)) == expires + 86_400
     assert photo_expires(media_id, renewal + timedelta(days=1, seconds=1)) == expires + 2 * 86_400

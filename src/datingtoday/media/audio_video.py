@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from datingtoday.media.errors import FileRefused
-from datingtoday.media.ffmpeg import Ffmpeg, FfmpegFailed, Probe, Stream
+from datingtoday.media.ffmpeg import CodecNotAllowed, Ffmpeg, FfmpegFailed, Probe, Stream
 from datingtoday.media.images import Picture, process_image
 from datingtoday.media.inspect import FileType, Kind, damaged, refused
 
@@ -136,9 +136,12 @@ def process_video(file: Path, file_type: FileType, tools: Ffmpeg | None) -> Proc
     return ProcessedFilm(target, "video/mp4", width, height, stored.duration_ms, thumbs)
 
 
+_POSTER_SCALE = (
+    rf"scale=min({_POSTER_SIDE_PX}\,iw):min({_POSTER_SIDE_PX}\,ih):force_original_aspect_ratio=decrease"
+)
 _POSTER = (
     *("-map", "0:v:0", "-frames:v", "1", "-filter_threads", "1"),
-    *("-vf", f"scale={_POSTER_SIDE_PX}:{_POSTER_SIDE_PX}:force_original_aspect_ratio=decrease"),
+    *("-vf", _POSTER_SCALE),
     *("-c:v", "mjpeg", "-q:v", "2", "-pix_fmt", "yuvj420p", "-f", "mjpeg"),
 )
 
@@ -179,4 +182,6 @@ def _codec_zh(stream: Stream | None) -> str:
 
 def _failed(kind: Kind, file_type: FileType, error: FfmpegFailed) -> FileRefused:
     _log.info("ffmpeg_failed", kind=kind, file_type=file_type, error=str(error))
+    if isinstance(error, CodecNotAllowed):
+        return refused(kind, f"it is coded as {error.codec}", f"其编码为 {error.codec}")
     return damaged(kind)

@@ -8,6 +8,7 @@ no URL inside a file is followed); it runs confined, in a folder that holds noth
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,9 @@ _DEMUXERS = {
 }
 _DEMUXER_NAMES = {FileType.MP4: "mov,mp4,m4a,3gp,3g2,mj2"}
 """As ffmpeg itself calls them, where that is not the name that it is asked for by."""
-_DECODERS = "h264,hevc,aac,mp3,mp3float,opus,libopus,vorbis"
+# The accepted codecs, and those of what is often beside them and gets dropped: covers, subtitles, second sounds.
+_DECODERS = "h264,hevc,aac,mp3,mp3float,opus,libopus,vorbis,libvorbis,mjpeg,png,mov_text,ac3,eac3"
+_NOT_LISTED = re.compile(rb"Codec \(([A-Za-z0-9_.-]{1,32})\) not on whitelist")
 _SHOWN = (
     "format=duration:stream=index,codec_type,codec_name,width,height,duration"
     ":stream_disposition=attached_pic:stream_side_data=rotation"
@@ -36,6 +39,14 @@ _SHOWN = (
 
 class FfmpegFailed(Exception):
     """It could not make sense of the file, or had to be ended. The message is for the log."""
+
+
+class CodecNotAllowed(FfmpegFailed):
+    """A stream of the file needs a decoder that is not allowed."""
+
+    def __init__(self, codec: str) -> None:
+        self.codec = codec
+        super().__init__(f"codec {codec} is not allowed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ class Ffmpeg:
     ffprobe: str
 
     def probe(self, file: Path, file_type: FileType) -> Probe:
-        """What is in the file, by its headers; FfmpegFailed."""
+        """What is in the file, by its headers; FfmpegFailed, CodecNotAllowed."""
         outcome = self._run(
             self.ffprobe, file.parent, [*_reading(file, file_type), "-show_entries", _SHOWN, "-of", "json"]
         )
@@ -92,6 +103,9 @@ class Ffmpeg:
             [program, "-hide_banner", "-v", "error", *arguments], folder=folder, limits=LIMITS
         )
         if not outcome.ok:
+            codec = _NOT_LISTED.search(outcome.errors)
+            if codec is not None:
+                raise CodecNotAllowed(codec[1].decode())
             said = outcome.errors[-500:].decode(errors="replace")
             raise FfmpegFailed(f"ended with {outcome.returncode}, cut: {outcome.cut}: {said}")
         return outcome

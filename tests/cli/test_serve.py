@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -222,8 +223,10 @@ def test_a_request_that_has_begun_is_answered(start: Start) -> None:
         server.process.send_signal(signal.SIGTERM)
         server.wait_for_workers(1)
         connection.sendall(body[5:])
-        answer = connection.recv(4096)
-    assert b"appkey is none." in answer
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert orjson.loads(answer.read())["msg"] == "appkey is none."
+        answer.close()
     assert server.process.wait(timeout=60) == 0
 
 

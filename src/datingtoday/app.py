@@ -40,6 +40,7 @@ from datingtoday.protocol.endpoint import GUARD, LANG, lang_of
 from datingtoday.protocol.errors import AppError, BodyTooLarge, NotFound, ParameterError
 from datingtoday.protocol.errors import MethodNotAllowed as MethodRefused
 from datingtoday.protocol.guard import Guard, GuardOptions, as_app_error
+from datingtoday.protocol.guarded_flask import GuardedFlask
 from datingtoday.protocol.metrics import Metrics
 from datingtoday.protocol.pages import register_pages
 from datingtoday.protocol.paging import Cursors
@@ -148,7 +149,7 @@ def create_app(
     """
     configure_logs(settings.log.level)
     parts = make_parts(settings, sms=sms, clock=clock)
-    app = Flask("datingtoday", static_folder=None)
+    app = GuardedFlask("datingtoday", static_folder=None)
     # A path with doubled slashes is unknown like any other; Flask would redirect it, with a page in HTML.
     app.url_map.merge_slashes = False
     app.extensions[PARTS] = parts

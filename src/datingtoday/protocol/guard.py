@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 from flask import Flask
+from werkzeug.routing import Rule
 
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.ratelimit import TooMany
@@ -33,6 +34,7 @@ from datingtoday.protocol.errors import (
     RateLimited,
     Unavailable,
 )
+from datingtoday.protocol.guarded_flask import RULE
 from datingtoday.protocol.login import TOKEN, USER_ID, TokenVerifier
 from datingtoday.protocol.metrics import Observer
 from datingtoday.protocol.params import UploadedFile, read_params
@@ -96,7 +98,7 @@ class Guard:
         self._options = options
         self._observe = observe
         self._clock = clock
-        self._routes: dict[str, dict[str, Endpoint]] = {}
+        self._routes: dict[str, dict[str, tuple[Endpoint, Rule]]] = {}
         self._flask: WsgiApp | None = None
 
     def install(self, app: Flask) -> None:
@@ -106,7 +108,7 @@ class Guard:
             if declared is None or rule.arguments:
                 continue
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-                self._routes.setdefault(rule.rule, {})[method] = declared
+                self._routes.setdefault(rule.rule, {})[method] = declared, rule
         self._flask = app.wsgi_app
         app.wsgi_app = self  # type: ignore[method-assign]
 
@@ -133,10 +135,11 @@ class Guard:
         methods = self._routes.get(environ.get("PATH_INFO", ""))
         if methods is not None:
             try:
-                declared = methods.get(environ["REQUEST_METHOD"])
-                if declared is None:
+                route = methods.get(environ["REQUEST_METHOD"])
+                if route is None:
                     allowed = ", ".join(sorted(methods))
                     raise MethodNotAllowed(headers={"Allow": allowed}, allowed=allowed)
+                declared, environ[RULE] = route
                 environ[CALL] = self.admit(environ, declared)
             except Exception as error:
                 return _send(as_app_error(error, environ), environ, respond)

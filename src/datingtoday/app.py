@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
-from werkzeug.exceptions import NotFound as UnknownUrl
+from flask import Blueprint, Flask
 
 from datingtoday.accounts.routes import auth_routes, phone_routes
 from datingtoday.accounts.service import Accounts
@@ -34,12 +32,10 @@ from datingtoday.profiles.people import NobodyIsVip
 from datingtoday.profiles.routes import follow_routes, label_routes, user_routes
 from datingtoday.profiles.service import NoPhotos, Profiles
 from datingtoday.profiles.visibility import Visibility
-from datingtoday.protocol import envelope
 from datingtoday.protocol.client_apps import ClientApps, KnownApp
-from datingtoday.protocol.endpoint import GUARD, LANG, lang_of
-from datingtoday.protocol.errors import AppError, BodyTooLarge, NotFound, ParameterError
-from datingtoday.protocol.errors import MethodNotAllowed as MethodRefused
-from datingtoday.protocol.guard import Guard, GuardOptions, as_app_error
+from datingtoday.protocol.endpoint import GUARD
+from datingtoday.protocol.error_answers import answer_errors
+from datingtoday.protocol.guard import Guard, GuardOptions
 from datingtoday.protocol.guarded_flask import GuardedFlask
 from datingtoday.protocol.metrics import Metrics
 from datingtoday.protocol.pages import register_pages
@@ -150,8 +146,6 @@ def create_app(
     configure_logs(settings.log.level)
     parts = make_parts(settings, sms=sms, clock=clock)
     app = GuardedFlask("datingtoday", static_folder=None)
-    # A path with doubled slashes is unknown like any other; Flask would redirect it, with a page in HTML.
-    app.url_map.merge_slashes = False
     app.extensions[PARTS] = parts
     region = settings.accounts.default_region
     app.register_blueprint(auth_routes(parts.accounts, region=region, echo=settings.sms.echo))
@@ -163,8 +157,7 @@ def create_app(
     register_pages(app, settings, parts.redis, metrics)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
-    app.register_error_handler(HTTPException, _answer_http_error)
-    app.register_error_handler(Exception, _answer_error)
+    answer_errors(app)
     guard = Guard(
         parts.apps,
         parts.replay,
@@ -219,28 +212,3 @@ def sms_rules(settings: Settings) -> SmsRules:
         failures_per_address_per_hour=None if off else limits.failed_logins_per_address_per_hour,
         failures_per_hour=None if off else limits.failed_logins_per_hour,
     )
-
-
-def _answer_http_error(error: HTTPException) -> Response:
-    """What Flask itself refuses, in the form of every answer and with HTTP's own status."""
-    if isinstance(error, MethodNotAllowed):
-        allowed = ", ".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
-        return _respond(MethodRefused(headers={"Allow": allowed}, allowed=allowed))
-    if isinstance(error, UnknownUrl):
-        return _respond(NotFound())
-    if isinstance(error, RequestEntityTooLarge):
-        return _respond(BodyTooLarge(limit_bytes=0))
-    if error.code is not None and 400 <= error.code < 500:
-        return _respond(ParameterError.plain("the request is malformed", "请求格式不正确"))
-    return _answer_error(error)
-
-
-def _answer_error(error: Exception) -> Response:
-    return _respond(as_app_error(error, request.environ))
-
-
-def _respond(error: AppError) -> Response:
-    lang = request.environ.get(LANG) or lang_of(request.environ, request.args)
-    request.environ["datingtoday.code"] = error.code
-    body = envelope.failure(error, lang)
-    return Response(body, status=error.http_status, headers=error.headers, content_type=envelope.CONTENT_TYPE)

@@ -13,7 +13,7 @@ import structlog
 _HIDDEN_KEYS = frozenset(
     {"token", "sign", "appsecret", "secret", "secret_key", "phone", "code_sent", "password", "uri"}
 )
-_NUMBER = re.compile(r"\+?\d{11,15}(?!\d)")
+_NUMBER = re.compile(r"(?<!\d)\+?\d{11,15}(?!\d)")
 _TOKEN = re.compile(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
 
 

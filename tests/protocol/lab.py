@@ -126,7 +126,7 @@ class Lab:
     def forget_everything(self) -> None:
         """As before the first start ever."""
         if self.redis.is_cluster:
-            self.redis.client.execute_command("FLUSHALL", target_nodes="all")  # type: ignore[no-untyped-call]
+            self.redis.client.execute_command("FLUSHALL", target_nodes="all")
         else:
             self.redis.execute("FLUSHALL")
         with self.database.transaction() as session:

@@ -112,7 +112,7 @@ def send(lab: Lab, *faults: Fault) -> Answer:
         fault.spoil(request)
     if request.seen:
         # A right request with this nonce, of the same token (or, without one, address), was there before.
-        own = {name: params[name] for name in ("userId", "token") if name in params}
+        own: dict[str, str] = {name: params[name] for name in ("userId", "token") if name in params}
         before = client.params("GET", "/api/probe/echo", own, nonce=params["nonce"])
         assert client.send("GET", "/api/probe/echo", before).code == 0
     params["sign"] = md5_sign({"timestamp": "", "nonce": "", **params}, client.appsecret)

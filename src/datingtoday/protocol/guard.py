@@ -120,6 +120,9 @@ class Guard:
 
         def respond(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             nonlocal status_line
+            if status_line:
+                # An answer that failed after it was begun: WSGI wants to know why there is another one.
+                exc_info = exc_info or sys.exc_info()
             status_line = status
             headers.append(("X-Request-Id", request_id))
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
@@ -148,7 +151,7 @@ class Guard:
             return self._flask(environ, respond)
         except Exception as error:
             # Flask answers what views raise; this is what fails around them.
-            return _send(as_app_error(error, environ), environ, respond, sys.exc_info())
+            return _send(as_app_error(error, environ), environ, respond)
 
     def admit(self, environ: Environ, declared: Endpoint) -> Call:
         """Check a request by what its endpoint declares.
@@ -269,7 +272,7 @@ def as_app_error(error: Exception, environ: Environ) -> AppError:
     return InternalError()
 
 
-def _send(error: AppError, environ: Environ, respond: StartResponse, exc_info: Any = None) -> list[bytes]:
+def _send(error: AppError, environ: Environ, respond: StartResponse) -> list[bytes]:
     environ["datingtoday.code"] = error.code
     body = envelope.failure(error, environ.get(LANG) or lang_of(environ))
     headers = [
@@ -277,7 +280,7 @@ def _send(error: AppError, environ: Environ, respond: StartResponse, exc_info: A
         ("Content-Length", str(len(body))),
         *error.headers.items(),
     ]
-    respond(f"{error.http_status} {_REASONS[error.http_status]}", headers, exc_info)
+    respond(f"{error.http_status} {_REASONS[error.http_status]}", headers)
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
 
 

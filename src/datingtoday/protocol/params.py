@@ -19,6 +19,8 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 from datingtoday.protocol.errors import BodyTooLarge, ParameterError, UnsupportedMediaType
 
 MAX_PARAMS = 100
+_URLENCODED = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
 _CHUNK_BYTES = 64 * 1024
 _FILE_IN_MEMORY_BYTES = 1024 * 1024
 _MULTIPART_SLACK_BYTES = 16 * 1024
@@ -65,25 +67,27 @@ def read_params(
     length = _content_length(environ)
     if length == 0:
         return _collect(_pairs(query.encode("latin-1"))), None
-    limit_bytes = max_form_bytes + (max_file_bytes + _MULTIPART_SLACK_BYTES if max_file_bytes else 0)
-    if length is not None and length > limit_bytes:
-        raise BodyTooLarge(limit_bytes=limit_bytes)
     content_type = environ.get("CONTENT_TYPE", "")
-    if content_type == "application/x-www-form-urlencoded":
+    if content_type == _URLENCODED:
         mimetype = content_type
         options: dict[str, str] = {}
     else:
         mimetype, options = parse_options_header(content_type)
         mimetype = mimetype.lower()
+    limit_bytes = max_form_bytes
+    if max_file_bytes and mimetype == _MULTIPART:
+        limit_bytes += max_file_bytes + _MULTIPART_SLACK_BYTES
+    if length is not None and length > limit_bytes:
+        raise BodyTooLarge(limit_bytes=limit_bytes)
     body = _Body(environ["wsgi.input"], length, limit_bytes)
-    if mimetype == "application/x-www-form-urlencoded":
+    if mimetype == _URLENCODED:
         content = body.read_all()
         if not content:
             return _collect(_pairs(query.encode("latin-1"))), None
         if query:
             raise _both_places()
         return _collect(_pairs(content)), None
-    if mimetype == "multipart/form-data":
+    if mimetype == _MULTIPART:
         if query:
             raise _both_places()
         return _read_multipart(

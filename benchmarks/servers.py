@@ -57,8 +57,13 @@ def redis(folder: Path) -> Iterator[tuple[str, int]]:
     folder = folder / "redis"
     folder.mkdir()
     socket = folder / "s"
-    command = [
-        program("redis-server"), "--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "",
+    binary = program("redis-server")
+    if binary is None:
+        raise SystemExit(
+            "redis-server is missing: install Debian's redis-server (as root, make test does it)"
+        )
+    command: list[str | Path] = [
+        binary, "--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "",
         "--appendonly", "yes", "--appendfsync", "everysec",
     ]  # fmt: skip
     process = spawn(_pinned(command, server=False), log=folder / "log")

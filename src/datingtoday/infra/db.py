@@ -147,7 +147,7 @@ def on_commit(session: Session, hook: Callable[[], None]) -> None:
 
 def should_retry(error: DBAPIError) -> bool:
     """Whether the transaction lost a race (deadlock, lock wait) and the same work may be done again."""
-    arguments = getattr(error.orig, "args", ())
+    arguments: tuple[object, ...] = getattr(error.orig, "args", ())
     return bool(arguments) and arguments[0] in _MYSQL_RETRY
 
 

@@ -267,9 +267,9 @@ def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
     try:
         return dict(schema.load(params))
     except ValidationError as error:
-        refused = error.normalized_messages()
-        for field in schema.load_fields.values():
-            name = field.data_key or field.name
+        refused = error.messages_dict
+        for attribute, field in schema.load_fields.items():
+            name = field.data_key or attribute
             if name in refused:
                 if isinstance(field, Parameter):
                     raise field.refuse(name, absent=name not in params) from None

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Flask
 
+from datingtoday.accounts.personal_data import LoginData
 from datingtoday.accounts.routes import auth_routes, phone_routes
 from datingtoday.accounts.service import Accounts
 from datingtoday.accounts.sessions import Sessions
@@ -19,6 +20,7 @@ from datingtoday.infra.config import Settings
 from datingtoday.infra.db import Database
 from datingtoday.infra.events import Events
 from datingtoday.infra.logs import configure_logs
+from datingtoday.infra.personal_data import KeepsPersonalData
 from datingtoday.infra.ratelimit import RateLimits
 from datingtoday.infra.redis import RedisRole
 from datingtoday.infra.sms.make import make_sms_provider
@@ -29,6 +31,7 @@ from datingtoday.profiles.cards import Cards
 from datingtoday.profiles.follows import Follows
 from datingtoday.profiles.labels import Labels
 from datingtoday.profiles.people import NobodyIsVip
+from datingtoday.profiles.personal_data import ProfileData
 from datingtoday.profiles.routes import follow_routes, label_routes, user_routes
 from datingtoday.profiles.service import NoPhotos, Profiles
 from datingtoday.profiles.visibility import Visibility
@@ -43,6 +46,13 @@ from datingtoday.protocol.paging import Cursors
 from datingtoday.protocol.peer import Peers
 from datingtoday.protocol.replay import ReplayGuard
 from datingtoday.protocol.timestamps import Clock
+from datingtoday.safety.app_config import AppConfig
+from datingtoday.safety.deletion import Deletion
+from datingtoday.safety.export import Export
+from datingtoday.safety.moderation import Moderation
+from datingtoday.safety.personal_data import ReportData
+from datingtoday.safety.reports import NoMessages, Reports
+from datingtoday.safety.routes import app_routes, rights_routes
 
 PARTS = "datingtoday"
 """The place of `Parts` in ``Flask.extensions``."""
@@ -68,6 +78,11 @@ class Parts:
     labels: Labels
     sessions: Sessions
     accounts: Accounts
+    personal_data: tuple[KeepsPersonalData, ...]
+    reports: Reports
+    moderation: Moderation
+    deletion: Deletion
+    export: Export
 
 
 def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clock = time.time_ns) -> Parts:
@@ -103,13 +118,17 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         life=timedelta(days=settings.accounts.session_days),
         devices=settings.accounts.devices,
     )
+    limits = RateLimits(redis)
     codes = SmsCodes(
         database,
-        RateLimits(redis),
+        limits,
         sms or make_sms_provider(settings.sms),
         sms_rules(settings),
         secret_key,
     )
+    accounts = Accounts(codes, sessions, profiles, events)
+    keepers: tuple[KeepsPersonalData, ...] = (ProfileData(cards), LoginData(), ReportData())
+    limited = settings.limits.enabled
     return Parts(
         settings=settings,
         database=database,
@@ -126,7 +145,17 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         blocks=Blocks(visibility, cards, cursors, events),
         labels=Labels(entries, cards),
         sessions=sessions,
-        accounts=Accounts(codes, sessions, profiles, events),
+        accounts=accounts,
+        personal_data=keepers,
+        reports=Reports(
+            profiles,
+            visibility,
+            NoMessages(),
+            per_day=settings.limits.reports_per_day if limited else None,
+        ),
+        moderation=Moderation(profiles, sessions),
+        deletion=Deletion(accounts, profiles, events, keepers),
+        export=Export(accounts, limits, keepers, per_day=1 if limited else None),
     )
 
 
@@ -153,6 +182,8 @@ def create_app(
     app.register_blueprint(user_routes(parts.profiles))
     app.register_blueprint(follow_routes(parts.follows, parts.blocks))
     app.register_blueprint(label_routes(parts.labels))
+    app.register_blueprint(rights_routes(parts.reports, parts.deletion, parts.export))
+    app.register_blueprint(app_routes(AppConfig(settings)))
     metrics = Metrics(app) if settings.metrics.enabled else None
     register_pages(app, settings, parts.redis, metrics)
     for blueprint in blueprints:

@@ -13,6 +13,7 @@ from datingtoday.infra.config_types import (
     RedisUri,
     Region,
     Secret,
+    Version,
 )
 
 
@@ -38,6 +39,11 @@ class AppSection(Section):
         False,
         en="Accept only sign_method=hmac-sha256 from this appkey.",
         zh="此 appkey 只接受 sign_method=hmac-sha256。",
+    )
+    min_client_version: Version = key(
+        "0",
+        en="The oldest version of the clients that may be used; /api/app/config tells it to them.",
+        zh="允许使用的最低客户端版本，由 /api/app/config 告知客户端。",
     )
 
 
@@ -205,6 +211,13 @@ class LimitsSection(Section):
         le=10_000_000,
         en="Wrong codes of all clients together in an hour: the ceiling that stops a distributed guess.",
         zh="所有客户端每小时的错误验证码总数，用于阻止分布式猜测。",
+    )
+    reports_per_day: int = key(
+        20,
+        ge=1,
+        le=10_000,
+        en="Reports that one user may send in 24 hours.",
+        zh="同一用户 24 小时内可提交的举报数。",
     )
 
 

@@ -36,6 +36,12 @@ Sign = Annotated[str, matching(r"\S(.{0,62}\S)?", "1 to 64 characters", "1 到 6
 Region = Annotated[
     str, matching(r"[A-Z]{2}", "two capital letters (CN, SG, DE)", "两个大写字母（CN、SG、DE）")
 ]
+Version = Annotated[
+    str,
+    matching(
+        r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}", "numbers with points (2, 2.10.1)", "以点分隔的数字（2、2.10.1）"
+    ),
+]
 FilePath = Annotated[str, matching(r"[^\0]{1,4096}", "the path of a file", "文件路径")]
 Location = Annotated[
     str, matching(r"/[A-Za-z0-9_/-]*/", "a path that begins and ends with /", "以 / 开头和结尾的路径")

@@ -96,6 +96,7 @@ class Cards:
 
     def __init__(self, entries: ReadyCache, signer: UrlSigner, vip: VipDeadlines) -> None:
         self.signer = signer
+        self.vip = vip
         self._cache = entries
         self.cards = CardEntries(vip)
         self.profiles = ProfileEntries(vip)

@@ -14,6 +14,14 @@ class Option(NamedTuple):
     zh: str
 
 
+class Choice(NamedTuple):
+    """One word that a client sends and what it means."""
+
+    word: str
+    en: str
+    zh: str
+
+
 @dataclass(frozen=True)
 class Enumeration:
     """The allowed numbers of a field; ``unset`` is what an empty value stands for (None: nothing said)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, Protocol
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.cache import ReadyCache, Wish
@@ -19,7 +19,7 @@ from datingtoday.profiles.enumerations import LEAST_AGE_YEARS
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.parameters import Birthday
-from datingtoday.profiles.people import age_in_years
+from datingtoday.profiles.people import age_in_years, read_people
 from datingtoday.profiles.ready_bytes import ReadyBytes, extended
 from datingtoday.profiles.visibility import Action, Relation, TiesEntries, Visibility
 from datingtoday.protocol.envelope import ReadyJson
@@ -156,6 +156,26 @@ class Profiles:
         """Another number was written into the person's row."""
         self._cards.changed(session, [user_id])
 
+    def snapshot(self, session: Session, user_id: int, now: datetime) -> dict[str, Any]:
+        """How a person looks to others now, with media ids in place of URLs, which expire: evidence for moderators."""
+        person = read_people(session, [user_id], self._cards.vip, album=True)[user_id]
+        row = person.row
+        return {
+            "taken_at": now,
+            "status": row.status,
+            "nickname": row.nickname,
+            "age": age_in_years(row.birthday, now.date()),
+            **{
+                name: getattr(row, name)
+                for name in ("gender", "sexual", "height", "education", "salary", "emotion")
+            },
+            "intro": row.intro,
+            "labels": [name for _, name in person.labels],
+            "avatar": row.avatar,
+            "album": [photo.media_id for photo in person.album],
+            "create_time": row.create_time,
+        }
+
     # --- standing; the logins that end with it are for who calls
 
     def ban(
@@ -188,6 +208,23 @@ class Profiles:
         person.deleted_at = now
         person.update_time = now
         self._changed(session, user_id)
+
+    def left_before(self, session: Session, moment: datetime, *, most: int) -> list[int]:
+        """People who deleted their account before, and of whom not everything is purged yet."""
+        left = (
+            select(UserInfo.id).where(UserInfo.deleted_at < moment).order_by(UserInfo.deleted_at).limit(most)
+        )
+        return list(session.scalars(left))
+
+    def purged(self, session: Session, user_id: int) -> int:
+        """Nothing but the empty row is left of this person."""
+        session.execute(update(UserInfo).where(UserInfo.id == user_id).values(deleted_at=None))
+        return 1
+
+    def is_purged(self, session: Session, user_id: int) -> bool:
+        """Whether only the empty row is left."""
+        row = session.get(UserInfo, user_id)
+        return row is not None and row.status == UserStatus.DELETED and row.deleted_at is None
 
     def _taking_part(self, session: Session, user_id: int) -> UserInfo:
         person = session.get(UserInfo, user_id, with_for_update=True, populate_existing=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -46,6 +46,8 @@ def wire_time(moment: datetime) -> str:
 def _default(value: Any) -> Any:
     if isinstance(value, datetime):
         return wire_time(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, ReadyJson):
         return orjson.Fragment(value)
     raise TypeError(f"{type(value).__name__} has no form on the wire")

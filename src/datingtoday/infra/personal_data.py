@@ -1,0 +1,63 @@
+"""What is stored on a person: every feature says where it keeps it, hands it out, and removes it.
+
+`app.py` collects the keepers. A test holds them against all tables: a column that names a person and that no keeper
+declares fails it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, Table, delete, select, tuple_
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.db import Base
+
+
+@dataclass(frozen=True)
+class Held:
+    """A column that names a person, by id or by phone number.
+
+    :param not_exported, not_removed: why rows found by this column are not handed out to, or not removed with, the
+        person; empty if they are.
+    """
+
+    table: str
+    column: str
+    not_exported: str = ""
+    not_removed: str = ""
+
+
+class KeepsPersonalData(Protocol):
+    """One feature's part."""
+
+    @property
+    def name(self) -> str:
+        """Of its part of an export."""
+
+    @property
+    def holds(self) -> tuple[Held, ...]:
+        """Every column of its tables that names a person."""
+
+    def export(self, session: Session, user_id: int, now: datetime) -> dict[str, Any]:
+        """Everything stored on the person, by what it is; values as `envelope.to_json` takes them.
+
+        Nothing of others beyond what the person could see.
+        """
+
+    def remove(self, session: Session, user_id: int, most: int) -> int:
+        """Remove up to ``most`` rows; how many there were, 0 once nothing is left. Called until then, each time in a
+        transaction of its own, and perhaps again after an interruption.
+        """
+
+
+def remove_some(session: Session, table: type[Base], which: ColumnElement[bool], most: int) -> int:
+    """Remove up to ``most`` rows of a table; how many went."""
+    rows: Table = table.__table__  # type: ignore[assignment]
+    key = list(rows.primary_key.columns)
+    found = session.execute(select(*key).where(which).limit(most)).all()
+    if found:
+        session.execute(delete(rows).where(tuple_(*key).in_([tuple(row) for row in found])))
+    return len(found)

@@ -1,0 +1,112 @@
+"""Leaving: an account goes at once for everybody else, and its data a month later.
+
+At once, in one transaction: the code is used up, the number is free, every device is logged out (1101), and the person
+is invisible everywhere. A deadlock does all of it again, with the same code: nothing of the lost attempt was kept.
+
+Rows are locked in the order in which a login locks them (code, `user_auth`, `user_info`, sessions). A login at the same
+time is therefore either before, then its new token ends with the others; or after, then the number is a new person's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from datingtoday.accounts.service import Accounts
+from datingtoday.infra.db import Database, should_retry
+from datingtoday.infra.events import Events
+from datingtoday.infra.personal_data import KeepsPersonalData
+from datingtoday.profiles.service import Profiles
+
+log = structlog.get_logger(__name__)
+
+KEPT = timedelta(days=30)
+"""How long the data of a deleted account is kept, for moderators and courts."""
+BATCH_ROWS = 1000
+_LOST_RACES = 5
+
+
+@dataclass(frozen=True)
+class AccountDeleted:
+    """Event: somebody has left."""
+
+    user_id: int
+
+
+class Deletion:
+    """The rules of leaving."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        profiles: Profiles,
+        events: Events,
+        keepers: Sequence[KeepsPersonalData],
+    ) -> None:
+        self._accounts = accounts
+        self._profiles = profiles
+        self._events = events
+        self._keepers = keepers
+
+    def delete(self, session: Session, user_id: int, code: str, *, address: str, now: datetime) -> None:
+        """The person leaves, with the commit.
+
+        :param code: sent to their own number for the purpose ``delete``.
+        :raises SmsCodeWrong, TooMany: the account stays.
+        :raises RedisDown: nothing was changed, the code is still good.
+        """
+        self._accounts.confirm(session, user_id, "delete", code, address=address, now=now)
+        self._accounts.close_account(session, user_id, now=now)
+        session.flush()
+        self._profiles.leave(session, user_id, now)
+        self._events.announce(session, AccountDeleted(user_id))
+
+    def purge(
+        self, database: Database, now: datetime, *, tell: Callable[[int], None] = lambda purged: None
+    ) -> int:
+        """Remove what is stored on those who left more than `KEPT` ago, in small transactions; how many people.
+
+        May run beside servers, be stopped, and run twice.
+
+        :param tell: called after every person with how many are done.
+        :raises DatabaseDown: what was removed until then stays removed.
+        """
+        purged = 0
+        while user_ids := self._due(database, now):
+            for user_id in user_ids:
+                self._purge_person(database, user_id)
+                purged += 1
+                tell(purged)
+        return purged
+
+    def _due(self, database: Database, now: datetime) -> list[int]:
+        with database.transaction(write=False) as session:
+            return self._profiles.left_before(session, now - KEPT, most=100)
+
+    def _purge_person(self, database: Database, user_id: int) -> None:
+        for keeper in self._keepers:
+
+            def some(session: Session, keeper: KeepsPersonalData = keeper) -> int:
+                return keeper.remove(session, user_id, BATCH_ROWS)
+
+            while _retried(database, some):
+                pass
+        _retried(database, lambda session: self._profiles.purged(session, user_id))
+
+
+def _retried(database: Database, work: Callable[[Session], int]) -> int:
+    """The work in a transaction of its own, again after a lost race."""
+    for attempt in range(1, _LOST_RACES + 1):
+        try:
+            with database.transaction() as session:
+                return work(session)
+        except DBAPIError as error:
+            if not should_retry(error) or attempt == _LOST_RACES:
+                raise
+            log.info("purge_lost_a_race", attempt=attempt)
+    raise AssertionError("unreachable")

@@ -1,0 +1,53 @@
+"""Everything that is stored on a person, for that person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from datingtoday.accounts.service import Accounts
+from datingtoday.infra.db import on_commit
+from datingtoday.infra.personal_data import KeepsPersonalData
+from datingtoday.infra.ratelimit import RateLimits
+
+_A_DAY_S = 86_400
+
+
+class Export:
+    """The rules of exporting.
+
+    :param per_day: exports of one person in any 24 hours; None: no limit.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        limits: RateLimits,
+        keepers: Sequence[KeepsPersonalData],
+        *,
+        per_day: int | None,
+    ) -> None:
+        self._accounts = accounts
+        self._limits = limits
+        self._keepers = keepers
+        self._per_day = per_day
+
+    def export(
+        self, session: Session, user_id: int, code: str, *, address: str, now: datetime
+    ) -> dict[str, Any]:
+        """What every feature stores on the person. The code is used up and the day counted if all of it succeeds.
+
+        :param code: sent to their own number for the purpose ``export``.
+        :raises TooMany: once a day; the code is still good. :raises SmsCodeWrong:
+        """
+        self._limits.refuse_if_reached("export", str(user_id), self._per_day, per_s=_A_DAY_S, now=now)
+        self._accounts.confirm(session, user_id, "export", code, address=address, now=now)
+        told = {keeper.name: keeper.export(session, user_id, now) for keeper in self._keepers}
+        on_commit(
+            session,
+            lambda: self._limits.count("export", str(user_id), self._per_day, per_s=_A_DAY_S, now=now),
+        )
+        return {"user_id": user_id, "exported_at": now, **told}

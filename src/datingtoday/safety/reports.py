@@ -1,0 +1,125 @@
+"""Reports by users: what is wrong with somebody, with evidence that nobody can change afterwards."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from datingtoday.profiles.enumerations import Choice
+from datingtoday.profiles.errors import UserNotFound
+from datingtoday.profiles.follows import refuse_oneself
+from datingtoday.profiles.people import lock_people
+from datingtoday.profiles.service import Profiles
+from datingtoday.profiles.visibility import Action, Visibility
+from datingtoday.protocol.envelope import to_json
+from datingtoday.protocol.errors import ParameterError, RateLimited, Text
+from datingtoday.safety.models import UserReport
+
+REASONS = (
+    Choice("fake", "fake profile or photos", "虚假资料或照片"),
+    Choice("spam", "spam or advertising", "垃圾信息或广告"),
+    Choice("harassment", "harassment or insults", "骚扰或辱骂"),
+    Choice("nudity", "nudity or sexual content", "裸露或色情内容"),
+    Choice("underage", "younger than 18", "未满 18 岁"),
+    Choice("fraud", "asks for money, fraud", "索要钱财或诈骗"),
+    Choice("other", "something else", "其他"),
+)
+_A_DAY = timedelta(days=1)
+
+
+class Messages(Protocol):
+    """Knows what was written, for evidence."""
+
+    def evidence(
+        self, session: Session, user_id: int, peer_id: int, message_id: int
+    ) -> dict[str, Any] | None:
+        """A message between the two as it is stored; None if there is none with this id."""
+
+
+class NoMessages:
+    """While nothing can be written."""
+
+    def evidence(
+        self, session: Session, user_id: int, peer_id: int, message_id: int
+    ) -> dict[str, Any] | None:
+        return None
+
+
+class Reports:
+    """The rules of reporting.
+
+    :param per_day: reports of one person in any 24 hours; None: no limit.
+    """
+
+    def __init__(
+        self, profiles: Profiles, visibility: Visibility, messages: Messages, *, per_day: int | None
+    ) -> None:
+        self._profiles = profiles
+        self._visibility = visibility
+        self._messages = messages
+        self._per_day = per_day
+
+    def report(
+        self,
+        session: Session,
+        user_id: int,
+        peer_id: int,
+        *,
+        reason: str,
+        detail: str,
+        message_id: int | None,
+        now: datetime,
+    ) -> UserReport:
+        """Keep a report and how the reported person looks now, which every report does anew.
+
+        :param message_id: of a message of the conversation with them, which is kept as well.
+        :raises ParameterError: it is oneself, or no such message. :raises UserNotFound: one may not report them.
+        :raises RateLimited: too many in a day. Nothing was changed.
+        """
+        refuse_oneself(user_id, peer_id)
+        lock_people(session, [user_id])
+        if not self._visibility.may(session, user_id, peer_id, Action.REPORT, now):
+            raise UserNotFound
+        evidence: dict[str, Any] = {"profile": self._profiles.snapshot(session, peer_id, now)}
+        if message_id is not None:
+            evidence["message"] = self._message(session, user_id, peer_id, message_id)
+        self._refuse_above_limit(session, user_id, now)
+        report = UserReport(
+            user_id=user_id,
+            peer_id=peer_id,
+            reason=reason,
+            detail=detail,
+            message_id=message_id,
+            evidence=to_json(evidence).decode(),
+            create_time=now,
+        )
+        session.add(report)
+        session.flush()
+        return report
+
+    def _message(self, session: Session, user_id: int, peer_id: int, message_id: int) -> dict[str, Any]:
+        message = self._messages.evidence(session, user_id, peer_id, message_id)
+        if message is None:
+            raise ParameterError.malformed(
+                "messageId", Text("a message of your conversation with them", "你与对方会话中的一条消息")
+            )
+        return message
+
+    def _refuse_above_limit(self, session: Session, user_id: int, now: datetime) -> None:
+        if self._per_day is None:
+            return
+        latest = (
+            select(UserReport.create_time)
+            .where(UserReport.user_id == user_id, UserReport.create_time > now - _A_DAY)
+            .order_by(UserReport.create_time.desc())
+            .limit(self._per_day)
+            .subquery()
+        )
+        count, oldest = session.execute(
+            select(func.count(latest.c.create_time), func.min(latest.c.create_time))
+        ).one()
+        if count >= self._per_day:
+            raise RateLimited((oldest + _A_DAY - now).total_seconds())

@@ -1,0 +1,200 @@
+"""Everything that is stored on a person is declared, handed out, and removed."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, select
+
+from datingtoday.infra.db import Base
+from datingtoday.infra.personal_data import Held
+from datingtoday.profiles.models import UserAlbum, UserInfo, UserLabel, UserStatus
+from datingtoday.safety.models import ReportState, UserReport
+from datingtoday.safety.schemas import ExportSchema
+from tests.plugins.api import Api, User
+from tests.profiles.people import blocks, follows, hide, make_user
+
+NAMES_A_PERSON = re.compile(
+    r"(^|_)(uid|phone)$|^(user|peer|visitor|creator|owner|viewer|reporter|sender)_id$|_by$"
+)
+OTHER_IDS = re.compile(r"^(id|pos|seq|.*_(id|no))$")
+"""Columns that look like ids; the tests below have to know what each of them is."""
+NO_PERSON = {
+    "user_label.label_id", "user_album.photo_id", "user_album.media_id", "user_report.message_id", "user_auth.open_id",
+}  # fmt: skip
+SECRET = "只有本人知道"
+
+
+def _held(api: Api) -> list[Held]:
+    return [held for keeper in api.parts.personal_data for held in keeper.holds]
+
+
+def _columns() -> dict[str, Table]:
+    """Columns that name a person, by what they are called or refer to."""
+    found = {}
+    for table in Base.metadata.tables.values():
+        for column in table.columns:
+            name = f"{table.name}.{column.name}"
+            refers = any(key.target_fullname == "user_info.id" for key in column.foreign_keys)
+            if refers or NAMES_A_PERSON.search(column.name) or name == "user_info.id":
+                found[name] = table
+    return found
+
+
+def test_every_column_that_names_a_person_is_declared_once(api: Api) -> None:
+    declared = [f"{held.table}.{held.column}" for held in _held(api)]
+    assert sorted(declared) == sorted(_columns())
+
+
+def test_no_column_escapes_by_its_name() -> None:
+    """A new column that looks like an id must be told apart: it names a person, or it stands in `NO_PERSON`."""
+    unclear = set()
+    for table in Base.metadata.tables.values():
+        for column in table.columns:
+            name = f"{table.name}.{column.name}"
+            if OTHER_IDS.search(column.name) and name not in _columns() and name not in NO_PERSON:
+                if column.primary_key and column.name == "id":
+                    continue
+                unclear.add(name)
+    assert unclear == set()
+
+
+@pytest.fixture
+def person(api: Api) -> User:
+    """Somebody with a row in every table that names a person."""
+    user = make_user(
+        api, intro=SECRET, email="own@example.com", birthday=date(1991, 2, 3), height=181, nickname="自己"
+    )
+    others = [make_user(api) for _ in range(3)]
+    follows(api, user, others[0])
+    follows(api, others[0], user)
+    follows(api, others[1], user)
+    blocks(api, user, others[2])
+    blocks(api, others[1], user)
+    now = datetime.now(UTC)
+    with api.parts.database.transaction() as session:
+        session.add(UserLabel(user_id=user.user_id, label_id=3, position=0))
+        session.add(UserAlbum(user_id=user.user_id, media_id="Photo1", position=0, create_time=now))
+        for reporter, reported, state in (
+            (user, others[0], ReportState.DISMISSED), (others[0], user, ReportState.DISMISSED),
+            (others[1], user, ReportState.OPEN),
+        ):  # fmt: skip
+            session.add(
+                UserReport(
+                    user_id=reporter.user_id, peer_id=reported.user_id, reason="spam", detail=f"von {reporter.user_id}",
+                    evidence='{"profile": "' + SECRET + '"}', state=state, create_time=now,
+                )
+            )  # fmt: skip
+    return user
+
+
+def _rows_naming(api: Api, user: User) -> set[str]:
+    """The columns that name this person in some row."""
+    found = set()
+    with api.parts.database.transaction(write=False) as session:
+        for name, table in _columns().items():
+            column = table.columns[name.rpartition(".")[2]]
+            value: Any = f"+86{user.phone}" if column.name == "phone" else user.user_id
+            if session.execute(select(column).where(column == value).limit(1)).first():
+                found.add(name)
+    return found
+
+
+def test_an_export_holds_what_is_stored_and_nothing_of_others(api: Api, person: User) -> None:
+    code = api.new_code(person.phone, "export")
+    assert _rows_naming(api, person) == set(_columns()), "the person must be in every table"
+
+    answer = api.post("/api/user/export", person, code=code)
+
+    told = answer.data
+    assert ExportSchema().validate(told) == {}
+    profile = told["profile"]["profile"]
+    assert set(profile) == {column.key for column in UserInfo.__mapper__.column_attrs}
+    assert (profile["intro"], profile["email"], profile["birthday"]) == (
+        SECRET,
+        "own@example.com",
+        "1991-02-03",
+    )
+    assert profile["phone"] == f"+86{person.phone}"
+    assert [label["name"] for label in told["profile"]["labels"]] == ["夜猫子"]
+    assert [photo["media_id"] for photo in told["profile"]["album"]] == ["Photo1"]
+    assert (len(told["profile"]["following"]), len(told["profile"]["blocked"])) == (1, 1)
+    # One of the two fans has blocked the person, and whom others block or report is theirs.
+    assert len(told["profile"]["fans"]) == 1
+    assert len(told["reports"]["reports"]) == 1
+    assert len(told["logins"]["devices"]) == 1
+    assert told["logins"]["sms_codes"][-1]["purpose"] == "export"
+    text = answer.body.decode()
+    assert "von " + str(person.user_id) in text
+    assert text.count("von ") == 1
+    assert "evidence" not in text
+    for secret in (person.token, code, "token_hash", "code_hash"):
+        assert secret not in text
+
+
+def test_every_keeper_has_its_part_in_the_export(api: Api) -> None:
+    names = [keeper.name for keeper in api.parts.personal_data]
+    assert sorted(names) == sorted(set(ExportSchema().fields) - {"user_id", "exported_at"})
+
+
+def test_fans_that_hide_are_not_told(api: Api) -> None:
+    user, fan = make_user(api), make_user(api)
+    follows(api, fan, user)
+    hide(api, fan)
+    told = api.post("/api/user/export", user, code=api.new_code(user.phone, "export")).data
+    assert told["profile"]["fans"] == []
+
+
+def test_an_export_a_day(app_with: Any) -> None:
+    # No limits on codes, so that only the export's own is met.
+    api = app_with(
+        LIMITS_SMS_GAP_S=0,
+        LIMITS_SMS_PER_HOUR=1000,
+        LIMITS_SMS_PER_DAY=1000,
+        LIMITS_SMS_PER_ADDRESS_PER_HOUR=1000,
+    )
+    user = make_user(api)
+    assert api.post("/api/user/export", user, code="000000").code == 503
+    assert api.post("/api/user/export", user, code=api.new_code(user.phone, "login")).code == 503
+    assert api.post("/api/user/export", user, code=api.new_code(user.phone, "export")).code == 0
+    again = api.post("/api/user/export", user, code=api.new_code(user.phone, "export"))
+    assert (again.status, again.code) == (429, 429)
+    assert 86_000 < again.json["data"]["retry_after_s"] <= 86_400
+
+
+def test_the_purge_leaves_only_what_is_declared_to_stay(api: Api, person: User) -> None:
+    parts = api.parts
+    api.post("/api/user/delete", person, code=api.new_code(person.phone, "delete")).data  # noqa: B018
+    assert "user_album.user_id" in _rows_naming(api, person)
+
+    parts.deletion.purge(parts.database, datetime.now(UTC) + timedelta(days=31))
+
+    stays = {f"{held.table}.{held.column}" for held in _held(api) if held.not_removed}
+    left = _rows_naming(api, person)
+    assert left <= stays
+    assert {"user_info.id", "user_report.peer_id"} <= left
+    with parts.database.transaction(write=False) as session:
+        row = session.get_one(UserInfo, person.user_id)
+        assert row.status == UserStatus.DELETED
+        text = repr({column.key: getattr(row, column.key) for column in UserInfo.__mapper__.column_attrs})
+        assert SECRET not in text and "own@example.com" not in text and "自己" not in text
+        about = session.scalars(select(UserReport).where(UserReport.peer_id == person.user_id)).all()
+        assert [report.state for report in about] == [ReportState.OPEN]
+        report_id = about[0].id
+    # Twice is like once.
+    assert parts.deletion.purge(parts.database, datetime.now(UTC) + timedelta(days=31)) == 0
+    # The open one goes when it is closed.
+    with parts.database.transaction() as session:
+        parts.moderation.dismiss(session, report_id, "gone", datetime.now(UTC))
+    assert _rows_naming(api, person) - {"sms_code.phone", "sms_number.phone"} == {"user_info.id"}
+
+
+def test_small_batches_remove_all(api: Api, person: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    follows(api, person, *[make_user(api) for _ in range(5)])
+    api.post("/api/user/delete", person, code=api.new_code(person.phone, "delete")).data  # noqa: B018
+    monkeypatch.setattr("datingtoday.safety.deletion.BATCH_ROWS", 2)
+    api.parts.deletion.purge(api.parts.database, datetime.now(UTC) + timedelta(days=31))
+    assert "user_follow.user_id" not in _rows_naming(api, person)

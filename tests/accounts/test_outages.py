@@ -1,0 +1,166 @@
+"""The database goes away and comes back: 503 in between, nothing hangs, nothing is half done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from datingtoday.app import create_app
+from datingtoday.infra import migrations
+from datingtoday.infra.config import load_settings
+from tests.accounts.at_once import at_once
+from tests.accounts.rows import all_rows
+from tests.plugins.api import APPKEY, APPSECRET, SECRET_KEY, Answer, Api, RecordingSms, new_phone, settings_of
+from tests.plugins.backend import Backend
+from tests.plugins.mariadb_server import MariaDBServer
+from tests.plugins.polling import wait_until
+from tests.plugins.redis_server import RedisServer
+
+NO_HANG_S = 10
+
+_LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+connection.execute("ROLLBACK")
+"""
+
+
+def log_in(api: Api, phone: str, code: str) -> Answer:
+    return api.post("/api/auth/login", phone=phone, code=code)
+
+
+def timed(work: Callable[[], Answer]) -> tuple[Answer, float]:
+    started = time.monotonic()
+    return work(), time.monotonic() - started
+
+
+class TestMariaDbIsKilled:
+    def test_logins_fail_in_order_and_work_again(
+        self,
+        private_mariadb: Callable[[], MariaDBServer],
+        private_redis: Callable[..., RedisServer],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        server, redis = private_mariadb(), private_redis("real")
+        api = self.api_on(server.create_database(), redis, tmp_path)
+        user, phone = api.new_user(), new_phone()
+        code = api.new_code(phone)
+        assert api.get("/api/user/show", user).code == 0
+
+        server.kill()
+        for work in (
+            lambda: log_in(api, phone, code),
+            lambda: api.post("/api/auth/sendsms", phone=new_phone()),
+            lambda: api.post("/api/auth/logout", user),
+            lambda: api.get("/api/user/show", user, peerId=user.user_id + 1),
+            lambda: log_in(Api(api.app, api.sms), new_phone(), "123456"),
+        ):
+            answer, took_s = timed(work)
+            assert (answer.status, answer.code) == (503, 503), answer.json
+            assert answer.headers["Retry-After"] == "1"
+            assert took_s < NO_HANG_S
+
+        server.start()
+        # The same code: the tries that failed were no tries.
+        wait_until(lambda: log_in(api, phone, code).code == 0, "a login", deadline_s=30)
+        assert api.get("/api/user/show", user).code == 0
+
+    @staticmethod
+    def api_on(database_uri: str, redis: RedisServer, tmp_path: Path) -> Api:
+        values = {
+            "DATABASE_URI": database_uri,
+            "REDIS_URI": redis.uri,
+            "APP_APPKEY": APPKEY,
+            "APP_APPSECRET": APPSECRET,
+            "SECURITY_SECRET_KEY": SECRET_KEY,
+            "LOG_ACCESS": "0",
+            # A right login after failures of the part, not of the client: none of them may count.
+            "LIMITS_FAILED_LOGINS_PER_ADDRESS_PER_HOUR": "1",
+        }
+        settings = load_settings(
+            None, tmp_path, {f"DATINGTODAY_{name}": value for name, value in values.items()}
+        )
+        migrations.upgrade(database_uri)
+        sms = RecordingSms()
+        return Api(create_app(settings, sms=sms), sms)
+
+
+class TestRedisIsDown:
+    def test_nobody_logs_in_and_nothing_changes(
+        self, backend: Backend, tmp_path: Path, private_redis: Callable[..., RedisServer]
+    ) -> None:
+        redis = private_redis(backend.kind)
+        settings = settings_of(backend, tmp_path, REDIS_URI=redis.uri, REDIS_CACHE_URI=redis.uri)
+        migrations.upgrade(settings.database.uri)
+        sms = RecordingSms()
+        api = Api(create_app(settings, sms=sms), sms)
+        phone = new_phone()
+        code = api.new_code(phone)
+        before = all_rows(api.parts)
+        redis.kill()
+        for work in (
+            lambda: log_in(api, phone, code),
+            lambda: api.post("/api/auth/sendsms", phone=new_phone()),
+        ):
+            answer, took_s = timed(work)
+            assert (answer.status, answer.code) == (503, 503)
+            assert took_s < NO_HANG_S
+        assert all_rows(api.parts) == before
+        assert len(sms.sent) == 1
+
+
+@contextmanager
+def locked_by_another_process(database_uri: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds SQLite's write lock until its input ends."""
+    file = make_url(database_uri).database
+    assert file
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", _LOCK, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "locked\n"
+            yield process
+        finally:
+            process.kill()
+
+
+class TestSqliteIsLocked:
+    @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+    def test_a_login_waits_for_a_while(self, app_of: Callable[..., Api], backend: Backend) -> None:
+        api, phone = app_of(), new_phone()
+        code = api.new_code(phone)
+        with locked_by_another_process(backend.database_uri) as locker:
+            assert locker.stdin is not None
+            login, _ = at_once([lambda: log_in(api, phone, code), locker.stdin.close])
+        assert login is not None and login.data["is_new"] is True
+
+    @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+    def test_but_not_for_ever(self, app_of: Callable[..., Api], backend: Backend) -> None:
+        api = app_of(DATABASE_TIMEOUT_S=0.3, LIMITS_FAILED_LOGINS_PER_ADDRESS_PER_HOUR=1)
+        phone = new_phone()
+        user, code = api.new_user(), api.new_code(phone)
+        before = all_rows(api.parts)
+        with locked_by_another_process(backend.database_uri):
+            for work in (
+                lambda: log_in(api, phone, code),
+                lambda: api.post("/api/auth/sendsms", phone=new_phone()),
+                lambda: api.post("/api/auth/logout", user),
+            ):
+                answer, took_s = timed(work)
+                assert (answer.status, answer.code) == (503, 503), answer.json
+                assert 0.2 < took_s < NO_HANG_S
+            # Reading needs no lock.
+            assert api.get("/api/user/show", user).code == 0
+        assert all_rows(api.parts) == before
+        assert log_in(api, phone, code).code == 0

@@ -1,0 +1,130 @@
+"""Which numbers may log in, and that every notation of a number is the same account."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.accounts.conftest import AppWith
+from tests.accounts.rows import all_rows
+from tests.plugins.api import Api, new_phone
+
+NOTATIONS = [
+    "+86{0}",
+    "+86 {1} {2} {3}",
+    "0086{0}",
+    "86{0}",
+    "{1}-{2}-{3}",
+    "{1} {2} {3}",
+    " {0} ",
+    "(+86) {0}",
+    "+86\u2013{1}\u2011{2}\u2010{3}",
+    "+86\u00a0{0}",
+    "\uff0b\uff18\uff16{0}",
+    "fullwidth",
+]
+
+REFUSED = {
+    "landline": "010-62345678",
+    "landline with +": "+86 10 6234 5678",
+    "landline of Hong Kong": "+852 2123 4567",
+    "toll free": "4008123123",
+    "toll free in the US": "+1 800 253 0000",
+    "premium": "+44 9012 345678",
+    "service": "10086",
+    "emergency": "110",
+    "too short": "1391234567",
+    "too long": "139123456789",
+    "much too long": "139" + "1" * 400,
+    "no such prefix": "14100000000",
+    "no such country": "+999 1234567",
+    "only a plus": "+",
+    "letters": "1391234abcd",
+    "letters of a keypad": "+1 202 555 CALL",
+    "word": "phone",
+    "extension": "13912345678 ext. 5",
+    "semicolon": "13912345678;ext=5",
+    "uri": "tel:+8613912345678",
+    "two numbers": "13912345678,13912345679",
+    "arabic digits": "\u0661\u0663\u0669\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668",
+    "chinese digits": "一三九一二三四五六七八",
+    "mixed scripts": "139\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668",
+    "zero width": "139\u200b12345678",
+    "direction override": "\u202e13912345678",
+    "control character": "139\x001234567",
+    "line end": "13912345678\n+8613912345679",
+    "blank": "   ",
+    "empty": "",
+    "emoji": "📱13912345678",
+    "sql": "13912345678' OR '1'='1",
+}
+
+
+def notation(form: str, phone: str) -> str:
+    if form == "fullwidth":
+        return "".join(chr(ord(digit) - ord("0") + ord("\uff10")) for digit in phone)
+    return form.format(phone, phone[:3], phone[3:7], phone[7:])
+
+
+@pytest.mark.parametrize("form", NOTATIONS)
+def test_every_notation_is_the_same_account(unlimited: Api, form: str) -> None:
+    phone = new_phone()
+    first = unlimited.new_user(phone)
+    written = notation(form, phone)
+
+    sent = unlimited.post("/api/auth/sendsms", phone=written).data
+    code = unlimited.sms.last(f"+86{phone}")
+    again = unlimited.post("/api/auth/login", phone=written, code=code).data
+
+    assert sent == {"phone": written}
+    assert (again["user_id"], again["is_new"]) == (first.user_id, False)
+
+
+def test_a_code_asked_for_in_one_notation_works_in_another(api: Api) -> None:
+    phone = new_phone()
+    code = api.new_code(phone)
+    assert api.post("/api/auth/login", phone=notation("fullwidth", phone), code=code).data["is_new"]
+
+
+@pytest.mark.parametrize(
+    ("written", "e164"),
+    [
+        ("+852 6{0} {1}", "+8526{0}{1}"),
+        ("+1 202-55{2}-{1}", "+120255{2}{1}"),
+        ("00852 9{0} {1}", "+8529{0}{1}"),
+    ],
+)
+def test_numbers_of_other_regions_need_their_country(
+    unlimited: Api, written: str, e164: str, request: pytest.FixtureRequest
+) -> None:
+    digits = new_phone()[-7:]
+    parts = (digits[:3].replace("0", "1").replace("9", "2"), digits[3:], digits[0])
+    written, e164 = written.format(*parts), e164.format(*parts)
+    unlimited.post("/api/auth/sendsms", phone=written).data  # noqa: B018 - asserts success
+
+    login = unlimited.post("/api/auth/login", phone=written, code=unlimited.sms.last(e164)).data
+
+    row = all_rows(unlimited.parts)["user_info", login["user_id"]]
+    assert row["phone"] == e164
+
+
+def test_the_default_region_is_a_setting(app_with: AppWith) -> None:
+    hong_kong = app_with(ACCOUNTS_DEFAULT_REGION="HK", LIMITS_ENABLED=0)
+    local = f"6{new_phone()[-7:].replace('0', '1')}"
+    hong_kong.post("/api/auth/sendsms", phone=local).data  # noqa: B018 - asserts success
+    assert hong_kong.sms.last(f"+852{local}")
+
+
+@pytest.mark.parametrize("path", ["/api/auth/sendsms", "/api/auth/login"])
+def test_what_cannot_receive_a_code_is_refused(api: Api, path: str) -> None:
+    before, sent_before = all_rows(api.parts), {**api.sms.sent}
+    for kind, number in REFUSED.items():
+        answer = api.post(path, phone=number, code="123456")
+        assert (answer.status, answer.code, answer.msg) == (200, 300, "phone number format error."), kind
+        assert "data" not in answer.json
+    assert all_rows(api.parts) == before
+    assert api.sms.sent == sent_before
+
+
+def test_the_refusal_is_told_in_chinese(api: Api) -> None:
+    answer = api.post("/api/auth/sendsms", phone="110", lang="zh")
+    assert (answer.code, answer.msg) == (300, "手机号 (phone) 格式错误。")

@@ -24,6 +24,8 @@ _MULTIPART = "multipart/form-data"
 _CHUNK_BYTES = 64 * 1024
 _FILE_IN_MEMORY_BYTES = 1024 * 1024
 _MULTIPART_SLACK_BYTES = 16 * 1024
+_BOUNDARY_LINE_SLACK_BYTES = 128
+"""For the line ends and dashes around a boundary, and the blanks that may follow it."""
 _LENGTH_DIGITS = 18
 """More digits than any body has bytes; what has more is not even read as a number."""
 
@@ -257,9 +259,15 @@ class _MultipartForm:
         self._value = bytearray()
         self._in_file = False
         self._finished = False
+        self._boundary_line_bytes = len(boundary) + _BOUNDARY_LINE_SLACK_BYTES
+        self._held_back = b""
         self.file: UploadedFile | None = None
 
     def feed(self, chunk: bytes | None) -> None:
+        if chunk is not None:
+            chunk = self._without_the_begun_line(chunk)
+        elif self._held_back:
+            self._decoder.receive_data(self._held_back)
         self._decoder.receive_data(chunk)
         while not isinstance(event := self._decoder.next_event(), NeedData):
             if isinstance(event, Epilogue):
@@ -269,6 +277,19 @@ class _MultipartForm:
                 self._begin(event)
             elif isinstance(event, Data):
                 self._take(event)
+
+    def _without_the_begun_line(self, chunk: bytes) -> bytes:
+        """The decoder takes a boundary that arrives in two pieces for content, at some cuts: it gets no half ones."""
+        whole = self._held_back + chunk
+        near_end = max(0, len(whole) - self._boundary_line_bytes)
+        line_at = max(whole.rfind(b"\n", near_end), whole.rfind(b"\r", near_end))
+        if line_at < 0:
+            self._held_back = b""
+            return whole
+        if whole[line_at - 1 : line_at + 1] == b"\r\n":
+            line_at -= 1
+        self._held_back = whole[line_at:]
+        return whole[:line_at]
 
     def finish(self) -> tuple[dict[str, str], UploadedFile | None]:
         if not self._finished:

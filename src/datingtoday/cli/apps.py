@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unicodedata import east_asian_width
 
 import click
 
 from datingtoday.cli.main import CommandFailed, speaks_chinese
 from datingtoday.cli.options import settings_options
-from datingtoday.infra.config import Settings, load_settings
+from datingtoday.cli.parts import require_schema
+from datingtoday.cli.terminal import note, say, table
+from datingtoday.infra.config import load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -89,7 +90,7 @@ def list_(config_file: Path | None, data_dir: Path | None) -> None:
         if speaks_chinese()
         else ("appkey", "name", "state", "signs with", "secrets")
     )
-    for line in _table([header, *rows]):
+    for line in table([header, *rows]):
         click.echo(line)
 
 
@@ -117,16 +118,16 @@ def rotate(
     if finish:
         with _transaction(config_file, data_dir) as (session, configured):
             ended = client_apps.finish_rotation(session, appkey, now=now, configured=configured)
-        _say(f"{appkey}: {ended} old secrets ended", f"{appkey}：结束了 {ended} 个旧密钥")
+        say(f"{appkey}: {ended} old secrets ended", f"{appkey}：结束了 {ended} 个旧密钥")
         return
     with _changing(config_file, data_dir, appkey) as (session, configured):
         secret = client_apps.rotate(session, appkey, overlap=overlap, now=now, configured=configured)
     _print_secret(appkey, secret)
     if overlap:
         until = f"{now + overlap:%Y-%m-%d %H:%M:%S} UTC"
-        _note(f"the old secret works until {until}", f"旧密钥在 {until} 之前仍然有效")
+        note(f"the old secret works until {until}", f"旧密钥在 {until} 之前仍然有效")
     else:
-        _note("the old secret no longer works", "旧密钥已失效")
+        note("the old secret no longer works", "旧密钥已失效")
 
 
 @command.command()
@@ -138,7 +139,7 @@ def disable(appkey: str, config_file: Path | None, data_dir: Path | None) -> Non
     Exit codes: 0 done, 1 failed, 2 the settings are wrong.
     """
     _set_disabled(appkey, True, config_file, data_dir)
-    _say(f"{appkey} is disabled", f"{appkey} 已停用")
+    say(f"{appkey} is disabled", f"{appkey} 已停用")
 
 
 @command.command()
@@ -150,7 +151,7 @@ def enable(appkey: str, config_file: Path | None, data_dir: Path | None) -> None
     Exit codes: 0 done, 1 failed, 2 the settings are wrong.
     """
     _set_disabled(appkey, False, config_file, data_dir)
-    _say(f"{appkey} is enabled", f"{appkey} 已启用")
+    say(f"{appkey} is enabled", f"{appkey} 已启用")
 
 
 @command.command("hmac-only")
@@ -167,9 +168,9 @@ def hmac_only(appkey: str, state: str, config_file: Path | None, data_dir: Path 
     with _changing(config_file, data_dir, appkey) as (session, configured):
         client_apps.set_hmac_only(session, appkey, hmac_only=state == "on", now=_now(), configured=configured)
     if state == "on":
-        _say(f"{appkey} signs with hmac-sha256 only", f"{appkey} 只能使用 hmac-sha256 签名")
+        say(f"{appkey} signs with hmac-sha256 only", f"{appkey} 只能使用 hmac-sha256 签名")
     else:
-        _say(f"{appkey} signs with md5 or hmac-sha256", f"{appkey} 可使用 md5 或 hmac-sha256 签名")
+        say(f"{appkey} signs with md5 or hmac-sha256", f"{appkey} 可使用 md5 或 hmac-sha256 签名")
 
 
 def _set_disabled(appkey: str, disabled: bool, config_file: Path | None, data_dir: Path | None) -> None:
@@ -192,7 +193,7 @@ def _changing(
         session.flush()
         adopted = was_only_there and not client_apps.is_only_in_settings(session, appkey, configured)
     if adopted:
-        _note(
+        note(
             f"{appkey} is in the database from now on; [APP] appsecret and hmac_only no longer count for it",
             f"{appkey} 从此以数据库为准；[APP] appsecret 与 hmac_only 对它不再起作用",
         )
@@ -209,7 +210,7 @@ def _transaction(
     from datingtoday.protocol.client_apps import KnownApp
 
     settings = load_settings(config_file, data_dir)
-    _require_schema(settings)
+    require_schema(settings)
     own = settings.app
     configured = KnownApp(own.appkey, ((own.appsecret, None),), own.hmac_only) if own.appkey else None
     database = Database(settings.database.uri, timeout_s=settings.database.timeout_s)
@@ -227,23 +228,6 @@ def _transaction(
         ) from error
     finally:
         database.dispose()
-
-
-def _require_schema(settings: Settings) -> None:
-    from datingtoday.infra import migrations
-
-    if migrations.is_current(settings.database.uri):
-        return
-    if settings.embedded and migrations.current(settings.database.uri) is None:
-        raise CommandFailed(
-            f"there is no database in {settings.data_dir} yet: start `datingtoday serve` once, or name the folder "
-            "with --data",
-            f"{settings.data_dir} 中还没有数据库：请先启动一次 `datingtoday serve`，或用 --data 指定目录",
-        )
-    raise CommandFailed(
-        "the database is not up to date: run `datingtoday db upgrade`",
-        "数据库不是最新版本：请运行 `datingtoday db upgrade`",
-    )
 
 
 def _row(app: "ClientApp", now: datetime) -> tuple[str, ...]:
@@ -268,31 +252,9 @@ def _methods(hmac_only: bool) -> str:
     return "hmac-sha256" if hmac_only else "md5, hmac-sha256"
 
 
-def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(_columns(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(
-            cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-
-
-def _columns(text: str) -> int:
-    """How wide a terminal shows it: Chinese characters take two."""
-    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
-
-
 def _print_secret(appkey: str, secret: str) -> None:
     click.echo(f"appkey = {appkey}\nappsecret = {secret}")
-    _note("the appsecret is shown this once: store it now", "appsecret 只显示这一次，请立即保存")
-
-
-def _say(en: str, zh: str) -> None:
-    click.echo(zh if speaks_chinese() else en)
-
-
-def _note(en: str, zh: str) -> None:
-    """For people; stdout stays what a script reads."""
-    click.echo(f"datingtoday: {zh if speaks_chinese() else en}", err=True)
+    note("the appsecret is shown this once: store it now", "appsecret 只显示这一次，请立即保存")
 
 
 def _now() -> datetime:

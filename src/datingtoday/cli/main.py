@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("datingtoday.cli.config", "Check and show the settings."),
     "db": ("datingtoday.cli.db", "Create and migrate the database."),
     "docs": ("datingtoday.cli.docs", "Check and write the files that are made from the code."),
+    "label": ("datingtoday.cli.labels", "Add and rename the labels that people can choose."),
+    "moderation": ("datingtoday.cli.moderation", "Look at reports, and ban people."),
     "purge": ("datingtoday.cli.purge", "Remove old codes and logins."),
 }
 

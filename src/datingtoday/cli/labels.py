@@ -1,0 +1,103 @@
+"""`datingtoday label`: the labels that people can choose."""
+
+from pathlib import Path
+
+import click
+
+from datingtoday.cli.main import CommandFailed
+from datingtoday.cli.options import settings_options
+from datingtoday.cli.parts import transaction
+from datingtoday.cli.terminal import in_language, say, table
+
+NAME_CHARS = 50
+MEANING_CHARS = 20
+GENDERS = ("everyone", "men", "women")
+_GENDERS_ZH = ("所有人", "男", "女")
+
+
+@click.group()
+def command() -> None:
+    """Add and rename the labels that people can choose."""
+
+
+@command.command("list")
+@settings_options
+def list_(config_file: Path | None, data_dir: Path | None) -> None:
+    """Show all labels.
+
+    Exit codes: 0 shown, 1 failed, 2 the settings are wrong.
+    """
+    with transaction(config_file, data_dir, write=False) as (parts, session):
+        rows = [
+            (str(row.id), in_language(GENDERS[row.gender], _GENDERS_ZH[row.gender]), row.name, row.meaning)
+            for row in parts.labels.all(session)
+        ]
+    header = ("id", in_language("for", "适用"), in_language("name", "名称"), in_language("meaning", "含义"))
+    for line in table([header, *rows]):
+        click.echo(line)
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--gender", type=click.Choice(GENDERS), default="everyone", show_default=True, help="Whom it fits."
+)
+@click.option("--meaning", default="", help=f"What it says, in up to {MEANING_CHARS} characters.")
+@settings_options
+def add(name: str, gender: str, meaning: str, config_file: Path | None, data_dir: Path | None) -> None:
+    """Add a label; clients see it at once.
+
+    Exit codes: 0 added, 1 failed (there is one of this name), 2 wrong usage or settings.
+    """
+    from datingtoday.profiles.labels import LabelTaken
+
+    name, meaning = _clean("NAME", name, 1, NAME_CHARS), _clean("--meaning", meaning, 0, MEANING_CHARS)
+    try:
+        with transaction(config_file, data_dir) as (parts, session):
+            label = parts.labels.add(session, name, GENDERS.index(gender), meaning)
+            label_id = label.id
+    except LabelTaken as error:
+        raise _taken(name) from error
+    say(f"label {label_id} added", f"已添加标签 {label_id}")
+
+
+@command.command()
+@click.argument("label_id", type=click.IntRange(min=1))
+@click.argument("name")
+@click.option("--meaning", help="What it says; left out, it stays.")
+@settings_options
+def rename(
+    label_id: int, name: str, meaning: str | None, config_file: Path | None, data_dir: Path | None
+) -> None:
+    """Give a label another name, also where people have chosen it.
+
+    Exit codes: 0 done, 1 failed (no such label, or there is one of this name), 2 wrong usage or settings.
+    """
+    from datingtoday.profiles.labels import LabelTaken
+
+    name = _clean("NAME", name, 1, NAME_CHARS)
+    meaning = None if meaning is None else _clean("--meaning", meaning, 0, MEANING_CHARS)
+    try:
+        with transaction(config_file, data_dir) as (parts, session):
+            label = parts.labels.rename(session, label_id, name, meaning)
+    except LabelTaken as error:
+        raise _taken(name) from error
+    if label is None:
+        raise CommandFailed(
+            f"there is no label {label_id}: see `datingtoday label list`",
+            f"没有标签 {label_id}：见 `datingtoday label list`",
+        )
+    say(f"label {label_id} is called {name}", f"标签 {label_id} 现名为 {name}")
+
+
+def _clean(what: str, text: str, least: int, most: int) -> str:
+    from datingtoday.protocol.fields import has_control_characters
+
+    text = text.strip()
+    if not least <= len(text) <= most or has_control_characters(text):
+        raise click.UsageError(f"{what}: allowed: {least} to {most} characters, no control characters")
+    return text
+
+
+def _taken(name: str) -> CommandFailed:
+    return CommandFailed(f"there is a label {name} for them already", f"已有同名标签 {name}")

@@ -1,0 +1,75 @@
+"""For commands that work with people: the parts of the application on the settings' database and Redis."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datingtoday.cli.main import CommandFailed
+from datingtoday.infra.config import Settings, load_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from datingtoday.app import Parts
+
+
+@contextmanager
+def open_parts(config_file: Path | None, data_dir: Path | None) -> Iterator["Parts"]:
+    """The parts, with a Redis that answers: in the embedded default one is started if no server runs.
+
+    Raises CommandFailed in place of what says that a part is down, and nothing is committed then.
+    """
+    from datingtoday.app import make_parts
+    from datingtoday.infra.db import DatabaseDown
+    from datingtoday.infra.embedded import with_redis
+    from datingtoday.infra.logs import configure_logs
+    from datingtoday.infra.redis import RedisDown
+
+    settings = load_settings(config_file, data_dir, create_secrets=False)
+    require_schema(settings)
+    configure_logs(settings.log.level)
+    with with_redis(settings) as reachable:
+        parts = make_parts(reachable)
+        try:
+            yield parts
+        except DatabaseDown as error:
+            raise CommandFailed(
+                "the database cannot be reached; nothing was changed", "无法连接数据库；没有做任何修改"
+            ) from error
+        except RedisDown as error:
+            raise CommandFailed(
+                "Redis cannot be reached, so running servers would not notice; nothing was changed",
+                "无法连接 Redis，运行中的服务无法得知变更；没有做任何修改",
+            ) from error
+        finally:
+            parts.redis.close()
+            parts.cache.close()
+            parts.database.dispose()
+
+
+@contextmanager
+def transaction(
+    config_file: Path | None, data_dir: Path | None, *, write: bool = True
+) -> Iterator[tuple["Parts", "Session"]]:
+    """The parts and one transaction, which is committed at the end."""
+    with open_parts(config_file, data_dir) as parts, parts.database.transaction(write=write) as session:
+        yield parts, session
+
+
+def require_schema(settings: Settings) -> None:
+    """Raises CommandFailed unless the database is up to date."""
+    from datingtoday.infra import migrations
+
+    if migrations.is_current(settings.database.uri):
+        return
+    if settings.embedded and migrations.current(settings.database.uri) is None:
+        raise CommandFailed(
+            f"there is no database in {settings.data_dir} yet: start `datingtoday serve` once, or name the folder "
+            "with --data",
+            f"{settings.data_dir} 中还没有数据库：请先启动一次 `datingtoday serve`，或用 --data 指定目录",
+        )
+    raise CommandFailed(
+        "the database is not up to date: run `datingtoday db upgrade`",
+        "数据库不是最新版本：请运行 `datingtoday db upgrade`",
+    )

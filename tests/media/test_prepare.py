@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.media.av_samples import film, sound
 from tests.media.heic_sample import heic
 from tests.media.image_samples import photo, saved
 
+BETWEEN = datetime(2020, 1, 1, tzinfo=UTC)
 NEEDS_FFMPEG = pytest.mark.needs("ffmpeg")
 
 
@@ -142,20 +144,30 @@ def test_only_so_many_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for thread in threads:
         thread.join()
     assert len(done) == 2
-    upload()  # The places are free again, also after the refusals.
+    upload()  # The places are free again.
     upload()
     assert len(done) == 4 and os.listdir(folder) == []
 
 
+def test_a_refusal_gives_its_place_back(folder: Path) -> None:
+    preparer = MediaPreparer(folder, None, parallel=1, wait_s=0.05)
+    whole = saved(photo(), "JPEG")
+    for _ in range(2):
+        with pytest.raises(FileRefused), preparer.prepare(Kind.PHOTO, io.BytesIO(whole[: len(whole) // 2])):
+            raise AssertionError("must not get here")
+    with preparer.prepare(Kind.PHOTO, io.BytesIO(whole)) as prepared:
+        assert prepared.main.width == 640
+
+
 def test_leftovers_of_killed_processes(preparer: MediaPreparer, folder: Path) -> None:
-    assert preparer.remove_leftovers(0) == 0
+    assert preparer.remove_leftovers(BETWEEN) == 0
     old, young, other = folder / "upload-old", folder / "upload-young", folder / "other"
     for one in (old, young, other):
         one.mkdir(parents=True)
         (one / "upload").write_bytes(b"x")
     for one in (old, other):
         os.utime(one, (1, 1))
-    assert preparer.remove_leftovers(3600) == 1
+    assert preparer.remove_leftovers(BETWEEN) == 1
     assert sorted(os.listdir(folder)) == ["other", "upload-young"]
 
 

@@ -7,10 +7,10 @@ import hashlib
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -83,14 +83,16 @@ class MediaPreparer:
                 self._slots.release()
             yield prepared
 
-    def remove_leftovers(self, older_than_s: float) -> int:
-        """Remove what uploads left behind whose process was killed; how many there were."""
-        before = time.time() - older_than_s
+    def remove_leftovers(self, before: datetime) -> int:
+        """Remove what uploads left behind whose process was killed before that moment; how many there were.
+
+        Leave an hour to those that are being worked on.
+        """
         removed = 0
         for folder in self._temp_dir.glob(f"{_PREFIX}*"):
             # Another process may sweep at the same time.
             with contextlib.suppress(FileNotFoundError):
-                if folder.stat().st_mtime < before:
+                if folder.stat().st_mtime < before.timestamp():
                     shutil.rmtree(folder)
                     removed += 1
         return removed

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from datingtoday.infra.storage.local import LocalStorage
 from datingtoday.infra.storage.storage import StorageError, new_key
+
+BETWEEN = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def files_below(root: Path) -> list[Path]:
@@ -107,7 +110,7 @@ def test_a_stream_lets_go_of_its_file(tmp_path: Path) -> None:
 
 def test_leftovers_of_dead_writers(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
-    assert storage.remove_leftovers(0) == 0
+    assert storage.remove_leftovers(BETWEEN) == 0
     key = new_key()
     storage.put(key, b"kept", "image/jpeg")
     drafts = tmp_path / ".drafts"
@@ -115,6 +118,6 @@ def test_leftovers_of_dead_writers(tmp_path: Path) -> None:
     old.write_bytes(b"half")
     young.write_bytes(b"being written")
     os.utime(old, (1, 1))
-    assert storage.remove_leftovers(3600) == 1
+    assert storage.remove_leftovers(BETWEEN) == 1
     assert not old.exists() and young.exists()
     assert storage.exists(key)

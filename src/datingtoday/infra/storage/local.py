@@ -6,8 +6,8 @@ import contextlib
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from datingtoday.infra.storage.storage import (
@@ -105,8 +105,7 @@ class LocalStorage:
         except OSError as error:
             raise StorageError(f"cannot delete in the store: {error.strerror}") from error
 
-    def remove_leftovers(self, older_than_s: float) -> int:
-        before = time.time() - older_than_s
+    def remove_leftovers(self, before: datetime) -> int:
         removed = 0
         try:
             drafts = list((self.root / _DRAFTS).iterdir())
@@ -115,7 +114,7 @@ class LocalStorage:
         for draft in drafts:
             # Another process may sweep at the same time.
             with contextlib.suppress(FileNotFoundError):
-                if draft.stat().st_mtime < before:
+                if draft.stat().st_mtime < before.timestamp():
                     draft.unlink()
                     removed += 1
         return removed

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -103,7 +104,7 @@ class S3Storage:
         with _translated(key):
             self._s3().delete_object(Bucket=self._access.bucket, Key=key)
 
-    def remove_leftovers(self, older_than_s: float) -> int:
+    def remove_leftovers(self, before: datetime) -> int:
         """Nothing: an object appears in one request or not at all."""
         return 0
 

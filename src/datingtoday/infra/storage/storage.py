@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -81,8 +82,11 @@ class Storage(Protocol):
     def internal_path(self, key: str) -> str | None:
         """Path below the store's folder, for a web server that delivers files itself; None: no folder."""
 
-    def remove_leftovers(self, older_than_s: float) -> int:
-        """Remove what writes that died left behind, if older; how many."""
+    def remove_leftovers(self, before: datetime) -> int:
+        """Remove what writes that died before that moment left behind; how many there were.
+
+        Leave an hour to those that are under way.
+        """
 
 
 def checked_range(start: int, end: int | None) -> None:

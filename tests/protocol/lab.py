@@ -123,6 +123,18 @@ class Lab:
         Base.metadata.create_all(self.database.engine, tables=tables)
         return self
 
+    def let_time_pass(self, seconds: float) -> None:
+        """For the stopped clock and for what Redis remembers."""
+        self.clock.advance(seconds)
+        passed_ms = int(seconds * 1000)
+        client = self.redis.client
+        for key in list(client.scan_iter("guard:*")):
+            left_ms = int(client.pttl(key))
+            if left_ms > passed_ms:
+                client.pexpire(key, left_ms - passed_ms)
+            elif left_ms >= 0:
+                client.delete(key)
+
     def forget_everything(self) -> None:
         """As before the first start ever."""
         if self.redis.is_cluster:

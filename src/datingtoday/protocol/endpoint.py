@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 CALL = "datingtoday.call"
 """Where the guard leaves the admitted `Call` in the WSGI environ."""
 LANG = "datingtoday.lang"
+RULE = "datingtoday.rule"
+"""The routing rule of a path with a variable part, for whoever counts requests."""
 GUARD = "datingtoday.guard"
 """The guard's place in ``Flask.extensions``."""
 _ATTEMPTS = 3
@@ -167,6 +169,7 @@ def endpoint(
             if call is None:
                 # A path with a variable part is not in the guard's table: it is admitted here.
                 guard: Guard = current_app.extensions[GUARD]
+                request.environ[RULE] = None if request.url_rule is None else request.url_rule.rule
                 call = request.environ[CALL] = guard.admit(request.environ, declared)
             try:
                 result = _run(view, call, path_values)

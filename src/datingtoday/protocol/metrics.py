@@ -14,6 +14,8 @@ from typing import Any
 import structlog
 from flask import Flask
 
+from datingtoday.protocol.endpoint import RULE
+
 log = structlog.get_logger(__name__)
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -106,5 +108,4 @@ class Metrics:
             )
         if path in self._paths:
             return path
-        rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
-        return OTHER if rule is None else str(rule.rule)
+        return environ.get(RULE) or OTHER

@@ -1,0 +1,120 @@
+"""`/healthz`, `/readyz` and `/metrics`: for whom, and what they say when parts are down."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from datingtoday.app import create_app
+from tests.plugins.api import Api, RecordingSms, make_api, settings_of
+from tests.plugins.backend import Backend
+from tests.plugins.mariadb_server import MariaDBServer
+from tests.plugins.polling import wait_until
+from tests.plugins.redis_server import RedisServer
+
+PATHS = ("/healthz", "/readyz", "/metrics")
+HERE = "127.0.0.1"
+FAR = "203.0.113.7"
+
+
+class TestForWhom:
+    @pytest.mark.parametrize("path", PATHS)
+    def test_this_machine(self, api: Api, path: str) -> None:
+        for address in (HERE, "127.3.2.1", "::1"):
+            answer = api.send("GET", path, address=address)
+            assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_nobody_else(self, api: Api, path: str) -> None:
+        unknown = api.send("GET", "/nowhere", address=FAR)
+        refused = [
+            api.send("GET", path, address=FAR),
+            api.send("GET", path, address="10.0.0.1"),
+            # A proxy on this machine asks for somebody else, whoever that is.
+            api.send("GET", path, address=HERE, headers={"X-Forwarded-For": FAR}),
+            api.send("GET", path, address=HERE, headers={"X-Forwarded-For": HERE}),
+            api.send("GET", path, address=HERE, headers={"Forwarded": f"for={FAR}"}),
+        ]
+        assert {(answer.status, answer.body) for answer in refused} == {(404, unknown.body)}
+
+    def test_configured_addresses(self, app_of: Callable[..., Api]) -> None:
+        api = app_of(SERVER_INTERNAL_ADDRESSES="10.1.0.0/16, fd00::/8", SERVER_TRUSTED_PROXIES=HERE)
+
+        def status(address: str, **headers: str) -> int:
+            return api.send("GET", "/healthz", address=address, headers=headers).status
+
+        assert status("10.1.2.3") == 200
+        assert status("fd00::5") == 200
+        assert status("10.2.0.1") == 404
+        forwarded = "X-Forwarded-For"
+        assert status(HERE, **{forwarded: "10.1.2.3"}) == 200
+        assert status(HERE, **{forwarded: FAR}) == 404
+        # What a client writes there itself is not believed.
+        assert status(HERE, **{forwarded: f"10.1.2.3, {FAR}"}) == 404
+        assert status(FAR, **{forwarded: "10.1.2.3"}) == 404
+
+
+class TestReadiness:
+    def test_everything_is_up(self, api: Api) -> None:
+        assert api.send("GET", "/readyz", address=HERE).data == {"database": "up", "redis": "up"}
+
+    @pytest.mark.parametrize("how", ["stopped", "frozen"])
+    def test_redis_is_down(
+        self, backend: Backend, private_redis: Callable[..., RedisServer], tmp_path: Path, how: str
+    ) -> None:
+        redis = private_redis()
+        api = make_api(backend, tmp_path, REDIS_URI=redis.socket_uri)
+        assert api.send("GET", "/readyz", address=HERE).status == 200
+        if how == "stopped":
+            redis.stop()
+        else:
+            redis.pause()
+        began = time.monotonic()
+        answer = api.send("GET", "/readyz", address=HERE)
+        assert time.monotonic() - began < 3
+        assert (answer.status, answer.code) == (503, 503)
+        assert answer.json["data"] == {"database": "up", "redis": "down"}
+        assert answer.headers["Retry-After"] == "1"
+        assert api.send("GET", "/healthz", address=HERE).status == 200
+
+    def test_redis_comes_back(
+        self, backend: Backend, private_redis: Callable[..., RedisServer], tmp_path: Path
+    ) -> None:
+        redis = private_redis()
+        api = make_api(backend, tmp_path, REDIS_URI=redis.socket_uri)
+        redis.stop()
+        assert api.send("GET", "/readyz", address=HERE).status == 503
+        redis.start()
+        wait_until(lambda: api.send("GET", "/readyz", address=HERE).status == 200, "Redis to be seen again")
+
+    @pytest.mark.parametrize("backend", ["real"], indirect=True)
+    @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+    def test_the_database_is_down(
+        self,
+        backend: Backend,
+        private_mariadb: Callable[[], MariaDBServer],
+        tmp_path: Path,
+        sign: signal.Signals,
+    ) -> None:
+        server = private_mariadb()
+        api = make_api(backend, tmp_path, DATABASE_URI=server.create_database())
+        assert api.send("GET", "/readyz", address=HERE).status == 200
+        if sign is signal.SIGSTOP:
+            server.pause()
+        else:
+            server.kill()
+        began = time.monotonic()
+        answer = api.send("GET", "/readyz", address=HERE)
+        assert time.monotonic() - began < 4
+        assert answer.status == 503
+        assert answer.json["data"] == {"database": "down", "redis": "up"}
+
+    def test_a_database_without_tables_is_down(self, backend: Backend, tmp_path: Path) -> None:
+        sms = RecordingSms()
+        api = Api(create_app(settings_of(backend, tmp_path), sms=sms), sms)
+        answer = api.send("GET", "/readyz", address=HERE)
+        assert (answer.status, answer.json["data"]["database"]) == (503, "down")

@@ -192,9 +192,9 @@ def test_the_purge_leaves_only_what_is_declared_to_stay(api: Api, person: User) 
     assert _rows_naming(api, person) - {"sms_code.phone", "sms_number.phone"} == {"user_info.id"}
 
 
-def test_small_batches_remove_all(api: Api, person: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_batches_remove_all(api: Api, person: User) -> None:
     follows(api, person, *[make_user(api) for _ in range(5)])
     api.post("/api/user/delete", person, code=api.new_code(person.phone, "delete")).data  # noqa: B018
-    monkeypatch.setattr("datingtoday.safety.deletion.BATCH_ROWS", 2)
-    api.parts.deletion.purge(api.parts.database, datetime.now(UTC) + timedelta(days=31))
+    later = datetime.now(UTC) + timedelta(days=31)
+    api.parts.deletion.purge(api.parts.database, later, batch_rows=2)
     assert "user_follow.user_id" not in _rows_naming(api, person)

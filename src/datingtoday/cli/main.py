@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "docs": ("datingtoday.cli.docs", "Check and write the files that are made from the code."),
     "label": ("datingtoday.cli.labels", "Add and rename the labels that people can choose."),
     "moderation": ("datingtoday.cli.moderation", "Look at reports, and ban people."),
-    "purge": ("datingtoday.cli.purge", "Remove old codes and logins."),
+    "purge": ("datingtoday.cli.purge", "Remove old codes, logins and deleted accounts."),
 }
 
 EXIT_FAILED = 1

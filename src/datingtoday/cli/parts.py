@@ -1,7 +1,7 @@
 """For commands that work with people: the parts of the application on the settings' database and Redis."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_parts(config_file: Path | None, data_dir: Path | None) -> Iterator["Parts"]:
+def open_parts(
+    config_file: Path | None, data_dir: Path | None, *, needs_redis: bool = True
+) -> Iterator["Parts"]:
     """The parts, with a Redis that answers: in the embedded default one is started if no server runs.
 
     Raises CommandFailed in place of what says that a part is down, and nothing is committed then.
+
+    :param needs_redis: False for what SQL alone can do; then none is started.
     """
     from datingtoday.app import make_parts
     from datingtoday.infra.db import DatabaseDown
@@ -29,7 +33,7 @@ def open_parts(config_file: Path | None, data_dir: Path | None) -> Iterator["Par
     settings = load_settings(config_file, data_dir, create_secrets=False)
     require_schema(settings)
     configure_logs(settings.log.level)
-    with with_redis(settings) as reachable:
+    with with_redis(settings) if needs_redis else nullcontext(_as_it_is(settings)) as reachable:
         parts = make_parts(reachable)
         try:
             yield parts
@@ -46,6 +50,15 @@ def open_parts(config_file: Path | None, data_dir: Path | None) -> Iterator["Par
             parts.redis.close()
             parts.cache.close()
             parts.database.dispose()
+
+
+def _as_it_is(settings: Settings) -> Settings:
+    """With the Redis of a server that runs; without one, with an address where nobody answers."""
+    from datingtoday.infra.embedded import running_redis_uri
+
+    if settings.redis.uri:
+        return settings
+    return settings.with_redis_uri(running_redis_uri(settings.data_dir) or "unix:///nonexistent")
 
 
 @contextmanager

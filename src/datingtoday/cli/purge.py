@@ -8,9 +8,10 @@ import click
 
 from datingtoday.cli.main import CommandFailed, speaks_chinese
 from datingtoday.cli.options import settings_options
-from datingtoday.infra.config import load_settings
+from datingtoday.cli.parts import open_parts
 
 _TELL_EVERY_S = 2.0
+_ACCOUNTS = "accounts"
 
 
 @click.command()
@@ -25,24 +26,15 @@ _TELL_EVERY_S = 2.0
 )
 @click.option("--quiet", is_flag=True, help="Say nothing but errors; for cron.")
 def command(config_file: Path | None, data_dir: Path | None, batch_rows: int, quiet: bool) -> None:
-    """Remove SMS codes older than 2 days, and logins that expired more than 30 days ago.
+    """Remove SMS codes older than 2 days, logins that expired and accounts that were deleted more than 30 days ago.
 
     In small batches: servers go on meanwhile. Safe to stop and to run twice. Run it once a day.
 
     Exit codes: 0 done, 1 failed (what was removed stays removed), 2 the settings are wrong.
     """
     from datingtoday.accounts.jobs import purge
-    from datingtoday.infra import migrations
-    from datingtoday.infra.db import Database, DatabaseDown
-    from datingtoday.infra.logs import configure_logs
+    from datingtoday.infra.db import DatabaseDown
 
-    settings = load_settings(config_file, data_dir)
-    configure_logs(settings.log.level)
-    if not migrations.is_current(settings.database.uri):
-        raise CommandFailed(
-            "the database is not up to date: run `datingtoday db upgrade`",
-            "数据库不是最新版本：请运行 `datingtoday db upgrade`",
-        )
     told_at = time.monotonic()
 
     def tell(table: str, removed: int) -> None:
@@ -51,17 +43,20 @@ def command(config_file: Path | None, data_dir: Path | None, batch_rows: int, qu
             told_at = time.monotonic()
             click.echo(_line(table, removed, more=True))
 
-    database = Database(settings.database.uri, timeout_s=settings.database.timeout_s)
-    try:
-        quiet_tell = (lambda table, removed: None) if quiet else tell
-        removed = purge(database, datetime.now(UTC), batch_rows=batch_rows, tell=quiet_tell)
-    except DatabaseDown as error:
-        raise CommandFailed(
-            "the database cannot be reached; what was removed stays removed",
-            "无法连接数据库；已删除的部分不受影响",
-        ) from error
-    finally:
-        database.dispose()
+    quiet_tell = (lambda table, removed: None) if quiet else tell
+    now = datetime.now(UTC)
+    with open_parts(config_file, data_dir, needs_redis=False) as parts:
+        try:
+            removed = purge(parts.database, now, batch_rows=batch_rows, tell=quiet_tell)
+            accounts = parts.deletion.purge(
+                parts.database, now, batch_rows=batch_rows, tell=lambda done: quiet_tell(_ACCOUNTS, done)
+            )
+        except DatabaseDown as error:
+            raise CommandFailed(
+                "the database cannot be reached; what was removed stays removed",
+                "无法连接数据库；已删除的部分不受影响",
+            ) from error
+    removed[_ACCOUNTS] = accounts
     if not quiet:
         for table, count in removed.items():
             click.echo(_line(table, count, more=False))

@@ -67,19 +67,25 @@ class Deletion:
         self._events.announce(session, AccountDeleted(user_id))
 
     def purge(
-        self, database: Database, now: datetime, *, tell: Callable[[int], None] = lambda purged: None
+        self,
+        database: Database,
+        now: datetime,
+        *,
+        batch_rows: int = BATCH_ROWS,
+        tell: Callable[[int], None] = lambda purged: None,
     ) -> int:
         """Remove what is stored on those who left more than `KEPT` ago, in small transactions; how many people.
 
         May run beside servers, be stopped, and run twice.
 
+        :param batch_rows: the most rows that a transaction removes.
         :param tell: called after every person with how many are done.
         :raises DatabaseDown: what was removed until then stays removed.
         """
         purged = 0
         while user_ids := self._due(database, now):
             for user_id in user_ids:
-                self._purge_person(database, user_id)
+                self._purge_person(database, user_id, batch_rows)
                 purged += 1
                 tell(purged)
         return purged
@@ -88,11 +94,11 @@ class Deletion:
         with database.transaction(write=False) as session:
             return self._profiles.left_before(session, now - KEPT, most=100)
 
-    def _purge_person(self, database: Database, user_id: int) -> None:
+    def _purge_person(self, database: Database, user_id: int, batch_rows: int) -> None:
         for keeper in self._keepers:
 
             def some(session: Session, keeper: KeepsPersonalData = keeper) -> int:
-                return keeper.remove(session, user_id, BATCH_ROWS)
+                return keeper.remove(session, user_id, batch_rows)
 
             while _retried(database, some):
                 pass

@@ -33,7 +33,7 @@ class RedisServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "server.log"
         self.socket = folder / "s"
-        self._data = folder / "data"
+        self.data = folder / "data"
         self._cluster = cluster
         self._port = Port()
         self._bus_port = Port() if cluster else None
@@ -67,11 +67,14 @@ class RedisServer:
         """A plain client to look at the server with; the caller closes it (it is a context manager)."""
         return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=10)
 
-    def start(self) -> RedisServer:
-        """Start with whatever data the folder holds; returns when the server answers."""
+    def start(self, **options: str) -> RedisServer:
+        """Start with whatever data the folder holds; returns when the server answers.
+
+        :param options: of redis.conf, beside or in place of the usual ones, until the next start.
+        """
         assert not self.is_running, "runs already"
-        self._data.mkdir(exist_ok=True)
-        self._process = spawn(self._command(), log=self.log, cwd=self._data)
+        self.data.mkdir(exist_ok=True)
+        self._process = spawn(self._command(options), log=self.log, cwd=self.data)
         wait_until(self._answers, f"{self.engine} redis", deadline_s=30)
         if self._cluster:
             self._own_all_slots()
@@ -102,19 +105,19 @@ class RedisServer:
     def wipe(self) -> None:
         """Lose everything; only while stopped."""
         assert not self.is_running, "stop it first"
-        shutil.rmtree(self._data, ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def back_up(self, name: str = "backup") -> Path:
         """Copy the data as it is now to a folder for `restore`; running or not."""
         copy = self.folder / name
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(self._data, copy)
+        shutil.copytree(self.data, copy)
         return copy
 
     def restore(self, backup: Path) -> None:
         """Put older data in place; only while stopped."""
         self.wipe()
-        shutil.copytree(backup, self._data)
+        shutil.copytree(backup, self.data)
 
     def flush(self) -> None:
         with self.client() as client:
@@ -135,7 +138,7 @@ class RedisServer:
         self._process = None
         self.socket.unlink(missing_ok=True)
 
-    def _command(self) -> list[str | Path]:
+    def _command(self, more: dict[str, str]) -> list[str | Path]:
         binary = program("redis-server") if self.engine == "real" else str(get_binary_path())
         assert binary is not None, "redis-server is missing; mark the test with @pytest.mark.real"
         options = {
@@ -143,7 +146,7 @@ class RedisServer:
             "bind": "127.0.0.1",
             "unixsocket": str(self.socket),
             "unixsocketperm": "700",
-            "dir": str(self._data),
+            "dir": str(self.data),
             "save": "",
             "appendonly": "yes",
             "appendfsync": "always",
@@ -151,6 +154,7 @@ class RedisServer:
         }
         if self._bus_port is not None:
             options |= {"cluster-enabled": "yes", "cluster-port": str(self._bus_port.number)}
+        options |= more
         return [binary, *(word for key, value in options.items() for word in (f"--{key}", value))]
 
     def _answers(self) -> bool:

@@ -23,7 +23,7 @@ from hashlib import blake2b
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
@@ -44,6 +44,8 @@ _CLOCK_SLACK_MS = 10_000
 RECUT_HORIZON_S = 10 * 366 * 24 * 3600
 """How far ahead other readings of a signature are remembered; by then the secret is another one."""
 _REPAIR_ATTEMPTS = 3
+_NOBODY = "-"
+"""In place of a run id: no process holds this bucket."""
 
 ACCEPTED = 1
 SEEN = 0
@@ -288,7 +290,7 @@ class ReplayGuard:
         with self._database.transaction() as session:
             row = _locked(session, self._name(bucket))
             now_ms = self._clock() // 1_000_000
-            first = row is None and not self._was_laid_out_differently(session)
+            first = not self._take_from_other_layouts(session) and row is None
             if row is None:
                 row = ReplayBucket(name=self._name(bucket), first_used_at=_moment(now_ms))
                 session.add(row)
@@ -309,11 +311,14 @@ class ReplayGuard:
                 log.warning("replay_memory_lost", bucket=row.name, refused_for_ms=self._ahead_ms)
             return int(row.first_used_at.timestamp() * 1000)
 
-    def _was_laid_out_differently(self, session: Session) -> bool:
-        """Whether the memory lay in another kind of Redis before (a single server, a cluster)."""
-        prefix = f"{self._buckets}:"
-        others = select(ReplayBucket.name).where(~ReplayBucket.name.startswith(prefix)).limit(1)
-        return session.scalar(others) is not None
+    def _take_from_other_layouts(self, session: Session) -> bool:
+        """Whether the memory lay in another kind of Redis before (a single server, a cluster), which loses it now."""
+        others = ~ReplayBucket.name.startswith(f"{self._buckets}:")
+        if session.scalar(select(ReplayBucket.name).where(others).limit(1)) is None:
+            return False
+        taken = update(ReplayBucket).where(others, ReplayBucket.holder != _NOBODY)
+        session.execute(taken.values(holder=_NOBODY, seal=None))
+        return True
 
     def _bucket_of(self, entry: str) -> int:
         if self._buckets == 1:

@@ -279,3 +279,53 @@ ALTER TABLE user_info ADD COLUMN deleted_at DATETIME(6);
 CREATE INDEX ix_user_info_deleted_at ON user_info (deleted_at);
 
 UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';
+
+-- Running upgrade 0002 -> 0003
+
+CREATE TABLE media (
+    id VARCHAR(32) NOT NULL,
+    user_id INTEGER NOT NULL,
+    kind VARCHAR(8) NOT NULL,
+    mime VARCHAR(32) NOT NULL,
+    storage_key VARCHAR(32) NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    sha256 VARCHAR(64) NOT NULL,
+    medium_bytes INTEGER,
+    medium_sha256 VARCHAR(64),
+    thumb_bytes INTEGER,
+    thumb_sha256 VARCHAR(64),
+    width INTEGER,
+    height INTEGER,
+    duration_ms INTEGER,
+    verdict VARCHAR(8) NOT NULL,
+    reason VARCHAR(200) NOT NULL,
+    reference VARCHAR(100) NOT NULL,
+    asked_at DATETIME(6),
+    uses INTEGER NOT NULL,
+    unused_since DATETIME(6),
+    create_time DATETIME(6) NOT NULL,
+    CONSTRAINT pk_media PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_media_user_id_create_time ON media (user_id, create_time);
+
+CREATE INDEX ix_media_unused_since ON media (unused_since);
+
+CREATE INDEX ix_media_verdict_create_time ON media (verdict, create_time);
+
+CREATE TABLE media_usage (
+    user_id INTEGER NOT NULL,
+    files INTEGER NOT NULL,
+    stored_bytes BIGINT NOT NULL,
+    CONSTRAINT pk_media_usage PRIMARY KEY (user_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE media_garbage (
+    storage_key VARCHAR(32) NOT NULL,
+    collect_after DATETIME(6) NOT NULL,
+    CONSTRAINT pk_media_garbage PRIMARY KEY (storage_key)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_media_garbage_collect_after ON media_garbage (collect_after);
+
+UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';

@@ -1,0 +1,74 @@
+"""Rows of uploads and what belongs to them, kept in step: usage, and the list of what the store must forget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.db import Database, should_retry
+from datingtoday.media.models import Media, MediaGarbage, MediaUsage
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+_ATTEMPTS = 5
+
+
+def retried(database: Database, work: Callable[[Session], T]) -> T:
+    """The work in a transaction of its own, again after a lost race (two first uploads of a person, for example)."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with database.transaction() as session:
+                return work(session)
+        except DBAPIError as error:
+            if not should_retry(error) or attempt == _ATTEMPTS:
+                raise
+            log.info("media_lost_a_race", attempt=attempt)
+    raise AssertionError("unreachable")
+
+
+def locked_usage(session: Session, user_id: int) -> MediaUsage:
+    """The person's usage, locked until the transaction ends; made if there is none."""
+    find = select(MediaUsage).where(MediaUsage.user_id == user_id).with_for_update()
+    find = find.execution_options(populate_existing=True)
+    usage = session.scalars(find).one_or_none()
+    if usage is not None:
+        return usage
+    try:
+        with session.begin_nested():
+            usage = MediaUsage(user_id=user_id, files=0, stored_bytes=0)
+            session.add(usage)
+    except IntegrityError:
+        # Another upload of the same person was first.
+        return session.scalars(find).one()
+    return usage
+
+
+def drop(session: Session, rows: Sequence[Media], now: datetime) -> None:
+    """Remove these rows, which the transaction has locked; their files go to the garbage, their bytes are free."""
+    if not rows:
+        return
+    files: Counter[int] = Counter()
+    freed: Counter[int] = Counter()
+    for row in rows:
+        files[row.user_id] += 1
+        freed[row.user_id] += row.stored_bytes
+        session.add(MediaGarbage(storage_key=row.storage_key, collect_after=now))
+    session.flush()
+    session.execute(delete(Media).where(Media.id.in_([row.id for row in rows])))
+    for user_id in sorted(files):
+        session.execute(
+            update(MediaUsage)
+            .where(MediaUsage.user_id == user_id)
+            .values(
+                files=MediaUsage.files - files[user_id],
+                stored_bytes=MediaUsage.stored_bytes - freed[user_id],
+            )
+        )

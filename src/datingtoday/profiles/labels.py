@@ -66,7 +66,7 @@ class Labels:
         lock_people(session, [user_id])
         # Locked, so that whoever renames one of them at the same time finds this person among those who have it.
         wanted = select(Label.id, Label.name).where(Label.id.in_(label_ids)).with_for_update(read=True)
-        names = dict(session.execute(wanted).tuples()) if label_ids else {}
+        names = dict(session.execute(wanted).all()) if label_ids else {}
         for label_id in label_ids:
             if label_id not in names:
                 raise LabelUnknown(label_id=label_id)
@@ -84,15 +84,16 @@ class Labels:
         return session.scalars(select(Label).order_by(Label.gender, Label.id)).all()
 
     def add(self, session: Session, name: str, gender: int, meaning: str) -> Label:
-        """A new label. :raises LabelTaken:"""
+        """A new label. :raises LabelTaken: the transaction is lost."""
         label = Label(name=name, gender=gender, meaning=meaning)
-        self._write(session, label)
+        session.add(label)
+        self._write(session, name)
         return label
 
     def rename(self, session: Session, label_id: int, name: str, meaning: str | None) -> Label | None:
         """Give a label another name, also where people have it already; None if there is no such label.
 
-        :param meaning: None leaves it as it is. :raises LabelTaken:
+        :param meaning: None leaves it as it is. :raises LabelTaken: the transaction is lost.
         """
         label = session.get(Label, label_id, with_for_update=True)
         if label is None:
@@ -100,17 +101,16 @@ class Labels:
         label.name = name
         if meaning is not None:
             label.meaning = meaning
-        self._write(session, label)
+        self._write(session, name)
         holders = select(UserLabel.user_id).where(UserLabel.label_id == label_id)
         self._cards.changed(session, session.scalars(holders))
         return label
 
-    def _write(self, session: Session, label: Label) -> None:
+    def _write(self, session: Session, name: str) -> None:
         try:
-            with session.begin_nested():
-                session.add(label)
+            session.flush()
         except IntegrityError as error:
-            raise LabelTaken(label.name) from error
+            raise LabelTaken(name) from error
         self._cache.forget(session, [self._lists.key(gender) for gender in _GENDERS])
 
 

@@ -13,17 +13,15 @@ from marshmallow.validate import Email as EmailForm
 from datingtoday.profiles.enumerations import (
     EARLIEST_BIRTH_YEAR,
     EMAIL_CHARS,
-    INTRO_CHARS,
     NICKNAME_CHARS,
     Enumeration,
 )
 from datingtoday.profiles.errors import NicknameRefused
 from datingtoday.protocol.errors import AppError, Text
-from datingtoday.protocol.fields import Number, Parameter, has_control_characters
+from datingtoday.protocol.fields import LINE_BREAKS, Number, Parameter, has_control_characters
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", re.ASCII)
 _email_form = EmailForm()
-_LINE_BREAKS = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
 _INVISIBLE = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and signs that show nothing, although their category says letter, mark or symbol."""
 
@@ -60,7 +58,7 @@ class Nickname(Parameter):
 
     def read(self, text: str) -> str:
         text = unicodedata.normalize("NFC", text).strip()
-        if len(text) > NICKNAME_CHARS or has_control_characters(text) or _LINE_BREAKS.search(text):
+        if len(text) > NICKNAME_CHARS or has_control_characters(text) or LINE_BREAKS.search(text):
             raise ValueError(text)
         if not any(_is_visible(sign) for sign in text):
             raise ValueError(text)
@@ -68,22 +66,6 @@ class Nickname(Parameter):
 
     def refuse(self, name: str, *, absent: bool) -> AppError:
         return NicknameRefused()
-
-
-class Intro(Parameter):
-    """What a person says of themselves: up to 500 characters, which may stand in several lines."""
-
-    allowed = Text(
-        f"up to {INTRO_CHARS} characters, no control characters but line breaks",
-        f"最多 {INTRO_CHARS} 个字符，除换行外不含控制字符",
-    )
-    openapi: ClassVar[dict[str, Any]] = {"type": "string", "maxLength": INTRO_CHARS}
-
-    def read(self, text: str) -> str:
-        text = _LINE_BREAKS.sub("\n", text).strip()
-        if len(text) > INTRO_CHARS or has_control_characters(text.replace("\n", "")):
-            raise ValueError(text)
-        return text
 
 
 class Birthday(Parameter):

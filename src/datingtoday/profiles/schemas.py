@@ -9,12 +9,11 @@ from datingtoday.profiles.parameters import (
     Birthday,
     Clearable,
     Email,
-    Intro,
     MediaId,
     Nickname,
     clearable_number,
 )
-from datingtoday.protocol.fields import Flag, Id, Ids, Number, ParamsSchema, Whole, WireTime
+from datingtoday.protocol.fields import Flag, Id, Ids, Lines, Number, ParamsSchema, Whole, WireTime
 
 
 class ShowParams(ParamsSchema):
@@ -35,7 +34,7 @@ class UpdateParams(ParamsSchema):
     birthday = Clearable(Birthday(), cleared=None)
     avatar = Clearable(MediaId(), cleared=None)
     authority = clearable_number(numbers.AUTHORITY)
-    intro = Clearable(Intro(), cleared="")
+    intro = Clearable(Lines(most=numbers.INTRO_CHARS), cleared="")
     stealth = Clearable(Flag(), cleared=False)
     personal = Clearable(Flag(), cleared=True)
 

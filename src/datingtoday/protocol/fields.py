@@ -21,6 +21,8 @@ from datingtoday.protocol.errors import AppError, ParameterError, Text
 MAX_ID = 2**31 - 1
 _DIGITS = re.compile(r"[0-9]+\Z", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,3}(?:\.[0-9]{1,12})?\Z", re.ASCII)
+LINE_BREAKS = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
+"""Every other way to write a line break."""
 DEFAULT_REGION = "CN"
 
 
@@ -83,6 +85,30 @@ class Words(Parameter):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "minLength": self.least, "maxLength": self.most}
+
+
+class Lines(Parameter):
+    """Text in any script, which may stand in several lines; every kind of line break is read as ``\\n``.
+
+    :param most: in characters (code points) after trimming. An empty value is let through.
+    """
+
+    def __init__(self, *, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.most = most
+        self.allowed = Text(
+            f"up to {most} characters, no control characters but line breaks",
+            f"最多 {most} 个字符，除换行外不含控制字符",
+        )
+
+    def read(self, text: str) -> str:
+        text = LINE_BREAKS.sub("\n", text).strip()
+        if len(text) > self.most or has_control_characters(text.replace("\n", "")):
+            raise ValueError(text)
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": self.most}
 
 
 class Whole(Parameter):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from datingtoday.protocol.fields import Choice, Id, ParamsSchema, SmsCode, Whole, WireTime, Words
+from datingtoday.protocol.fields import Choice, Id, Lines, ParamsSchema, SmsCode, Whole, WireTime
 from datingtoday.safety.models import DETAIL_CHARS
 from datingtoday.safety.reports import REASONS
 
@@ -14,7 +14,7 @@ _MOST_MESSAGE_ID = 2**63 - 1
 class ReportParams(ParamsSchema):
     peer_id = Id(data_key="peerId")
     reason = Choice([reason.word for reason in REASONS])
-    detail = Words(most=DETAIL_CHARS, least=0, load_default="")
+    detail = Lines(most=DETAIL_CHARS, load_default="")
     message_id = Whole(least=1, most=_MOST_MESSAGE_ID, data_key="messageId", load_default=None)
 
 

@@ -1,0 +1,202 @@
+"""`datingtoday label` and `datingtoday moderation`: what they say, and that running servers notice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from datingtoday.cli.main import run
+from datingtoday.safety.models import UserReport
+from tests.plugins.api import Api
+from tests.plugins.backend import Backend
+from tests.profiles.people import delete, make_user
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def server(app_of: Callable[..., Api], backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """A server on the same database and Redis as the commands."""
+    api = app_of()
+    monkeypatch.setenv("DATINGTODAY_DATABASE_URI", backend.database_uri)
+    monkeypatch.setenv("DATINGTODAY_REDIS_URI", backend.redis_uri)
+    monkeypatch.setenv("DATINGTODAY_REDIS_CACHE_URI", backend.cache_uri)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    return api
+
+
+def report_about(api: Api, detail: str = "") -> tuple[int, int, int]:
+    """A report: its id, about whom, by whom."""
+    user, peer = make_user(api), make_user(api, nickname="坏人")
+    sent = {"peerId": peer.user_id, "reason": "fraud", "detail": detail}
+    return api.post("/api/user/report", user, **sent).data["report_id"], peer.user_id, user.user_id
+
+
+class TestLabel:
+    def test_an_added_label_can_be_chosen_at_once(self, server: Api, capsys: Capture) -> None:
+        assert len(server.get("/api/label/list").data) == 27
+        assert len(server.get("/api/label/list", gender=1).data) == 18
+
+        assert run(["label", "add", " 爱喝茶 ", "--gender", "women", "--meaning", "一天三壶"]) == 0
+
+        label_id = int(capsys.readouterr().out.split()[1])
+        expected = {"label_id": label_id, "name": "爱喝茶", "gender": 2, "meaning": "一天三壶"}
+        assert expected in server.get("/api/label/list").data
+        assert expected in server.get("/api/label/list", gender=2).data
+        assert expected not in server.get("/api/label/list", gender=1).data
+        user = make_user(server)
+        assert server.post("/api/user/label/update", user, labelIds=label_id).code == 0
+
+    def test_a_new_name_shows_at_once_where_it_was_chosen(self, server: Api, capsys: Capture) -> None:
+        users = [make_user(server) for _ in range(3)]
+        for user in users[:2]:
+            server.post("/api/user/label/update", user, labelIds="1,5").data  # noqa: B018 - asserts success
+        for viewer, peer in ((users[2], users[0]), (users[0], users[1])):
+            assert (
+                server.get("/api/user/show", viewer, peerId=peer.user_id).data["labels"][0]["name"] == "慢热"
+            )
+
+        assert run(["label", "rename", "1", "很慢热"]) == 0
+
+        assert capsys.readouterr().out == "label 1 is called 很慢热\n"
+        for viewer, peer in ((users[2], users[0]), (users[0], users[1])):
+            told = server.get("/api/user/show", viewer, peerId=peer.user_id).data["labels"]
+            assert [label["name"] for label in told] == ["很慢热", "爱读书"]
+        now = datetime.now(UTC)
+        assert b"\xe5\xbe\x88" in server.parts.cards.of(users[2].user_id, [users[0].user_id], now)[0]
+        first = server.get("/api/label/list").data[0]
+        assert (first["name"], first["meaning"]) == ("很慢热", "熟了以后话才多")
+
+    def test_list(self, server: Api, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert run(["label", "list"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].split() == ["id", "for", "name", "meaning"]
+        assert lines[1].split() == ["1", "everyone", "慢热", "熟了以后话才多"]
+        assert len(lines) == 28
+        monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+        assert run(["label", "list"]) == 0
+        assert capsys.readouterr().out.split()[1] == "适用"
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "words"),
+        [
+            (["add", "慢热"], 1, "there is a label"),
+            (["rename", "2", "慢热"], 1, "there is a label"),
+            (["rename", "999", "x"], 1, "no label 999"),
+            (["rename", "0", "x"], 2, "LABEL_ID"),
+            (["add", "  "], 2, "NAME"),
+            (["add", "x" * 51], 2, "NAME"),
+            (["add", "a\nb"], 2, "NAME"),
+            (["add", "x", "--meaning", "y" * 21], 2, "--meaning"),
+            (["add", "x", "--gender", "dogs"], 2, "--gender"),
+        ],
+    )
+    def test_mistakes(
+        self, server: Api, capsys: Capture, arguments: list[str], code: int, words: str
+    ) -> None:
+        before = server.get("/api/label/list").body
+        assert run(["label", *arguments]) == code
+        captured = capsys.readouterr()
+        assert words in captured.err
+        assert (captured.out, captured.err.count("\n")) == ("", 1)
+        assert server.get("/api/label/list").body == before
+
+    def test_the_same_name_for_the_other_gender_is_fine(self, server: Api) -> None:
+        assert run(["label", "add", "会做饭", "--gender", "women"]) == 0
+
+
+class TestModeration:
+    def test_list_and_show(self, server: Api, capsys: Capture) -> None:
+        assert run(["moderation", "list"]) == 0
+        assert capsys.readouterr().out == "no reports\n"
+        report_id, about, by = report_about(server, "要我转账\n" + "很多" * 40)
+
+        assert run(["moderation", "list", "--user", str(about)]) == 0
+
+        header, line = capsys.readouterr().out.splitlines()
+        assert header.startswith("id")
+        assert line.split()[0] == str(report_id)
+        assert line.split()[3:7] == [str(about), str(by), "fraud", "open"]
+        assert line.endswith("…")
+        assert run(["moderation", "show", str(report_id)]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["evidence"]["profile"]["nickname"] == "坏人"
+        assert (told["about"], told["by"], told["state"]) == (about, by, "open")
+
+    def test_dismiss(self, server: Api, capsys: Capture) -> None:
+        report_id, *_ = report_about(server)
+        assert run(["moderation", "dismiss", str(report_id), "--note", "harmless"]) == 0
+        assert run(["moderation", "dismiss", str(report_id)]) == 1
+        assert "closed already: dismissed" in capsys.readouterr().err
+        assert run(["moderation", "list", "--state", "dismissed"]) == 0
+        assert str(report_id) in capsys.readouterr().out
+        with server.parts.database.transaction(write=False) as session:
+            assert session.get_one(UserReport, report_id).note == "harmless"
+
+    def test_a_ban_counts_at_once_in_a_running_server(self, server: Api, capsys: Capture) -> None:
+        viewer, user = make_user(server), make_user(server)
+        for _ in range(2):
+            assert server.get("/api/user/show", user).code == 0
+            assert server.get("/api/user/show", viewer, peerId=user.user_id).code == 0
+
+        assert run(["moderation", "ban", str(user.user_id), "--reason", "广告", "--for", "7d"]) == 0
+
+        assert "0 reports closed" in capsys.readouterr().out
+        answer = server.get("/api/user/show", user)
+        assert (answer.code, answer.json["data"]["reason"]) == (1102, "广告")
+        until = datetime.fromisoformat(answer.json["data"]["until"]).replace(tzinfo=UTC)
+        assert timedelta(days=7) - timedelta(minutes=1) < until - datetime.now(UTC) <= timedelta(days=7)
+        assert server.get("/api/user/show", viewer, peerId=user.user_id).code == 501
+        assert run(["moderation", "unban", str(user.user_id)]) == 0
+        assert server.get("/api/user/show", user).code == 0
+        assert server.get("/api/user/show", viewer, peerId=user.user_id).code == 0
+
+    def test_a_ban_for_good_closes_the_reports(self, server: Api, capsys: Capture) -> None:
+        _, about, _ = report_about(server)
+        assert run(["moderation", "ban", str(about), "--reason", "fraud"]) == 0
+        assert "for good; 1 reports closed" in capsys.readouterr().out
+        assert run(["moderation", "list"]) == 0
+        assert capsys.readouterr().out == "no reports\n"
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "words"),
+        [
+            (["show", "77"], 1, "no report 77"),
+            (["dismiss", "77"], 1, "no report 77"),
+            (["ban", "77", "--reason", "x"], 1, "no account 77"),
+            (["unban", "77"], 1, "no account 77"),
+            (["ban", "77"], 2, "--reason"),
+            (["ban", "77", "--reason", " "], 2, "--reason"),
+            (["ban", "77", "--reason", "x" * 201], 2, "--reason"),
+            (["ban", "77", "--reason", "x", "--for", "7"], 2, "--for"),
+            (["ban", "77", "--reason", "x", "--for", "0d"], 2, "--for"),
+            (["list", "--state", "closed"], 2, "--state"),
+            (["list", "--most", "0"], 2, "--most"),
+        ],
+    )
+    def test_mistakes(
+        self, server: Api, capsys: Capture, arguments: list[str], code: int, words: str
+    ) -> None:
+        assert run(["moderation", *arguments]) == code
+        captured = capsys.readouterr()
+        assert words in captured.err
+        assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+    def test_who_left_cannot_be_banned(self, server: Api, capsys: Capture) -> None:
+        user = make_user(server)
+        assert run(["moderation", "unban", str(user.user_id)]) == 1
+        assert "is not banned" in capsys.readouterr().err
+        delete(server, user)
+        assert run(["moderation", "ban", str(user.user_id), "--reason", "x"]) == 1
+
+    def test_nothing_is_changed_while_redis_is_down(
+        self, server: Api, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        user = make_user(server)
+        monkeypatch.setenv("DATINGTODAY_REDIS_URI", "unix:///nonexistent/redis.sock")
+        assert run(["moderation", "ban", str(user.user_id), "--reason", "x"]) == 1
+        assert "Redis cannot be reached" in capsys.readouterr().err
+        assert server.get("/api/user/show", user).code == 0

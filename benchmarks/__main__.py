@@ -1,13 +1,12 @@
 """`make bench`: how fast the product is, as ratios to bare Flask under the same server, in one run.
 
 Every round measures all cases one after another; the ratio of a case is taken within its round, and the median of the
-rounds is told. A round during which other processes used more than 8 % of the CPU is repeated.
+rounds is told. A measurement during which other processes used more than 8 % of the CPU is repeated.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -21,11 +20,15 @@ import click
 
 from benchmarks import load
 from benchmarks.clients import APPKEY, APPSECRET, signed_gets
+from benchmarks.people import People
 from benchmarks.quiet import OthersCpu
 from benchmarks.servers import Web, gunicorn, mariadb, pin_this_process, redis
 
 OTHERS_MAX = 0.08
-"""Share of the CPU that others may use during a round that counts."""
+"""Share of the CPU that others may use during a measurement that counts."""
+COLD_PER_SECOND = 1500
+"""Requests made for a cold case; more than any machine answers."""
+TOKEN = "signed + token no-op"
 SECRET_KEY = "b0" * 32
 
 
@@ -49,6 +52,8 @@ class Case:
     name: str
     web: Web
     requests: Callable[[int], list[bytes]]
+    cold: bool = False
+    """Each request is for something that was never asked for, so nothing is warmed up and few are made."""
 
 
 @click.command()
@@ -62,8 +67,12 @@ class Case:
     help="gunicorn's worker class: gthread, sync, gevent.",
 )
 @click.option("--threads", default=8, show_default=True, help="Threads of a gthread worker.")
-@click.option("--attempts", default=5, show_default=True, help="How often a disturbed round is repeated.")
-@click.option("--any-noise", is_flag=True, help="Count disturbed rounds as well; for trying things out.")
+@click.option(
+    "--attempts", default=5, show_default=True, help="How often a disturbed measurement is repeated."
+)
+@click.option(
+    "--any-noise", is_flag=True, help="Count disturbed measurements as well; for trying things out."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def main(
     runs: int,
@@ -84,20 +93,23 @@ def main(
         rounds: list[dict[str, Measured]] = []
         noise: list[float] = []
         for number in range(1, runs + 1):
-            for _ in range(attempts):
-                found, others = _round(cases, pids, connections, seconds)
-                if any_noise or others <= OTHERS_MAX:
-                    rounds.append(found)
-                    noise.append(others)
-                    _tell(
-                        f"round {number}/{runs}: "
-                        + ", ".join(f"{name} {run.per_second:,.0f}/s" for name, run in found.items())
-                    )
-                    break
-                _tell(f"round {number}/{runs}: others used {others:.0%} of the CPU, again")
-            else:
-                click.echo("not measurable: other processes use this machine; try again when it is quiet")
-                sys.exit(1)
+            found: dict[str, Measured] = {}
+            for case in cases:
+                for _ in range(attempts):
+                    measured, others = _measure(case, pids, connections, seconds)
+                    if any_noise or others <= OTHERS_MAX:
+                        found[case.name] = measured
+                        noise.append(others)
+                        break
+                    _tell(f"round {number}/{runs}, {case.name}: others used {others:.0%} of the CPU, again")
+                else:
+                    click.echo("not measurable: other processes use this machine; try again when it is quiet")
+                    sys.exit(1)
+            rounds.append(found)
+            _tell(
+                f"round {number}/{runs}: "
+                + ", ".join(f"{name} {run.per_second:,.0f}/s" for name, run in found.items())
+            )
         report = _report(rounds, noise, cases, worker_class)
     click.echo(json.dumps(report, indent=2) if as_json else _as_text(report))
 
@@ -116,55 +128,38 @@ def _prepare(stack: ExitStack, folder: Path, worker_class: str, threads: int) ->
         "DATINGTODAY_DATA": str(folder / "data"),
         "PYTHONHASHSEED": "0",
     }
-    user = _log_in(environ)
+    _tell("filling the database")
+    people = People(environ)
+    user = people.user
     options: dict[str, Any] = {"environ": environ, "worker_class": worker_class, "threads": threads}
     bare = stack.enter_context(gunicorn("hello", folder, **options))
     product = stack.enter_context(gunicorn("product", folder, **options))
     cases = [
         Case("bare Flask hello", bare, lambda count: [load.http_get("/hello")] * count),
         Case("signed no-op", product, lambda count: signed_gets("/api/noop/signed", {}, count)),
-        Case("signed + token no-op", product, lambda count: signed_gets("/api/noop/token", user, count)),
+        Case(TOKEN, product, lambda count: signed_gets("/api/noop/token", user, count)),
         Case("show of oneself", product, lambda count: signed_gets("/api/user/show", user, count)),
+        Case("show of a peer", product, people.peers_cached),
+        Case("show of oneself, cold", product, people.selves_cold, cold=True),
+        Case("show of a peer, cold", product, people.peers_cold, cold=True),
     ]
     return cases, [mariadb_pid, redis_pid, bare.process.pid, product.process.pid]
 
 
-def _log_in(environ: dict[str, str]) -> dict[str, str]:
-    """Migrate, and register one person; returns its common parameters."""
-    from datetime import UTC, datetime
-
-    from datingtoday.app import make_parts
-    from datingtoday.infra import migrations
-    from datingtoday.infra.config import load_settings
-
-    settings = load_settings(None, None, {**os.environ, **environ})
-    migrations.upgrade(settings.database.uri)
-    parts = make_parts(settings)
-    now = datetime.now(UTC)
-    with parts.database.transaction() as session:
-        person = parts.profiles.register(session, phone="+8613900000000", now=now)
-        token, _ = parts.sessions.begin(session, person.id, device="bench", now=now)
-        user = {"userId": str(person.id), "token": token}
-    parts.database.dispose()
-    parts.redis.close()
-    return user
-
-
-def _round(
-    cases: list[Case], pids: list[int], connections: int, seconds: float
-) -> tuple[dict[str, Measured], float]:
-    found: dict[str, Measured] = {}
-    worst = 0.0
-    for case in cases:
+def _measure(case: Case, pids: list[int], connections: int, seconds: float) -> tuple[Measured, float]:
+    """One measurement, and the share of the CPU that others used meanwhile."""
+    if case.cold:
+        requests = case.requests(int(COLD_PER_SECOND * seconds))
+    else:
         requests = case.requests(int(3000 + 20_000 * seconds))
         # Once unmeasured: caches and connections are warm in what counts.
         load.run(case.web.port, requests[:3000], connections=1, seconds=0.1)
-        others = OthersCpu(pids)
-        cpu_s = case.web.worker_cpu_s()
-        run = load.run(case.web.port, requests[3000:], connections=connections, seconds=seconds)
-        found[case.name] = Measured(run, (case.web.worker_cpu_s() - cpu_s) / run.requests * 1e6)
-        worst = max(worst, others.share())
-    return found, worst
+        del requests[:3000]
+    others = OthersCpu(pids)
+    cpu_s = case.web.worker_cpu_s()
+    run = load.run(case.web.port, requests, connections=connections, seconds=seconds)
+    measured = Measured(run, (case.web.worker_cpu_s() - cpu_s) / run.requests * 1e6)
+    return measured, others.share()
 
 
 def _report(
@@ -184,6 +179,9 @@ def _report(
                 "ratio": round(
                     statistics.median(r[case.name].per_second / r[base].per_second for r in rounds), 3
                 ),
+                "to_token_noop": round(
+                    statistics.median(r[case.name].per_second / r[TOKEN].per_second for r in rounds), 3
+                ),
                 "per_second": round(statistics.median(r[case.name].per_second for r in rounds)),
                 "cpu_us": round(statistics.median(r[case.name].cpu_us for r in rounds)),
                 "p50_ms": round(statistics.median(r[case.name].load.percentile_ms(0.5) for r in rounds), 2),
@@ -198,11 +196,11 @@ def _as_text(report: dict[str, Any]) -> str:
     lines = [
         f"{report['worker_class']}, one worker on a core of its own, median of {report['rounds']} rounds "
         f"(others used at most {report['others_cpu_max']:.0%} of the CPU)",
-        f"{'':24}{'ratio':>8}{'requests/s':>12}{'CPU µs':>9}{'p50 ms':>9}{'p99 ms':>9}",
+        f"{'':24}{'ratio':>8}{'to no-op':>10}{'requests/s':>12}{'CPU µs':>9}{'p50 ms':>9}{'p99 ms':>9}",
     ]
     for name, case in report["cases"].items():
         lines.append(
-            f"{name:24}{case['ratio']:>8.0%}{case['per_second']:>12,}{case['cpu_us']:>9}{case['p50_ms']:>9.2f}{case['p99_ms']:>9.2f}"
+            f"{name:24}{case['ratio']:>8.0%}{case['to_token_noop']:>10.0%}{case['per_second']:>12,}{case['cpu_us']:>9}{case['p50_ms']:>9.2f}{case['p99_ms']:>9.2f}"
         )
     memory = ", ".join(f"{name} {size} MiB" for name, size in report["worker_rss_mib"].items())
     return "\n".join([*lines, f"resident memory of a worker: {memory}"])

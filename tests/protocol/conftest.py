@@ -28,9 +28,9 @@ def _lab_redis(run_folder: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def lab_on(tmp_path: Path) -> Iterator[LabOn]:
+def lab_on(run_folder: Path) -> Iterator[LabOn]:
     """``lab_on(redis_uri, **options)``: another process of the service on this Redis and one database of SQLite."""
-    uri = f"sqlite:///{tmp_path / 'lab.sqlite3'}"
+    uri = f"sqlite:///{new_folder(run_folder, 'lab') / 'lab.sqlite3'}"
     with ExitStack() as stack:
 
         def make(redis_uri: str, *, database_uri: str = uri, **options: Any) -> Lab:

@@ -86,10 +86,9 @@ def test_multipart_parameters_and_the_file_come_back_in_any_pieces(
         def read(self, size: int | None = -1) -> bytes:
             return super().read(min(size or piece_bytes, piece_bytes))
 
-    found, uploaded = read_params(
-        environ_of(body, 'multipart/form-data; boundary="----Boundary"', **{"wsgi.input": Pieces(body)}),
-        **LIMITS,
-    )
+    environ = environ_of(body, 'multipart/form-data; boundary="----Boundary"')
+    environ["wsgi.input"] = Pieces(body)
+    found, uploaded = read_params(environ, **LIMITS)
     content = None
     if uploaded is not None:
         with uploaded.stream as stream:

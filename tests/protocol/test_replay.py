@@ -86,7 +86,7 @@ def test_a_nonce_belongs_to_an_appkey_and_a_token(lab: Lab) -> None:
     ],
 )
 def test_without_a_token_a_nonce_belongs_to_an_address(lab: Lab, first: str, same: str, other: str) -> None:
-    codes = []
+    codes: list[int] = []
     for address in (first, same, other):
         client = lab.client(address=address)
         lab.clock.stop(1_800_000_000 + len(codes))
@@ -95,7 +95,7 @@ def test_without_a_token_a_nonce_belongs_to_an_address(lab: Lab, first: str, sam
 
 
 def test_an_empty_token_is_none(lab: Lab) -> None:
-    codes = []
+    codes: list[int] = []
     for number, address in enumerate(("10.0.0.1", "10.0.0.2")):
         client = lab.client(address=address)
         params = client.params("GET", ECHO, {"number": number}, nonce="123456", token="")
@@ -122,7 +122,7 @@ def test_no_other_refusal_before_the_signature_costs_memory(lab: Lab, fault: str
     client = lab.client()
     assert client.get(ECHO).code == 0
     size = lab.redis.execute("DBSIZE")
-    changed = {
+    changed: dict[str, Any] = {
         "appkey": {"appkey": "UNKNOWN1"},
         "expired": {"timestamp": str(lab.clock.ms - 100_000)},
         "form": {"nonce": "!"},

@@ -268,25 +268,31 @@ class ReplayGuard:
             if unless_known and bucket in self._born_ms:
                 return
             try:
-                self._born_ms[bucket] = self._repair_with_retries(bucket)
+                if self._repair_with_retries(bucket) == "lost":
+                    # Where one bucket was lost, others were: dated now, and not each by the first request that comes
+                    # to it, so that a client has to wait once.
+                    for other in range(self._buckets):
+                        if other != bucket:
+                            self._repair_with_retries(other)
             except BaseException:
                 self._failed_at = time.monotonic()
                 raise
 
-    def _repair_with_retries(self, bucket: int) -> int:
-        for _ in range(_REPAIR_ATTEMPTS - 1):
+    def _repair_with_retries(self, bucket: int) -> str:
+        """What the bucket was, in the words of the script."""
+        for attempt in range(1, _REPAIR_ATTEMPTS + 1):
             try:
-                return self._repair_in_transaction(bucket)
-            except IntegrityError:
-                # Another process registered the bucket at the same time; it is registered now.
-                continue
+                found, self._born_ms[bucket] = self._repair_in_transaction(bucket)
+                return found
             except DBAPIError as error:
-                if not should_retry(error):
+                # Another process registered the bucket at the same time, or the two were in each other's way.
+                may_retry = isinstance(error, IntegrityError) or should_retry(error)
+                if not may_retry or attempt == _REPAIR_ATTEMPTS:
                     raise
-        return self._repair_in_transaction(bucket)
+        raise AssertionError("unreachable")
 
-    def _repair_in_transaction(self, bucket: int) -> int:
-        """When the bucket was used for the first time (ms)."""
+    def _repair_in_transaction(self, bucket: int) -> tuple[str, int]:
+        """What the bucket was, and when it was used for the first time (ms)."""
         with self._database.transaction() as session:
             row = _locked(session, self._name(bucket))
             now_ms = self._clock() // 1_000_000
@@ -309,7 +315,7 @@ class ReplayGuard:
             if found == "lost":
                 row.lost_at = _moment(now_ms)
                 log.warning("replay_memory_lost", bucket=row.name, refused_for_ms=self._ahead_ms)
-            return int(row.first_used_at.timestamp() * 1000)
+            return found, int(row.first_used_at.timestamp() * 1000)
 
     def _take_from_other_layouts(self, session: Session) -> bool:
         """Whether the memory lay in another kind of Redis before (a single server, a cluster), which loses it now."""

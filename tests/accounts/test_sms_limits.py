@@ -279,6 +279,17 @@ class TestUnclearWhetherSent:
         sms.failure = None
         assert_sent(ask(api))
 
+    def test_takes_no_place_of_those_that_were_sent(self, app_with: AppWith, clock: Clock) -> None:
+        sms, phone = FailingSms(), new_phone()
+        api = app_with(sms=sms)
+        sms.failure = UNCLEAR
+        assert [ask(api, phone).status for _ in range(4)] == [503] * 4
+        sms.failure = None
+        for _ in range(5):
+            assert_sent(ask(api, phone))
+            clock.shift(MINUTE)
+        wait_s(ask(api, phone))
+
     def test_has_a_ceiling_per_address_too(self, app_with: AppWith) -> None:
         sms = FailingSms()
         api = app_with(sms=sms, LIMITS_SMS_PER_ADDRESS_PER_HOUR=3)

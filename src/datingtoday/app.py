@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Flask
+from sqlalchemy.orm import Session
 
 from datingtoday.accounts.personal_data import LoginData
 from datingtoday.accounts.routes import auth_routes, phone_routes
@@ -25,6 +26,13 @@ from datingtoday.infra.ratelimit import RateLimits
 from datingtoday.infra.redis import RedisRole
 from datingtoday.infra.sms.make import make_sms_provider
 from datingtoday.infra.sms.provider import SmsProvider
+from datingtoday.media.inspect import Kind
+from datingtoday.media.make import make_media
+from datingtoday.media.models import Media
+from datingtoday.media.personal_data import MediaData
+from datingtoday.media.routes import media_routes
+from datingtoday.media.service import MediaService
+from datingtoday.media.serving import Authoriser, MediaDelivery
 from datingtoday.media.signed_urls import UrlSigner
 from datingtoday.profiles.blocks import Blocks
 from datingtoday.profiles.cards import Cards
@@ -34,7 +42,7 @@ from datingtoday.profiles.people import NobodyIsVip
 from datingtoday.profiles.personal_data import ProfileData
 from datingtoday.profiles.routes import follow_routes, label_routes, user_routes
 from datingtoday.profiles.service import NoPhotos, Profiles
-from datingtoday.profiles.visibility import Visibility
+from datingtoday.profiles.visibility import Action, Visibility
 from datingtoday.protocol.client_apps import ClientApps, KnownApp
 from datingtoday.protocol.endpoint import GUARD
 from datingtoday.protocol.error_answers import answer_errors
@@ -70,6 +78,8 @@ class Parts:
     replay: ReplayGuard
     apps: ClientApps
     events: Events
+    media: MediaService
+    delivery: MediaDelivery
     cards: Cards
     visibility: Visibility
     profiles: Profiles
@@ -107,8 +117,11 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
     cache = cache_role(settings, redis)
     entries = ReadyCache(cache, database)
     vip = NobodyIsVip()
-    cards = Cards(entries, UrlSigner(settings.security.secret_key), vip)
+    signer = UrlSigner(settings.security.secret_key)
+    media, delivery = make_media(settings, database, signer, events)
+    cards = Cards(entries, signer, vip)
     visibility = Visibility(entries, vip)
+    delivery.register_authoriser(Kind.PHOTO, photo_authoriser(visibility))
     cursors = Cursors(secret_key)
     profiles = Profiles(entries, cards, visibility, events, NoPhotos())
     sessions = Sessions(
@@ -127,7 +140,12 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         secret_key,
     )
     accounts = Accounts(codes, sessions, profiles, events)
-    keepers: tuple[KeepsPersonalData, ...] = (ProfileData(cards), LoginData(), ReportData())
+    keepers: tuple[KeepsPersonalData, ...] = (
+        ProfileData(cards),
+        MediaData(media),
+        LoginData(),
+        ReportData(),
+    )
     limited = settings.limits.enabled
     return Parts(
         settings=settings,
@@ -138,6 +156,8 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         replay=replay,
         apps=ClientApps(database, configured_app(settings)),
         events=events,
+        media=media,
+        delivery=delivery,
         cards=cards,
         visibility=visibility,
         profiles=profiles,
@@ -182,6 +202,9 @@ def create_app(
     app.register_blueprint(user_routes(parts.profiles))
     app.register_blueprint(follow_routes(parts.follows, parts.blocks))
     app.register_blueprint(label_routes(parts.labels))
+    app.register_blueprint(
+        media_routes(parts.media, parts.delivery, max_file_bytes=settings.media.max_file_bytes)
+    )
     app.register_blueprint(rights_routes(parts.reports, parts.deletion, parts.export))
     app.register_blueprint(app_routes(AppConfig(settings)))
     metrics = Metrics(app) if settings.metrics.enabled else None
@@ -202,6 +225,15 @@ def create_app(
     app.extensions[GUARD] = guard
     guard.install(app)
     return app
+
+
+def photo_authoriser(visibility: Visibility) -> Authoriser:
+    """A profile's photos are for those who may see the profile."""
+
+    def may_see(session: Session, viewer_id: int, media: Media, now: datetime, /) -> bool:
+        return visibility.may(session, viewer_id, media.user_id, Action.SHOW, now)
+
+    return may_see
 
 
 def cache_role(settings: Settings, guard: RedisRole) -> RedisRole:

@@ -14,6 +14,7 @@ from datingtoday.infra.personal_data import Held
 from datingtoday.profiles.models import UserAlbum, UserInfo, UserLabel, UserStatus
 from datingtoday.safety.models import ReportState, UserReport
 from datingtoday.safety.schemas import ExportSchema
+from tests.media.uploads import make_media
 from tests.plugins.api import Api, User
 from tests.profiles.people import blocks, follows, hide, make_user
 
@@ -74,6 +75,7 @@ def person(api: Api) -> User:
     follows(api, others[1], user)
     blocks(api, user, others[2])
     blocks(api, others[1], user)
+    make_media(api, user)
     now = datetime.now(UTC)
     with api.parts.database.transaction() as session:
         session.add(UserLabel(user_id=user.user_id, label_id=3, position=0))
@@ -126,6 +128,8 @@ def test_an_export_holds_what_is_stored_and_nothing_of_others(api: Api, person: 
     assert len(told["profile"]["fans"]) == 1
     assert len(told["reports"]["reports"]) == 1
     assert len(told["logins"]["devices"]) == 1
+    (photo,) = told["media"]["uploads"]
+    assert api.send("GET", photo["url"]).body == b"full form"
     assert told["logins"]["sms_codes"][-1]["purpose"] == "export"
     text = answer.body.decode()
     assert "von " + str(person.user_id) in text
@@ -194,7 +198,9 @@ def test_the_purge_leaves_only_what_is_declared_to_stay(api: Api, person: User) 
 
 def test_small_batches_remove_all(api: Api, person: User) -> None:
     follows(api, person, *[make_user(api) for _ in range(5)])
+    for _ in range(5):
+        make_media(api, person)
     api.post("/api/user/delete", person, code=api.new_code(person.phone, "delete")).data  # noqa: B018
     later = datetime.now(UTC) + timedelta(days=31)
     api.parts.deletion.purge(api.parts.database, later, batch_rows=2)
-    assert "user_follow.user_id" not in _rows_naming(api, person)
+    assert not {"user_follow.user_id", "media.user_id", "media_usage.user_id"} & _rows_naming(api, person)

@@ -24,6 +24,7 @@ from datingtoday.infra.config_sections import (
     DocsSection,
     LimitsSection,
     LogSection,
+    MediaSection,
     MetricsSection,
     ProtocolSection,
     RedisSection,
@@ -79,6 +80,7 @@ class Settings(BaseModel):
     metrics: MetricsSection = MetricsSection()
     docs: DocsSection = DocsSection()
     storage: StorageSection = StorageSection()
+    media: MediaSection = MediaSection()
 
     def with_redis_uri(self, uri: str) -> Self:
         """The same settings on the given Redis; cache and queue follow unless they have their own."""

@@ -113,13 +113,6 @@ class StorageSection(Section):
     s3_secret_key: Name = key(
         "", en="Secret key.", zh="访问密钥。", secret=True, example="example-s3-secret-key"
     )
-    public_base_url: HttpUrl = key(
-        "",
-        en="How clients reach this server; begins the addresses of media.",
-        zh="客户端访问本服务的地址，用作媒体链接的前缀。",
-        example="https://api.example.com",
-        unset=("the address that the request was sent to", "请求所用的地址"),
-    )
     x_accel: Location = key(
         "",
         en="nginx delivers local files itself, through this internal location.",

@@ -9,6 +9,7 @@ from datingtoday.infra.config_types import (
     FilePath,
     HexKey,
     Host,
+    Moderator,
     Networks,
     RedisUri,
     Region,
@@ -246,6 +247,57 @@ class AccountsSection(Section):
     )
     default_region: Region = key(
         "CN", en="Country of the numbers that are written without one.", zh="未写国家码的号码所属国家或地区。"
+    )
+
+
+class MediaSection(Section):
+    """Photos, sound and film that people upload."""
+
+    max_file_bytes: int = key(
+        21 * 1024 * 1024,
+        ge=1024,
+        le=64 * 1024 * 1024,
+        en="The largest upload of any kind; more is answered with 413. Each kind has a limit of its own below: 1201.",
+        zh="任何类型上传的最大字节数，超过则返回 413；各类型另有更小的上限（1201）。",
+    )
+    user_files: int = key(
+        5000, ge=1, le=1_000_000, en="Uploads that one user may have stored.", zh="单个用户可保存的上传数。"
+    )
+    user_bytes: int = key(
+        5 * 1024 * 1024 * 1024,
+        ge=1024,
+        le=1 << 50,
+        en="Bytes that one user's uploads may take in the store, thumbnails included.",
+        zh="单个用户的上传（含缩略图）可占用的存储字节数。",
+    )
+    unused_hours: int = key(
+        24,
+        ge=1,
+        le=24 * 365,
+        en="Hours after which `datingtoday media purge` removes an upload that nothing shows.",
+        zh="未被使用的上传经过此小时数后由 `datingtoday media purge` 删除。",
+    )
+    parallel: int = key(
+        2,
+        ge=1,
+        le=64,
+        en="Decoders that each worker process runs at once; more uploads wait.",
+        zh="每个工作进程同时运行的解码器数，其余上传排队等待。",
+    )
+    ffmpeg: FilePath = key(
+        "",
+        en="The folder with ffmpeg and ffprobe, for sound and film.",
+        zh="ffmpeg 与 ffprobe 所在目录，用于音频和视频。",
+        example="/usr/local/bin",
+        unset=(
+            "looked for on the PATH; without them audio and video are refused",
+            "在 PATH 中查找；找不到则拒绝音频和视频",
+        ),
+    )
+    moderator: Moderator = key(
+        "approve",
+        en="Who judges uploads: approve lets all of them pass, package.module:factory is one's own (docs/media.md).",
+        zh="由谁审核上传：approve 全部通过，package.module:factory 为自行实现（见 docs/media.zh-CN.md）。",
     )
 
 

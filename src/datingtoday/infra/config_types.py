@@ -42,6 +42,14 @@ Version = Annotated[
         r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}", "numbers with points (2, 2.10.1)", "以点分隔的数字（2、2.10.1）"
     ),
 ]
+Moderator = Annotated[
+    str,
+    matching(
+        r"approve|[A-Za-z_][A-Za-z0-9_.]{0,200}:[A-Za-z_][A-Za-z0-9_]{0,100}",
+        "approve, or package.module:factory",
+        "approve，或 package.module:factory",
+    ),
+]
 FilePath = Annotated[str, matching(r"[^\0]{1,4096}", "the path of a file", "文件路径")]
 Location = Annotated[
     str, matching(r"/[A-Za-z0-9_/-]*/", "a path that begins and ends with /", "以 / 开头和结尾的路径")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from datingtoday.media.audio_video import process_audio, process_video
 from datingtoday.media.ffmpeg import Ffmpeg
@@ -63,7 +63,7 @@ class MediaPreparer:
         self._wait_s = wait_s
 
     @contextmanager
-    def prepare(self, kind: Kind, upload: BinaryIO) -> Iterator[Prepared]:
+    def prepare(self, kind: Kind, upload: IO[bytes]) -> Iterator[Prepared]:
         """What to store instead of the upload. Raises FileRefused, or Unavailable if all decoders stay busy.
 
         Blocks for 0.3 to some seconds, and must not be called inside a transaction.
@@ -109,7 +109,7 @@ class MediaPreparer:
         return Prepared(kind, _form(image.full), _thumbs(image.thumbs), None)
 
 
-def _copy(upload: BinaryIO, target: Path, kind: Kind) -> None:
+def _copy(upload: IO[bytes], target: Path, kind: Kind) -> None:
     left = MAX_BYTES[kind]
     with target.open("wb") as file:
         while chunk := upload.read(_CHUNK_BYTES):

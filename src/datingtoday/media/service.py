@@ -7,10 +7,11 @@ owner is shown what nothing uses, and a job removes it after a while.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import structlog
 from sqlalchemy import delete, select
@@ -142,15 +143,16 @@ class MediaService:
 
     # --- uploading
 
-    def upload(self, user_id: int, kind: Kind, file: BinaryIO, now: datetime) -> dict[str, Any]:
+    def upload(self, user_id: int, kind: Kind, file: IO[bytes], now: datetime) -> dict[str, Any]:
         """Take an upload and describe what it became. Opens transactions of its own, none of them while it works.
 
         Whatever fails, nothing is counted, and what was stored is deleted, by the purge job if need be.
 
         :raises FileRefused: the file, or the person's quota. :raises Unavailable: store or decoders are busy or down.
         """
+        deadline = time.monotonic() + STORING_TAKES_AT_MOST.total_seconds() / 2
         with self.database.transaction(write=False) as session:
-            self._refuse_if_full(session.get(MediaUsage, user_id), 1, 1)
+            self._refuse_if_full(session.get(MediaUsage, user_id), 1)
         with self.preparer.prepare(kind, file) as prepared:
             row = _row_of(prepared, user_id, now)
             with self.database.transaction() as session:
@@ -162,7 +164,7 @@ class MediaService:
                 if isinstance(self._moderator, ApproveAll):
                     # Needs no look, so no transaction of its own either.
                     _write(row, Judgement(Verdict.APPROVED), now)
-                retried(self.database, lambda session: self._keep(session, row))
+                retried(self.database, lambda session: self._keep(session, row, deadline))
             except BaseException:
                 self._discard(row.storage_key)
                 raise
@@ -180,14 +182,17 @@ class MediaService:
             log.error("media_not_stored", reason=str(error))
             raise Unavailable from error
 
-    def _keep(self, session: Session, row: Media) -> None:
-        """Count it and write it down; from the commit on it exists."""
+    def _keep(self, session: Session, row: Media, deadline: float) -> None:
+        """Count it and write it down; from the commit on it exists.
+
+        :param deadline: of the monotonic clock, well before the purge may take the files for garbage.
+        """
         usage = locked_usage(session, row.user_id)
-        self._refuse_if_full(usage, 1, row.stored_bytes)
+        self._refuse_if_full(usage, row.stored_bytes)
         usage.files += 1
         usage.stored_bytes += row.stored_bytes
         ours = session.execute(delete(MediaGarbage).where(MediaGarbage.storage_key == row.storage_key))
-        if not getattr(ours, "rowcount", 0):
+        if not getattr(ours, "rowcount", 0) or time.monotonic() > deadline:
             log.error("media_stored_too_slowly")
             raise Unavailable
         session.add(row)
@@ -202,11 +207,11 @@ class MediaService:
         except (StorageError, DatabaseDown) as error:
             log.warning("media_left_for_the_purge", reason=str(error))
 
-    def _refuse_if_full(self, usage: MediaUsage | None, files: int, stored_bytes: int) -> None:
+    def _refuse_if_full(self, usage: MediaUsage | None, more_bytes: int) -> None:
         if usage is None:
             return
         quota = self._quota
-        if usage.files + files > quota.files or usage.stored_bytes + stored_bytes > quota.stored_bytes:
+        if usage.files >= quota.files or usage.stored_bytes + more_bytes > quota.stored_bytes:
             megabytes = f"{usage.stored_bytes // _MEGABYTE} / {quota.stored_bytes // _MEGABYTE} MB"
             used = f"{usage.files} / {quota.files}, {megabytes}"
             raise FileRefused(

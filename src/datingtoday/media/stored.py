@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import TypeVar
 
 import structlog
@@ -51,7 +50,7 @@ def locked_usage(session: Session, user_id: int) -> MediaUsage:
     return usage
 
 
-def drop(session: Session, rows: Sequence[Media], now: datetime) -> None:
+def drop(session: Session, rows: Sequence[Media]) -> None:
     """Remove these rows, which the transaction has locked; their files go to the garbage, their bytes are free."""
     if not rows:
         return
@@ -60,7 +59,8 @@ def drop(session: Session, rows: Sequence[Media], now: datetime) -> None:
     for row in rows:
         files[row.user_id] += 1
         freed[row.user_id] += row.stored_bytes
-        session.add(MediaGarbage(storage_key=row.storage_key, collect_after=now))
+        # Some moment of the past: to be collected as soon as this is committed.
+        session.add(MediaGarbage(storage_key=row.storage_key, collect_after=row.create_time))
     session.flush()
     session.execute(delete(Media).where(Media.id.in_([row.id for row in rows])))
     for user_id in sorted(files):

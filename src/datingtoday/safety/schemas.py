@@ -32,8 +32,10 @@ class ExportSchema(Schema):
     user_id = fields.Integer(required=True)
     exported_at = WireTime(required=True)
     profile = fields.Dict(required=True)
+    media = fields.Dict(required=True)
     logins = fields.Dict(required=True)
     reports = fields.Dict(required=True)
+    hot = fields.Dict(required=True)
 
 
 class NumberOptionSchema(Schema):

@@ -1,0 +1,123 @@
+"""Work without a request: unused uploads and files that nothing refers to go; failed moderators are asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from datingtoday.media.models import Media, MediaGarbage, keys_of
+from datingtoday.media.moderation import Verdict
+from datingtoday.media.service import STORING_TAKES_AT_MOST, MediaService
+from datingtoday.media.stored import drop, retried
+
+log = structlog.get_logger(__name__)
+
+ANSWER_TAKES_AT_MOST = timedelta(minutes=5)
+"""A moderator that has not answered for so long failed, or the process that asked it died."""
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What a purge did."""
+
+    unused: int
+    """Uploads that nothing had shown for long enough."""
+    objects: int
+    """Objects that were deleted in the store: those uploads', and those of failed ones and of people who left."""
+    leftovers: int
+    """Unfinished files of processes that were killed, on this machine."""
+
+
+def purge(
+    media: MediaService,
+    now: datetime,
+    *,
+    unused_for: timedelta,
+    batch_rows: int = 200,
+    tell: Callable[[str, int], None] = lambda what, count: None,
+) -> Purged:
+    """Remove uploads that nothing has shown for so long, and every file that no row refers to.
+
+    In small transactions, and none while files are deleted. May run beside servers and other purges, be stopped, and
+    run again: what is left in the store is always written down.
+
+    :param tell: called after every batch with ``unused`` or ``objects`` and how many are gone so far.
+    :raises DatabaseDown, StorageError: what was removed until then stays removed.
+    """
+    unused = objects = 0
+    while removed := retried(media.database, _remove_unused(now - unused_for, batch_rows)):
+        unused += removed
+        tell("unused", unused)
+    while keys := _garbage(media, now, batch_rows):
+        for key in keys:
+            for form in keys_of(key):
+                media.storage.delete(form)
+        retried(media.database, _forget(keys))
+        objects += len(keys)
+        tell("objects", objects)
+    leftovers = media.preparer.remove_leftovers(now - STORING_TAKES_AT_MOST)
+    leftovers += media.storage.remove_leftovers(now - STORING_TAKES_AT_MOST)
+    return Purged(unused, objects, leftovers)
+
+
+def ask_again(
+    media: MediaService,
+    now: datetime,
+    *,
+    tell: Callable[[str, Verdict | None], None] = lambda id_, verdict: None,
+) -> int:
+    """Ask the moderator about every upload that it has not answered for; how many have an answer now.
+
+    :param tell: called with every media id and the answer; None if it failed again.
+    :raises DatabaseDown: answers until then are kept.
+    """
+    with media.database.transaction(write=False) as session:
+        waiting = session.scalars(
+            select(Media.id)
+            .where(
+                Media.verdict == Verdict.PENDING,
+                Media.asked_at.is_(None),
+                Media.create_time < now - ANSWER_TAKES_AT_MOST,
+            )
+            .order_by(Media.create_time)
+        ).all()
+    answered = 0
+    for media_id in waiting:
+        verdict = media.ask(media_id, now)
+        answered += verdict is not None
+        tell(media_id, verdict)
+    return answered
+
+
+def _remove_unused(before: datetime, most: int) -> Callable[[Session], int]:
+    def work(session: Session) -> int:
+        # Rows that a request is just attaching are locked: it wins.
+        rows = session.scalars(
+            select(Media)
+            .where(Media.unused_since < before)
+            .order_by(Media.unused_since)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        ).all()
+        drop(session, rows)
+        return len(rows)
+
+    return work
+
+
+def _garbage(media: MediaService, now: datetime, most: int) -> list[str]:
+    with media.database.transaction(write=False) as session:
+        found = select(MediaGarbage.storage_key).where(MediaGarbage.collect_after <= now)
+        return list(session.scalars(found.order_by(MediaGarbage.collect_after).limit(most)))
+
+
+def _forget(keys: list[str]) -> Callable[[Session], None]:
+    def work(session: Session) -> None:
+        session.execute(delete(MediaGarbage).where(MediaGarbage.storage_key.in_(keys)))
+
+    return work

@@ -1,0 +1,102 @@
+"""Endpoints of media: uploading, and the bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from datingtoday.infra.storage.storage import ByteStream
+from datingtoday.media import schemas
+from datingtoday.media.delivery import Delivery
+from datingtoday.media.errors import FileRefused
+from datingtoday.media.inspect import Kind
+from datingtoday.media.service import MediaService
+from datingtoday.media.serving import Asked, MediaDelivery
+from datingtoday.protocol.endpoint import Call, endpoint
+from datingtoday.protocol.errors import NotFound, ParameterError, Text, Unavailable
+from datingtoday.protocol.params import UploadedFile
+
+_A_FILE = Text("one file, as a part of multipart/form-data", "multipart/form-data 中的一个文件")
+
+
+def media_routes(media: MediaService, delivery: MediaDelivery, *, max_file_bytes: int) -> Blueprint:
+    """``/api/media``.
+
+    :param max_file_bytes: more is refused (413) while it arrives.
+    """
+    bp = Blueprint("media", __name__, url_prefix="/api/media")
+
+    @bp.post("/upload")
+    @endpoint(
+        "Upload a photo, a picture, a sound or a film",
+        "上传照片、图片、音频或视频",
+        params=schemas.UploadParams,
+        returns=schemas.MediaSchema,
+        transaction="manual",
+        raises=(FileRefused, Unavailable),
+        max_file_bytes=max_file_bytes,
+        description=Text(
+            "Judged by its content alone, and stored without any metadata. Uploads that nothing shows after a day "
+            "(an album photo, an avatar, a message) are removed.",
+            "只按内容判断，存储时去除全部元数据。一天后仍未被使用（相册、头像、消息）的上传会被删除。",
+        ),
+    )
+    def upload(call: Call, kind: str) -> Any:
+        return media.upload(call.user_id, Kind(kind), _file(call).stream, call.now)
+
+    @bp.get("/<media_id>")
+    @endpoint(
+        "The bytes of a photo, picture, sound or film, by a URL of the server's own making",
+        "通过服务器生成的链接获取照片、图片、音频或视频的内容",
+        require_token=False,
+        require_sign=False,
+        params=schemas.DeliveryParams,
+        transaction="manual",
+        own_format=True,
+        own_answers={
+            200: Text("the bytes", "内容"),
+            206: Text("the part that `Range` asks for", "`Range` 请求的部分"),
+            304: Text("the client has it already (`If-None-Match`)", "客户端已有（`If-None-Match`）"),
+            416: Text("the range lies behind the end", "请求范围超出末尾"),
+        },
+        raises=(NotFound, Unavailable),
+        description=Text(
+            "Answers 404 for a URL that has expired or was changed, and for what its viewer may not see any more. "
+            "One range at a time.",
+            "链接过期、被改动，或者该用户已无权查看时返回 404。一次只支持一个范围。",
+        ),
+    )
+    def content(call: Call, media_id: str) -> Response:
+        return _answer(*delivery.open(_asked(media_id), call.now))
+
+    return bp
+
+
+def _file(call: Call) -> UploadedFile:
+    if call.file is None:
+        raise ParameterError.missing("file", _A_FILE)
+    return call.file
+
+
+def _asked(media_id: str) -> Asked:
+    query, headers = request.args, request.headers
+    return Asked(
+        media_id,
+        size=query.get("size"),
+        expires=query.get("expires"),
+        signature=query.get("signature"),
+        range_header=headers.get("Range"),
+        if_range=headers.get("If-Range"),
+        if_none_match=headers.get("If-None-Match"),
+        head_only=request.method == "HEAD",
+    )
+
+
+def _answer(plan: Delivery, stream: ByteStream | None) -> Response:
+    # The server closes the stream with the response, also when the client goes away in the middle.
+    response = Response(stream, status=plan.status)
+    # Flask would name a type for answers that have none.
+    del response.headers["Content-Type"]
+    response.headers.extend(plan.headers)
+    return response

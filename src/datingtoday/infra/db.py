@@ -132,7 +132,9 @@ def commit(session: Session) -> None:
 
     A hook that fails is logged: what was committed stays, and the other hooks still run.
     """
-    session.commit()
+    if session.in_transaction():
+        # A session that no statement was sent on has nothing to commit, and is not worth the ceremony.
+        session.commit()
     for hook in session.info.pop(_AFTER_COMMIT, ()):
         try:
             hook()

@@ -112,16 +112,18 @@ class Call:
 
     def finish(self, *, keep: bool) -> None:
         """Commit (``keep``) or roll back what the view did, and let go of the connection."""
-        if self._session is None:
+        session, self._session = self._session, None
+        if session is None:
             return
+        is_used = session.in_transaction()
         try:
             if keep:
-                commit(self._session)
-            else:
-                self._session.rollback()
+                commit(session)
+            elif is_used:
+                session.rollback()
         finally:
-            self._session.close()
-            self._session = None
+            if is_used:
+                session.close()
 
 
 View = Callable[..., Any]

@@ -209,7 +209,7 @@ def error_schema(cls: type[AppError]) -> Json:
         properties["data"] = {"type": "object", "properties": fields}
     return {
         "type": "object",
-        "title": cls.__name__,
+        "title": f"{cls.code} {cls.__name__}",
         "description": f"{both(cls.cause)}\n\n{both(cls.cure)}",
         "properties": properties,
         "required": ["code", "msg"],

@@ -179,7 +179,8 @@
       const row = document.createElement("tr");
       const about = spec.components.schemas[parameter.schema.$ref.split("/").pop()].description;
       row.insertCell().append(code(parameter.name));
-      row.insertCell().append(about);
+      // What stands between back quotes is code.
+      row.insertCell().append(...about.split("`").map((part, i) => (i % 2 ? code(part) : part)));
       return row;
     }));
   }

@@ -59,7 +59,7 @@ def test_what_cannot_judge_is_told(vendor: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     ("verdict", "owner", "others"),
-    [(Verdict.APPROVED, True, True), (Verdict.PENDING, True, False), (Verdict.REFUSED, False, False)],
+    [(Verdict.APPROVED, True, True), (Verdict.PENDING, True, False), (Verdict.REFUSED, True, False)],
 )
 def test_who_sees_what(verdict: Verdict, owner: bool, others: bool) -> None:
     assert may_be_shown(verdict, to_owner=True) is owner

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 import itertools
 import secrets
 import time
@@ -22,6 +23,8 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import encode_multipart
 
 from datingtoday.app import PARTS, Parts, create_app
 from datingtoday.infra import migrations
@@ -200,13 +203,18 @@ class Api:
 
     def upload(self, path: str, user: User, data: bytes, *, filename: str = "file.bin", **own: Any) -> Answer:
         """A multipart request with one file, signed with hmac-sha256."""
-        import io
-
         params: dict[str, Any] = self.params(
             "POST", path, own, user=user, sign_method="hmac-sha256", file=data
         )
-        params["file"] = (io.BytesIO(data), filename)
-        return self.send("POST", path, None, data=params, content_type="multipart/form-data")
+        return self.send_file(path, params, data, filename=filename)
+
+    def send_file(
+        self, path: str, params: dict[str, Any], data: bytes, *, filename: str = "file.bin"
+    ) -> Answer:
+        """Send parameters, signed or not, and one file as they are."""
+        # Encoded here: Flask's client puts what is larger into a temporary file, which it leaves open.
+        boundary, body = encode_multipart({**params, "file": FileStorage(io.BytesIO(data), filename)})
+        return self.send("POST", path, data=body, content_type=f"multipart/form-data; boundary={boundary}")
 
     def new_code(self, phone: str, purpose: str = "login") -> str:
         """Ask for a code and read it off the SMS."""

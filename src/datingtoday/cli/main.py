@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("datingtoday.cli.db", "Create and migrate the database."),
     "docs": ("datingtoday.cli.docs", "Check and write the files that are made from the code."),
     "label": ("datingtoday.cli.labels", "Add and rename the labels that people can choose."),
+    "media": ("datingtoday.cli.media", "Remove unused uploads, and judge uploads."),
     "moderation": ("datingtoday.cli.moderation", "Look at reports, and ban people."),
     "purge": ("datingtoday.cli.purge", "Remove old codes, logins and deleted accounts."),
 }

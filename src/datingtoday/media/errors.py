@@ -30,11 +30,11 @@ class MediaNotFound(AppError):
     en = "media not found"
     zh = "媒体不存在"
     cause = Text(
-        "There is no such media, it is somebody else's, it was removed or may not be seen any more, or its "
-        "URL has expired or was changed.",
-        "媒体不存在、属于他人、已被删除或不再可见，或者链接已过期、被改动。",
+        "There is no such media, it is somebody else's, of another kind than is needed here, was refused by "
+        "moderators, or was removed (unused uploads are after a day).",
+        "媒体不存在、属于他人、类型不符、未通过审核，或已被删除（未使用的上传一天后删除）。",
     )
     cure = Text(
-        "Fetch the object that it belongs to again: its answer holds a fresh URL.",
-        "重新获取它所属的对象，应答中有新的链接。",
+        "Send the `media_id` of an upload of one's own, or upload the file again.",
+        "使用自己上传所得的 `media_id`，或重新上传。",
     )

@@ -62,8 +62,8 @@ class ApproveAll:
 
 
 def may_be_shown(verdict: Verdict, *, to_owner: bool) -> bool:
-    """Approved: to everyone who may see it. Pending: to its owner. Refused: to nobody."""
-    return verdict is Verdict.APPROVED or (verdict is Verdict.PENDING and to_owner)
+    """Approved: to everyone who may see it. Pending and refused: to its owner only."""
+    return to_owner or verdict is Verdict.APPROVED
 
 
 def load_moderator(name: str) -> Moderator:

@@ -1,0 +1,211 @@
+"""`datingtoday media`: what nothing shows goes, and people judge what other people upload."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from datingtoday.cli.main import CommandFailed
+from datingtoday.cli.options import settings_options
+from datingtoday.cli.parts import open_parts, transaction
+from datingtoday.cli.terminal import in_language, note, say, table
+
+if TYPE_CHECKING:
+    from datingtoday.media.models import Media
+    from datingtoday.media.moderation import Verdict
+
+_TELL_EVERY_S = 2.0
+VERDICTS = ("pending", "refused", "approved")
+REASON_CHARS = 200
+
+
+@click.group()
+def command() -> None:
+    """Remove uploads that nothing shows, and judge uploads."""
+
+
+@command.command()
+@click.option(
+    "--batch", "batch_rows", type=click.IntRange(1, 10_000), default=200, show_default=True,
+    help="The most uploads that one statement touches.",
+)  # fmt: skip
+@click.option("--quiet", is_flag=True, help="Say nothing but errors; for cron.")
+@settings_options
+def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path | None) -> None:
+    """Remove uploads that no album, avatar or message shows ([MEDIA] unused_hours), and files that nobody needs.
+
+    Those are files of uploads that failed or were removed, and of people who left. In small batches: servers go on
+    meanwhile. Safe to stop and to run twice. Run it once an hour, on every host that takes uploads.
+
+    Exit codes: 0 done, 1 failed (what was removed stays removed), 2 the settings are wrong.
+    """
+    from datingtoday.infra.db import DatabaseDown
+    from datingtoday.infra.storage.storage import StorageError
+    from datingtoday.media.jobs import purge as purge_media
+
+    told_at = time.monotonic()
+
+    def tell(what: str, count: int) -> None:
+        nonlocal told_at
+        if not quiet and time.monotonic() - told_at >= _TELL_EVERY_S:
+            told_at = time.monotonic()
+            _say_count(what, count, more=True)
+
+    with open_parts(config_file, data_dir, needs_redis=False) as parts:
+        unused_for = timedelta(hours=parts.settings.media.unused_hours)
+        try:
+            done = purge_media(
+                parts.media, datetime.now(UTC), unused_for=unused_for, batch_rows=batch_rows, tell=tell
+            )
+        except (DatabaseDown, StorageError) as error:
+            raise CommandFailed(
+                f"database or store cannot be reached ({error}); what was removed stays removed",
+                f"无法访问数据库或存储（{error}）；已删除的部分不受影响",
+            ) from error
+    if not quiet:
+        for what, count in (
+            ("unused", done.unused),
+            ("objects", done.objects),
+            ("leftovers", done.leftovers),
+        ):
+            _say_count(what, count, more=False)
+
+
+_WHAT = {
+    "unused": ("unused uploads", "未使用的上传"),
+    "objects": ("stored objects", "存储对象"),
+    "leftovers": ("unfinished files", "未完成的文件"),
+}
+
+
+def _say_count(what: str, count: int, *, more: bool) -> None:
+    en, zh = _WHAT[what]
+    so_far = " …" if more else ""
+    say(f"{en}: {count} removed{so_far}", f"{zh}：已删除 {count} 个{so_far}")
+
+
+@command.group()
+def moderate() -> None:
+    """Judge uploads: pending ones and refused ones are shown to their owners only.
+
+    Running servers obey with the next request for the bytes.
+    """
+
+
+@moderate.command("list")
+@click.option("--verdict", type=click.Choice(VERDICTS), default="pending", show_default=True)
+@click.option("--most", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@settings_options
+def list_(verdict: str, most: int, config_file: Path | None, data_dir: Path | None) -> None:
+    """Show uploads with this verdict, the oldest first, with URLs that work for a while.
+
+    Whoever has such a URL sees the upload as its owner does.
+
+    Exit codes: 0 shown, 1 failed, 2 wrong usage or settings.
+    """
+    from datingtoday.media.moderation import Verdict
+
+    now = datetime.now(UTC)
+    with transaction(config_file, data_dir, write=False) as (parts, session):
+        found = parts.media.judged(session, Verdict(verdict), most=most)
+        rows = [_row(row, parts.media.urls(row, row.user_id, now)["url"]) for row in found]
+    if not rows:
+        note("no such uploads", "没有这样的上传")
+        return
+    header = (
+        "id",
+        in_language("time (UTC)", "时间 (UTC)"),
+        in_language("owner", "所有者"),
+        in_language("kind", "类型"),
+        in_language("reason", "原因"),
+        "url",
+    )
+    for line in table([header, *rows]):
+        click.echo(line)
+
+
+@moderate.command()
+@click.argument("media_ids", nargs=-1, required=True)
+@settings_options
+def approve(media_ids: Sequence[str], config_file: Path | None, data_dir: Path | None) -> None:
+    """Let these uploads be shown to everybody who may see them.
+
+    Exit codes: 0 done, 1 failed (no such upload; nothing was changed), 2 wrong usage or settings.
+    """
+    from datingtoday.media.moderation import Verdict
+
+    _decide(media_ids, Verdict.APPROVED, "", config_file, data_dir)
+    say(f"approved: {len(media_ids)}", f"已通过：{len(media_ids)}")
+
+
+@moderate.command()
+@click.argument("media_ids", nargs=-1, required=True)
+@click.option("--reason", default="", help="Why, for other moderators.")
+@settings_options
+def refuse(media_ids: Sequence[str], reason: str, config_file: Path | None, data_dir: Path | None) -> None:
+    """Show these uploads to nobody but their owners.
+
+    Exit codes: 0 done, 1 failed (no such upload; nothing was changed), 2 wrong usage or settings.
+    """
+    from datingtoday.media.moderation import Verdict
+
+    _decide(media_ids, Verdict.REFUSED, reason, config_file, data_dir)
+    say(f"refused: {len(media_ids)}", f"已拒绝：{len(media_ids)}")
+
+
+@moderate.command()
+@settings_options
+def ask(config_file: Path | None, data_dir: Path | None) -> None:
+    """Ask the moderator of the settings about uploads that it has not answered for, because it failed.
+
+    Exit codes: 0 done, 1 failed (no answer for some of them), 2 the settings are wrong.
+    """
+    from datingtoday.media.jobs import ask_again
+
+    failed: list[str] = []
+
+    def tell(media_id: str, verdict: "Verdict | None") -> None:
+        if verdict is None:
+            failed.append(media_id)
+        click.echo(f"{media_id} {verdict or '-'}")
+
+    with open_parts(config_file, data_dir) as parts:
+        answered = ask_again(parts.media, datetime.now(UTC), tell=tell)
+    if failed:
+        raise CommandFailed(
+            f"answered: {answered}, no answer: {len(failed)}; the log says why",
+            f"已回答：{answered}，未回答：{len(failed)}；原因见日志",
+        )
+    say(f"answered: {answered}", f"已回答：{answered}")
+
+
+def _decide(
+    media_ids: Sequence[str], verdict: "Verdict", reason: str, config_file: Path | None, data_dir: Path | None
+) -> None:
+    """All of them, or none."""
+    from datingtoday.media.errors import MediaNotFound
+    from datingtoday.media.moderation import Judgement
+    from datingtoday.protocol.fields import has_control_characters
+
+    reason = reason.strip()
+    if len(reason) > REASON_CHARS or has_control_characters(reason):
+        raise click.UsageError(f"--reason: allowed: up to {REASON_CHARS} characters, no control characters")
+    now = datetime.now(UTC)
+    with transaction(config_file, data_dir) as (parts, session):
+        for media_id in sorted(set(media_ids)):
+            try:
+                parts.media.decide(session, media_id, Judgement(verdict, reason), now)
+            except MediaNotFound as error:
+                raise CommandFailed(
+                    f"there is no upload {media_id}; nothing was changed",
+                    f"没有上传 {media_id}；没有做任何修改",
+                ) from error
+
+
+def _row(row: "Media", url: str) -> tuple[str, ...]:
+    reason = " ".join(row.reason.split())
+    shown = reason if len(reason) <= 40 else f"{reason[:39]}…"
+    return row.id, f"{row.create_time:%Y-%m-%d %H:%M:%S}", str(row.user_id), row.kind, shown or "-", url

@@ -122,7 +122,7 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait_for(self, script: str, what: str, *, deadline_s: float = 20.0) -> None:
+    def wait_for(self, script: str, what: str, *, deadline_s: float = 40.0) -> None:
         """Until the expression is true."""
         wait_until(lambda: self.run(f"Boolean({script})"), what, deadline_s=deadline_s, every_s=0.05)
 
@@ -140,6 +140,13 @@ class Page:
         """Replace what stands in an input, as a person at the keyboard does."""
         self.run(f"(() => {{ const input = {_find(selector)}; input.focus(); input.select(); }})()")
         self.command("Input.insertText", text=text)
+
+    def choose(self, selector: str, value: str) -> None:
+        """One of a ``<select>``."""
+        self.run(
+            f"(() => {{ const box = {_find(selector)}; box.value = {json.dumps(value)}; "
+            "box.dispatchEvent(new Event('change', {bubbles: true})); })()"
+        )
 
     def text(self, selector: str) -> str:
         """What can be read there; empty where nothing is."""

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
 from tests.cli.running_server import RunningServer
 from tests.plugins.api import new_phone
@@ -49,12 +50,17 @@ class DocsPage:
         page.wait_for_element("body[data-ready='1']")
         page.wait_for_element(".opblock")
 
-    def call(self, operation: str, **values: str) -> Any:
-        """Open an operation, fill its fields in, execute; the answer that is shown."""
+    def open(self, operation: str) -> str:
+        """Open an operation's block, if it is not; what selects it."""
         block = f"#operations-{operation}"
         if not self.page.text(f"{block}.is-open"):
             self.page.click(f"{block} .opblock-summary-control")
         self.page.wait_for_element(f"{block} .execute")
+        return block
+
+    def call(self, operation: str, **values: str) -> Any:
+        """Open an operation, fill its fields in, execute; the answer that is shown."""
+        block = self.open(operation)
         for name, value in values.items():
             row = f'{block} [data-property-name="{name}"]'
             self.page.wait_for_element(f"{row} input[type=text]")
@@ -66,6 +72,7 @@ class DocsPage:
         wait_until(
             lambda: self.page.text(answer) not in ("", before) and self.page.text(f"{answer} code"),
             f"the answer of {operation}",
+            deadline_s=40,
         )
         return json.loads(self.page.text(f"{answer} code"))
 
@@ -121,10 +128,20 @@ def test_values_that_must_be_encoded_are_signed(docs: DocsPage) -> None:
     assert docs.call("user-get_user_show")["data"]["intro"] == intro
 
 
+def test_a_file_is_signed_with_its_request(docs: DocsPage, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (640, 480), (200, 120, 40)).save(photo)
+    docs.log_in()
+    block = docs.open("media-post_media_upload")
+    docs.page.choose(f'{block} [data-property-name="kind"] select', "photo")
+    docs.page.choose_file(f'{block} [data-property-name="file"] input[type=file]', photo)
+    answer = docs.call("media-post_media_upload")
+    assert answer["code"] == 0, answer
+    assert (answer["data"]["width"], answer["data"]["height"]) == (640, 480)
+
+
 def test_the_language_can_be_chosen(docs: DocsPage) -> None:
-    docs.page.run(
-        "(() => { const box = document.querySelector('#lang'); box.value = 'zh'; })()",
-    )
+    docs.page.choose("#lang", "zh")
     refused = docs.call("auth-post_auth_sendsms", phone="123")
     assert refused["code"] == 300
     assert re.search(r"[\u4e00-\u9fff]", refused["msg"])

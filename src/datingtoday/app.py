@@ -5,17 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, Flask
-from sqlalchemy.orm import Session
 
 from datingtoday.accounts.personal_data import LoginData
 from datingtoday.accounts.routes import auth_routes, phone_routes
-from datingtoday.accounts.service import Accounts
+from datingtoday.accounts.service import Accounts, LoggedIn
 from datingtoday.accounts.sessions import Sessions
 from datingtoday.accounts.sms_codes import SmsCodes, SmsRules
+from datingtoday.discovery.grid import Grid
+from datingtoday.discovery.nearby import NearbyList
+from datingtoday.discovery.nearby_order import Orders
+from datingtoday.discovery.people_data import PeopleData
+from datingtoday.discovery.people_index import PeopleIndex
+from datingtoday.discovery.place_data import PlaceData
+from datingtoday.discovery.places import PlaceRules, Places
+from datingtoday.discovery.queries import on_person_written
+from datingtoday.discovery.ranking import ForwardDecay
+from datingtoday.discovery.routes import nearby_routes
+from datingtoday.discovery.search import Search
+from datingtoday.discovery.search_routes import search_routes
+from datingtoday.discovery.service import Nearby
 from datingtoday.infra.cache import ReadyCache
 from datingtoday.infra.config import Settings
 from datingtoday.infra.db import Database
@@ -28,21 +40,21 @@ from datingtoday.infra.sms.make import make_sms_provider
 from datingtoday.infra.sms.provider import SmsProvider
 from datingtoday.media.inspect import Kind
 from datingtoday.media.make import make_media
-from datingtoday.media.models import Media
 from datingtoday.media.personal_data import MediaData
 from datingtoday.media.routes import media_routes
-from datingtoday.media.service import MediaService
-from datingtoday.media.serving import Authoriser, MediaDelivery
+from datingtoday.media.service import MediaJudged, MediaService
+from datingtoday.media.serving import MediaDelivery
 from datingtoday.media.signed_urls import UrlSigner
+from datingtoday.profiles.album import Album
 from datingtoday.profiles.blocks import Blocks
 from datingtoday.profiles.cards import Cards
 from datingtoday.profiles.follows import Follows
 from datingtoday.profiles.labels import Labels
-from datingtoday.profiles.people import NobodyIsVip
+from datingtoday.profiles.people import NobodyIsVip, People
 from datingtoday.profiles.personal_data import ProfileData
-from datingtoday.profiles.routes import follow_routes, label_routes, user_routes
-from datingtoday.profiles.service import NoPhotos, Profiles
-from datingtoday.profiles.visibility import Action, Visibility
+from datingtoday.profiles.routes import album_routes, follow_routes, label_routes, user_routes
+from datingtoday.profiles.service import FirstActiveToday, ProfileChanged, Profiles
+from datingtoday.profiles.visibility import Visibility
 from datingtoday.protocol.client_apps import ClientApps, KnownApp
 from datingtoday.protocol.endpoint import GUARD
 from datingtoday.protocol.error_answers import answer_errors
@@ -86,8 +98,12 @@ class Parts:
     follows: Follows
     blocks: Blocks
     labels: Labels
+    album: Album
     sessions: Sessions
     accounts: Accounts
+    search: Search
+    places: Places
+    nearby: Nearby
     personal_data: tuple[KeepsPersonalData, ...]
     reports: Reports
     moderation: Moderation
@@ -119,11 +135,15 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
     vip = NobodyIsVip()
     signer = UrlSigner(settings.security.secret_key)
     media, delivery = make_media(settings, database, signer, events)
-    cards = Cards(entries, signer, vip)
+    cards = Cards(entries, signer, People(vip, media))
+    events.listen(MediaJudged, cards.judged)
     visibility = Visibility(entries, vip)
-    delivery.register_authoriser(Kind.PHOTO, photo_authoriser(visibility))
+    album = Album(media, visibility, cards)
+    delivery.register_authoriser(Kind.PHOTO, album.may_see)
     cursors = Cursors(secret_key)
-    profiles = Profiles(entries, cards, visibility, events, NoPhotos())
+    people_index = PeopleIndex(ForwardDecay(settings.discovery.hot_half_life_days))
+    on_person_written(database.engine, people_index.person_written)
+    profiles = Profiles(entries, cards, visibility, events, media)
     sessions = Sessions(
         database,
         redis,
@@ -140,8 +160,12 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         secret_key,
     )
     accounts = Accounts(codes, sessions, profiles, events)
+    places = Places(entries, Grid(settings.discovery.nearby_grid_m), place_rules(settings))
+    people_nearby = NearbyList(entries, places, Orders(secret_key), visibility, cards, cursors)
     keepers: tuple[KeepsPersonalData, ...] = (
         ProfileData(cards),
+        PeopleData(people_index),
+        PlaceData(places),
         MediaData(media),
         LoginData(),
         ReportData(),
@@ -164,16 +188,21 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         follows=Follows(visibility, cards, cursors, events),
         blocks=Blocks(visibility, cards, cursors, events),
         labels=Labels(entries, cards),
+        album=album,
         sessions=sessions,
         accounts=accounts,
+        search=Search(cards, cursors),
+        places=places,
+        nearby=make_nearby(database, cache, places, people_nearby, events),
         personal_data=keepers,
         reports=Reports(
             profiles,
             visibility,
+            media,
             NoMessages(),
             per_day=settings.limits.reports_per_day if limited else None,
         ),
-        moderation=Moderation(profiles, sessions),
+        moderation=Moderation(profiles, sessions, media),
         deletion=Deletion(accounts, profiles, events, keepers),
         export=Export(accounts, limits, keepers, per_day=1 if limited else None),
     )
@@ -202,6 +231,9 @@ def create_app(
     app.register_blueprint(user_routes(parts.profiles))
     app.register_blueprint(follow_routes(parts.follows, parts.blocks))
     app.register_blueprint(label_routes(parts.labels))
+    app.register_blueprint(search_routes(parts.search))
+    app.register_blueprint(nearby_routes(parts.nearby))
+    app.register_blueprint(album_routes(parts.album))
     app.register_blueprint(
         media_routes(parts.media, parts.delivery, max_file_bytes=settings.media.max_file_bytes)
     )
@@ -227,13 +259,15 @@ def create_app(
     return app
 
 
-def photo_authoriser(visibility: Visibility) -> Authoriser:
-    """A profile's photos are for those who may see the profile."""
-
-    def may_see(session: Session, viewer_id: int, media: Media, now: datetime, /) -> bool:
-        return visibility.may(session, viewer_id, media.user_id, Action.SHOW, now)
-
-    return may_see
+def make_nearby(
+    database: Database, cache: RedisRole, places: Places, people: NearbyList, events: Events
+) -> Nearby:
+    """Nearby, and what it wants to hear of."""
+    nearby = Nearby(database, cache, places, people)
+    events.listen(LoggedIn, nearby.logged_in)
+    events.listen(ProfileChanged, nearby.profile_changed)
+    events.listen(FirstActiveToday, nearby.active)
+    return nearby
 
 
 def cache_role(settings: Settings, guard: RedisRole) -> RedisRole:
@@ -248,6 +282,15 @@ def configured_app(settings: Settings) -> KnownApp | None:
     if not settings.app.appkey:
         return None
     return KnownApp(settings.app.appkey, ((settings.app.appsecret, None),), settings.app.hmac_only)
+
+
+def place_rules(settings: Settings) -> PlaceRules:
+    discovery = settings.discovery
+    return PlaceRules(
+        edge_m=discovery.nearby_edge_m,
+        move_delay_s=discovery.nearby_move_delay_s,
+        active=timedelta(days=discovery.nearby_active_days),
+    )
 
 
 def guard_options(settings: Settings) -> GuardOptions:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import secrets
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Table, select
 
-from datingtoday.infra.db import Base
+from datingtoday.infra.db import Base, UTCDateTime
 from datingtoday.infra.personal_data import Held
 from datingtoday.profiles.models import UserAlbum, UserInfo, UserLabel, UserStatus
 from datingtoday.safety.models import ReportState, UserReport
@@ -79,6 +80,9 @@ def person(api: Api) -> User:
     now = datetime.now(UTC)
     with api.parts.database.transaction() as session:
         session.add(UserLabel(user_id=user.user_id, label_id=3, position=0))
+        session.add(HotDay(user_id=user.user_id, day=1, weight=3, people=1))
+        session.add(HotAttention(user_id=user.user_id, day=1, peer_id=others[0].user_id, weight=3))
+        session.add(HotAttention(user_id=others[0].user_id, day=1, peer_id=user.user_id, weight=1))
         session.add(UserAlbum(user_id=user.user_id, media_id="Photo1", position=0, create_time=now))
         for reporter, reported, state in (
             (user, others[0], ReportState.DISMISSED), (others[0], user, ReportState.DISMISSED),
@@ -90,7 +94,33 @@ def person(api: Api) -> User:
                     evidence='{"profile": "' + SECRET + '"}', state=state, create_time=now,
                 )
             )  # fmt: skip
+    for held in _held(api):
+        if f"{held.table}.{held.column}" not in _rows_naming(api, user):
+            _add_any_row(api, Base.metadata.tables[held.table], held.column, user)
     return user
+
+
+def _add_any_row(api: Api, table: Table, column: str, user: User) -> None:
+    """A row of a table of another feature that names the person; what else is in it does not matter here."""
+    values: dict[str, Any] = {column: f"+86{user.phone}" if column == "phone" else user.user_id}
+    for other in table.columns:
+        if (
+            other.name in values
+            or other.nullable
+            or other.default is not None
+            or other.server_default is not None
+        ):
+            continue
+        if other.autoincrement is True:
+            continue
+        kind = datetime if isinstance(other.type, UTCDateTime) else other.type.python_type
+        some: dict[type, Any] = {
+            int: secrets.randbelow(30_000), str: secrets.token_hex(4), bool: False, float: 0.5, date: date(2020, 1, 1),
+            datetime: datetime.now(UTC), bytes: b"",
+        }  # fmt: skip
+        values[other.name] = some[kind]
+    with api.parts.database.transaction() as session:
+        session.execute(table.insert().values(values))
 
 
 def _rows_naming(api: Api, user: User) -> set[str]:
@@ -128,6 +158,7 @@ def test_an_export_holds_what_is_stored_and_nothing_of_others(api: Api, person: 
     assert len(told["profile"]["fans"]) == 1
     assert len(told["reports"]["reports"]) == 1
     assert len(told["logins"]["devices"]) == 1
+    assert told["hot"]["attention"] == [{"day": "2026-01-02", "weight": 3, "people": 1}]
     (photo,) = told["media"]["uploads"]
     assert api.send("GET", photo["url"]).body == b"full form"
     assert told["logins"]["sms_codes"][-1]["purpose"] == "export"

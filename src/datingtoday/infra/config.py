@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
+from datingtoday.infra.config_discovery import DiscoverySection
 from datingtoday.infra.config_fields import Section, Words, allowed, notes_of, parse
 from datingtoday.infra.config_providers import SmsSection, StorageSection
 from datingtoday.infra.config_sections import (
@@ -75,6 +76,7 @@ class Settings(BaseModel):
     limits: LimitsSection = LimitsSection()
     accounts: AccountsSection = AccountsSection()
     sms: SmsSection = SmsSection()
+    discovery: DiscoverySection = DiscoverySection()
     server: ServerSection = ServerSection()
     log: LogSection = LogSection()
     metrics: MetricsSection = MetricsSection()

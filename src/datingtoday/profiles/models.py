@@ -34,6 +34,7 @@ class UserInfo(Base):
     __table_args__ = (
         Index("uq_user_info_phone", "phone", unique=True),
         Index("ix_user_info_deleted_at", "deleted_at"),
+        Index("ix_user_info_education", "education"),
         {
             **MYSQL_TABLE,
             "mysql_auto_increment": str(FIRST_USER_ID),

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, ClassVar
 
 import orjson
@@ -83,8 +84,14 @@ class PageParams(ParamsSchema):
 
 def page_schema(item: type[Schema]) -> Schema:
     """The schema of a page of these, for the documentation and the tests."""
+    return _page_class(item)()
+
+
+@cache
+def _page_class(item: type[Schema]) -> type[Schema]:
+    """One for all lists of the same items: the documentation names it once."""
     name = f"PageOf{item.__name__.removesuffix('Schema')}Schema"
-    made = Schema.from_dict(
+    return Schema.from_dict(
         {
             "total": fields.Integer(
                 required=True, metadata={"description": f"exact up to {TOTAL_MOST}, see total_more"}
@@ -98,7 +105,6 @@ def page_schema(item: type[Schema]) -> Schema:
         },
         name=name,
     )
-    return made()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,83 @@
+"""What discovery derives from people, so that search and the hot list look at few rows whatever the number of users.
+
+All of it can be made again by `datingtoday hot rebuild`, but for `HotDay`: how much attention somebody got on which day
+is told nowhere else. No foreign keys, for the reason that `profiles/models.py` gives.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Double, Index, Integer, SmallInteger, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from datingtoday.infra.db import MYSQL_TABLE, Base
+
+FOLDED_CHARS = 200
+
+
+class SearchName(Base):
+    """A person's nickname in the form in which nicknames are compared; see `nicknames.py`."""
+
+    __tablename__ = "search_name"
+    __table_args__ = (MYSQL_TABLE,)
+
+    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    folded: Mapped[str] = mapped_column(String(FOLDED_CHARS))
+
+
+class SearchGram(Base):
+    """A character, or two neighbours, of somebody's nickname, as a number; see `nicknames.py`.
+
+    The key's order is the search's order, so who has a gram is found by walking one range of it.
+    """
+
+    __tablename__ = "search_gram"
+    __table_args__ = (MYSQL_TABLE,)
+
+    gram: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+
+
+class HotPerson(Base):
+    """A person's place among all: who stands on the same shelf is ordered by ``score``."""
+
+    __tablename__ = "hot_person"
+    __table_args__ = (Index("ix_hot_person_shelf_score_user_id", "shelf", "score", "user_id"), MYSQL_TABLE)
+
+    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    shelf: Mapped[int | None] = mapped_column(SmallInteger)
+    """Gender and wanted gender in one number (`ranking.shelf_of`); null for who is not to be listed."""
+    attention: Mapped[float] = mapped_column(Double)
+    """The binary logarithm of the attention received, weighed forward from a landmark; see `ranking.py`."""
+    bonus: Mapped[float] = mapped_column(Double)
+    """For the completeness of the profile, in the same scale."""
+    score: Mapped[float] = mapped_column(Double)
+    """``attention + bonus``, stored because an index needs it."""
+
+
+class HotDay(Base):
+    """How much attention a person got on a day, counted in days from the landmark."""
+
+    __tablename__ = "hot_day"
+    __table_args__ = (Index("ix_hot_day_day", "day"), MYSQL_TABLE)
+
+    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    day: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    weight: Mapped[int] = mapped_column(Integer)
+    people: Mapped[int] = mapped_column(Integer)
+    """How many different ones it came from."""
+
+
+class HotAttention(Base):
+    """That ``peer_id`` has counted for ``user_id`` on a day, and how much; nobody counts twice. Kept for two days."""
+
+    __tablename__ = "hot_attention"
+    __table_args__ = (
+        Index("ix_hot_attention_day", "day"),
+        Index("ix_hot_attention_peer_id", "peer_id"),
+        MYSQL_TABLE,
+    )
+
+    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    day: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    peer_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    weight: Mapped[int] = mapped_column(Integer)

@@ -329,3 +329,43 @@ CREATE TABLE media_garbage (
 CREATE INDEX ix_media_garbage_collect_after ON media_garbage (collect_after);
 
 UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
+
+-- Running upgrade 0003 -> 0004
+
+CREATE TABLE location (
+    user_id INTEGER NOT NULL,
+    ip_addr VARCHAR(45),
+    longitude DOUBLE,
+    latitude DOUBLE,
+    report_time DATETIME(6),
+    cell BIGINT,
+    cell_since DATETIME(6),
+    left_cell BIGINT,
+    pending_cell BIGINT,
+    pending_due DATETIME(6),
+    hidden BOOL NOT NULL,
+    shown_cell BIGINT,
+    shown_until DATETIME(6),
+    gender SMALLINT NOT NULL,
+    lot INTEGER NOT NULL,
+    CONSTRAINT pk_location PRIMARY KEY (user_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_location_shown_cell_gender_lot ON location (shown_cell, gender, lot);
+
+CREATE INDEX ix_location_left_cell_cell_since ON location (left_cell, cell_since);
+
+CREATE INDEX ix_location_pending_due ON location (pending_due);
+
+CREATE INDEX ix_location_shown_until ON location (shown_until);
+
+CREATE TABLE location_cell (
+    cell BIGINT NOT NULL,
+    unknown INTEGER NOT NULL,
+    men INTEGER NOT NULL,
+    women INTEGER NOT NULL,
+    changed_at DATETIME(6) NOT NULL,
+    CONSTRAINT pk_location_cell PRIMARY KEY (cell)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';

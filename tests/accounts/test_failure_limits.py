@@ -82,3 +82,13 @@ class TestAllTogether:
         clock.shift(HOUR)
         phone = new_phone()
         assert log_in(api, phone, api.new_code(phone)).code == 0
+
+    def test_who_is_refused_by_it_has_not_failed(self, app_of: Callable[..., Api], clock: Clock) -> None:
+        api = app_of(LIMITS_FAILED_LOGINS_PER_HOUR=2, LIMITS_FAILED_LOGINS_PER_ADDRESS_PER_HOUR=1)
+        for _ in range(2):
+            assert log_in(api, new_phone(), "123456", new_address()).code == 503
+        clock.shift(HOUR / 2)
+        wait_s(log_in(api, new_phone(), "123456"))
+        clock.shift(HOUR / 2)
+        phone = new_phone()
+        assert log_in(api, phone, api.new_code(phone)).code == 0

@@ -10,13 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from datingtoday.app import create_app
 from datingtoday.infra import migrations
 from datingtoday.infra.config import load_settings
 from tests.accounts.at_once import at_once
+from tests.accounts.conftest import AppWith
 from tests.accounts.rows import all_rows
+from tests.accounts.test_sendsms import other_than
 from tests.plugins.api import APPKEY, APPSECRET, SECRET_KEY, Answer, Api, RecordingSms, new_phone, settings_of
 from tests.plugins.backend import Backend
 from tests.plugins.mariadb_server import MariaDBServer
@@ -94,6 +98,40 @@ class TestMariaDbIsKilled:
         migrations.upgrade(database_uri)
         sms = RecordingSms()
         return Api(create_app(settings, sms=sms), sms)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_commit_that_fails_is_an_outage_too(app_with: AppWith, right: bool) -> None:
+    """A wrong code commits its try although it is refused: both ways a request can end meet the database once more."""
+    api, phone = app_with(), new_phone()
+    code = api.new_code(phone)
+    before = all_rows(api.parts)
+
+    commits: list[str] = []
+
+    def fail(connection: Connection) -> None:
+        # The guard's transactions are not meant: the last statement of the login's is on this connection.
+        if (
+            connection.info.get("last", "").startswith("UPDATE sms_code")
+            or "user_session" in connection.info["last"]
+        ):
+            commits.append(connection.info["last"])
+            raise OperationalError(
+                "COMMIT", {}, ConnectionResetError(2013, "lost"), connection_invalidated=True
+            )
+
+    def note(connection: Connection, _cursor: object, statement: str, *_others: object) -> None:
+        connection.info["last"] = statement
+
+    engine = api.parts.database.engine
+    event.listen(engine, "commit", fail)
+    event.listen(engine, "before_cursor_execute", note)
+    answer = log_in(api, phone, code if right else other_than(code))
+    event.remove(engine, "commit", fail)
+    event.remove(engine, "before_cursor_execute", note)
+    assert len(commits) == 1
+    assert (answer.status, answer.code) == (503, 503)
+    assert all_rows(api.parts) == before
 
 
 class TestRedisIsDown:

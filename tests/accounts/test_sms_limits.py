@@ -86,6 +86,15 @@ class TestPerNumber:
             sent = api.sms.sent.get(f"+86{phone}", []) + other_process.sms.sent.get(f"+86{phone}", [])
             assert len(sent) == 1
 
+    def test_many_at_the_same_time_wait_for_each_other(self, unlimited: Api) -> None:
+        """Nobody is refused here, so all of them want the number's row for writing."""
+        for _ in range(3):
+            phone = new_phone()
+            sides = [Api(unlimited.app, unlimited.sms) for _ in range(8)]
+            for answer in at_once([partial(ask, side, phone) for side in sides]):
+                assert_sent(answer)
+            assert len(unlimited.sms.sent[f"+86{phone}"]) == 8
+
     def test_they_can_be_switched_off(self, unlimited: Api) -> None:
         phone = new_phone()
         for _ in range(12):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from typing import Any
 
 from datingtoday.accounts.models import UserAuth
+from datingtoday.media.inspect import Kind
+from datingtoday.media.models import Media
+from datingtoday.media.moderation import Judgement, Verdict
 from datingtoday.profiles.models import UserBlock, UserFollow, UserInfo, UserStatus
 from tests.plugins.api import Api, User, new_phone
 
@@ -31,6 +35,29 @@ def make_user(api: Api, **columns: Any) -> User:
         session.flush()
         token, _ = api.parts.sessions.begin(session, person.id, device="test", now=now)
         return User(person.id, token, phone)
+
+
+def make_photo(api: Api, user: User, *, kind: Kind = Kind.PHOTO, verdict: Verdict = Verdict.APPROVED) -> str:
+    """The row of an upload without its files; its media id."""
+    now = datetime.now(UTC)
+    with api.parts.database.transaction() as session:
+        media = Media(
+            id=secrets.token_hex(16), user_id=user.user_id, kind=kind, mime="image/jpeg",
+            storage_key=secrets.token_hex(16), size_bytes=1, sha256="0" * 64, medium_bytes=1, medium_sha256="0" * 64,
+            thumb_bytes=1, thumb_sha256="0" * 64, verdict=verdict, unused_since=now, create_time=now,
+        )  # fmt: skip
+        session.add(media)
+        return media.id
+
+
+def media_row(api: Api, media_id: str) -> Media:
+    with api.parts.database.transaction(write=False) as session:
+        return session.get_one(Media, media_id)
+
+
+def judge(api: Api, media_id: str, verdict: Verdict) -> None:
+    with api.parts.database.transaction() as session:
+        api.parts.media.decide(session, media_id, Judgement(verdict), datetime.now(UTC))
 
 
 def row_of(api: Api, user: User) -> UserInfo:

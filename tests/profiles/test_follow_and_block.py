@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from datingtoday.profiles.blocks import Blocked
@@ -48,10 +49,16 @@ def ties(api: Api, a: User, b: User) -> set[tuple[str, int, int]]:
     """All rows between two people."""
     found = set()
     with api.parts.database.transaction(write=False) as session:
-        for name, table in (("follow", UserFollow), ("block", UserBlock)):
-            pair = (a.user_id, b.user_id)
-            where = or_(table.user_id.in_(pair) & table.peer_id.in_(pair))
-            found |= {(name, row.user_id, row.peer_id) for row in session.scalars(select(table).where(where))}
+        pair = (a.user_id, b.user_id)
+        tables: list[tuple[str, type[UserFollow | UserBlock]]] = [
+            ("follow", UserFollow),
+            ("block", UserBlock),
+        ]
+        for name, table in tables:
+            rows = session.execute(
+                select(table.user_id, table.peer_id).where(table.user_id.in_(pair), table.peer_id.in_(pair))
+            )
+            found |= {(name, user_id, peer_id) for user_id, peer_id in rows}
     return found
 
 
@@ -286,10 +293,10 @@ def test_follow_and_block_at_once_leave_no_follow(api: Api) -> None:
     for _ in range(6):
         a, b = make_user(api), make_user(api)
         requests = [
-            lambda a=a, b=b: post(api, "/api/user/follow", a, b),
-            lambda a=a, b=b: post(api, "/api/user/block", b, a),
-            lambda a=a, b=b: post(api, "/api/user/follow", b, a),
-            lambda a=a, b=b: post(api, "/api/user/follow", a, b),
+            partial(post, api, "/api/user/follow", a, b),
+            partial(post, api, "/api/user/block", b, a),
+            partial(post, api, "/api/user/follow", b, a),
+            partial(post, api, "/api/user/follow", a, b),
         ]
         answers = at_once(requests)
         assert {answer.code for answer in answers} <= {0, 501}
@@ -315,8 +322,8 @@ def test_blocking_each_other_at_once(api: Api) -> None:
             answer.code
             for answer in at_once(
                 [
-                    lambda a=a, b=b: post(api, "/api/user/block", a, b),
-                    lambda a=a, b=b: post(api, "/api/user/block", b, a),
+                    partial(post, api, "/api/user/block", a, b),
+                    partial(post, api, "/api/user/block", b, a),
                 ]
             )
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import pytest
 from sqlalchemy import func, select
@@ -70,7 +71,7 @@ def test_a_bad_choice_changes_nothing(api: Api, sent: str | None, code: int) -> 
 def test_choices_at_once_leave_one_of_them(api: Api) -> None:
     user = make_user(api)
     choices = [list(range(start, start + 10)) for start in (1, 5, 9, 13)]
-    at_once([lambda ids=ids: choose(api, user, *ids) for ids in choices])
+    at_once([partial(choose, api, user, *ids) for ids in choices])
     assert chosen(api, user) in choices
     with api.parts.database.transaction(write=False) as session:
         mine = select(func.count()).select_from(UserLabel).where(UserLabel.user_id == user.user_id)

@@ -13,12 +13,12 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from datingtoday.profiles.cards import KEPT_S
-from datingtoday.profiles.models import UserAlbum, UserLabel
+from datingtoday.profiles.models import UserLabel
 from datingtoday.profiles.people import NEUTRAL_NICKNAME
 from datingtoday.profiles.schemas import CardSchema, PeerProfileSchema, ProfileSchema
 from datingtoday.profiles.service import ProfileVisited
 from tests.plugins.api import Api, User
-from tests.profiles.people import ban, blocks, delete, follows, hide, make_user
+from tests.profiles.people import ban, blocks, delete, follows, hide, make_photo, make_user
 
 SECRETS = {"phone", "email", "birthday", "authority", "stealth", "personal", "create_time", "vip_deadline"}
 
@@ -166,26 +166,22 @@ def test_cards_of_who_is_gone_are_neutral_and_alike(api: Api) -> None:
 
 def test_photo_urls_are_signed_for_each_viewer(api: Api) -> None:
     viewers = [make_user(api), make_user(api)]
-    peer = make_user(api, avatar="Face1")
-    with api.parts.database.transaction() as session:
-        for position, media_id in enumerate(("PhotoB", "PhotoA")):
-            session.add(
-                UserAlbum(
-                    user_id=peer.user_id, media_id=media_id, position=position, create_time=datetime.now(UTC)
-                )
-            )
-        api.parts.cards.changed(session, [peer.user_id])
+    peer = make_user(api)
+    face, first, second = (make_photo(api, peer) for _ in range(3))
+    assert api.post("/api/user/update", peer, avatar=face).code == 0
+    for media_id in (first, second):
+        assert api.post("/api/album/add", peer, mediaId=media_id).code == 0
     urls: list[list[str]] = []
     for viewer in [*viewers, viewers[0]]:
         told = show(api, viewer, peer).data
         found = [told["avatar"], *(photo[name] for photo in told["album"] for name in ("url", "thumb_url"))]
         urls.append(found)
         assert [_granted(api, url) for url in found] == [
-            ("Face1", "medium", viewer.user_id),
-            ("PhotoB", None, viewer.user_id),
-            ("PhotoB", "thumb", viewer.user_id),
-            ("PhotoA", None, viewer.user_id),
-            ("PhotoA", "thumb", viewer.user_id),
+            (face, "medium", viewer.user_id),
+            (first, None, viewer.user_id),
+            (first, "thumb", viewer.user_id),
+            (second, None, viewer.user_id),
+            (second, "thumb", viewer.user_id),
         ]
         assert cards(api, viewer, peer)[0]["avatar"] == told["avatar"]
     assert urls[0] == urls[2] != urls[1]
@@ -227,8 +223,7 @@ class _Vip:
 def test_vip_is_told_until_its_deadline(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     viewer, peer = make_user(api), make_user(api)
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=90)
-    for entries in (api.parts.cards.cards, api.parts.cards.profiles, api.parts.cards.own):
-        monkeypatch.setattr(entries, "_vip", _Vip(until))
+    monkeypatch.setattr(api.parts.cards.people, "_vip", _Vip(until))
     assert cards(api, viewer, peer)[0]["vip"] is True
     assert 80 < _life_s(api, peer) <= 90
     told = api.get("/api/user/show", peer).data

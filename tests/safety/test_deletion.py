@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -87,10 +88,8 @@ def test_login_and_delete_at_the_same_time(app_with: Any) -> None:
 
         deleted, logged_in = at_once(
             [
-                lambda user=user, codes=codes: leave(api, user, codes["delete"]),
-                lambda user=user, codes=codes: api.post(
-                    "/api/auth/login", phone=user.phone, code=codes["login"]
-                ),
+                partial(leave, api, user, codes["delete"]),
+                partial(api.post, "/api/auth/login", phone=user.phone, code=codes["login"]),
             ]
         )
 

@@ -29,6 +29,7 @@ class LoggedIn:
     user_id: int
     address: str
     latlng: tuple[float, float] | None
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Accounts:
         auth.login_time = now
         self._profiles.note_active(session, person.id, now)
         token, row = self.sessions.begin(session, person.id, device=device, now=now)
-        self._events.announce(session, LoggedIn(person.id, address, latlng))
+        self._events.announce(session, LoggedIn(person.id, address, latlng, now))
         return NewLogin(token=token, expire_time=row.expires_at, user_id=person.id, is_new=is_new)
 
     def log_out(

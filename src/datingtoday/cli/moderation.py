@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ import click
 from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import transaction
-from datingtoday.cli.terminal import in_language, say, table
+from datingtoday.cli.terminal import in_language, note, say, table
 
 if TYPE_CHECKING:
+    from datingtoday.infra.storage.storage import Storage
+    from datingtoday.media.models import Media
     from datingtoday.safety.models import UserReport
 
 STATES = ("open", "dismissed", "banned")
@@ -77,11 +80,18 @@ def list_(
 
 @command.command()
 @click.argument("report_id", type=click.IntRange(min=1))
+@click.option(
+    "--photos",
+    "photos_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the photos that an open report keeps into this folder.",
+)
 @settings_options
-def show(report_id: int, config_file: Path | None, data_dir: Path | None) -> None:
+def show(report_id: int, photos_dir: Path | None, config_file: Path | None, data_dir: Path | None) -> None:
     """Show a report with its evidence, as JSON.
 
-    The evidence is how the reported person looked when the report was made. Media ids stand in place of URLs.
+    The evidence is how the reported person looked when the report was made. Media ids stand in place of URLs. As long
+    as the report is open its photos are kept, although their owner may have removed them.
 
     Exit codes: 0 shown, 1 failed (no such report), 2 wrong usage or settings.
     """
@@ -89,6 +99,8 @@ def show(report_id: int, config_file: Path | None, data_dir: Path | None) -> Non
         report = parts.moderation.report(session, report_id)
         if report is None:
             raise _no_report(report_id)
+        if photos_dir is not None:
+            _write_photos(parts.media.storage, parts.moderation.held_photos(session, report), photos_dir)
         told = {
             "report_id": report.id,
             "state": report.state,
@@ -107,19 +119,19 @@ def show(report_id: int, config_file: Path | None, data_dir: Path | None) -> Non
 
 @command.command()
 @click.argument("report_id", type=click.IntRange(min=1))
-@click.option("--note", default="", help="Why, for other moderators.")
+@click.option("--note", "why", default="", help="Why, for other moderators.")
 @settings_options
-def dismiss(report_id: int, note: str, config_file: Path | None, data_dir: Path | None) -> None:
+def dismiss(report_id: int, why: str, config_file: Path | None, data_dir: Path | None) -> None:
     """Close a report without consequences.
 
     Exit codes: 0 done, 1 failed (no such report, or closed already), 2 wrong usage or settings.
     """
     from datingtoday.safety.moderation import ReportClosed
 
-    note = _clean("--note", note, 0)
+    why = _clean("--note", why, 0)
     try:
         with transaction(config_file, data_dir) as (parts, session):
-            if parts.moderation.dismiss(session, report_id, note, datetime.now(UTC)) is None:
+            if parts.moderation.dismiss(session, report_id, why, datetime.now(UTC)) is None:
                 raise _no_report(report_id)
     except ReportClosed as error:
         raise CommandFailed(
@@ -174,6 +186,20 @@ def unban(user_id: int, config_file: Path | None, data_dir: Path | None) -> None
     if not ended:
         raise CommandFailed(f"{user_id} is not banned", f"{user_id} 未被封禁")
     say(f"{user_id} may take part again", f"{user_id} 已解封")
+
+
+def _write_photos(storage: "Storage", photos: "list[Media]", folder: Path) -> None:
+    from datingtoday.infra.storage.storage import StorageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for photo in photos:
+            file = folder / f"{photo.id}.jpg"
+            with closing(storage.open_range(photo.storage_key)) as chunks, file.open("wb") as target:
+                target.writelines(chunks)
+            note(str(file), str(file))
+    except (StorageError, OSError) as error:
+        raise CommandFailed(f"the photos cannot be written: {error}", f"无法写出照片：{error}") from error
 
 
 def _row(report: "UserReport") -> tuple[str, ...]:

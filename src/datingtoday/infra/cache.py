@@ -134,6 +134,10 @@ class ReadyCache:
             log.warning("cache_not_marked", keys=len(chosen), reason=str(error))
         on_commit(session, lambda: self._delete(chosen))
 
+    def drop(self, keys: Sequence[str]) -> None:
+        """What these entries say was changed, and the change is committed."""
+        self._delete(keys)
+
     # --- reading
 
     def _get(self, keys: Sequence[str]) -> list[bytes | None]:

@@ -13,18 +13,19 @@ from functools import cache
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.cache import Made, ReadyCache, Wish
+from datingtoday.media.inspect import Kind
+from datingtoday.media.service import MediaJudged
 from datingtoday.media.signed_urls import UrlSigner
 from datingtoday.profiles.models import UserStatus
 from datingtoday.profiles.people import (
+    People,
     Person,
-    VipDeadlines,
     card_of,
     is_banned,
     is_gone,
     neutral_card,
     own_profile_of,
     public_profile_of,
-    read_people,
     true_until,
 )
 from datingtoday.profiles.ready_bytes import ReadyBytes
@@ -40,15 +41,15 @@ class _Entries:
     kind: str
     with_album = False
 
-    def __init__(self, vip: VipDeadlines) -> None:
-        self._vip = vip
+    def __init__(self, people: People) -> None:
+        self._people = people
 
     def key(self, what: int) -> str:
         # The braces keep one person's entries together on a Redis Cluster.
         return f"{self.kind}:{{{what}}}"
 
     def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
-        people = read_people(session, wanted, self._vip, album=self.with_album)
+        people = self._people.read(session, wanted, album=self.with_album)
         return {user_id: self._made(person, now) for user_id, person in people.items()}
 
     def _made(self, person: Person, now: datetime) -> Made:
@@ -94,13 +95,13 @@ class OwnEntries(_Entries):
 class Cards:
     """Serves the short form of people for lists of any feature."""
 
-    def __init__(self, entries: ReadyCache, signer: UrlSigner, vip: VipDeadlines) -> None:
+    def __init__(self, entries: ReadyCache, signer: UrlSigner, people: People) -> None:
         self.signer = signer
-        self.vip = vip
+        self.people = people
         self._cache = entries
-        self.cards = CardEntries(vip)
-        self.profiles = ProfileEntries(vip)
-        self.own = OwnEntries(vip)
+        self.cards = CardEntries(people)
+        self.profiles = ProfileEntries(people)
+        self.own = OwnEntries(people)
         self._kinds: tuple[_Entries, ...] = (self.cards, self.profiles, self.own)
 
     def of(
@@ -127,7 +128,15 @@ class Cards:
 
     def changed(self, session: Session, user_ids: Iterable[int]) -> None:
         """What is told of these people changes with the session's commit."""
-        self._cache.forget(session, [kind.key(user_id) for user_id in user_ids for kind in self._kinds])
+        self._cache.forget(session, self._keys(user_ids))
+
+    def judged(self, event: MediaJudged) -> None:
+        """Listener: a photo may be shown from now on, or no longer."""
+        if event.kind == Kind.PHOTO:
+            self._cache.drop(self._keys([event.user_id]))
+
+    def _keys(self, user_ids: Iterable[int]) -> list[str]:
+        return [kind.key(user_id) for user_id in user_ids for kind in self._kinds]
 
 
 @cache

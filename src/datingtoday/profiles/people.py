@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from datingtoday.media.models import Media
+from datingtoday.media.moderation import Verdict, may_be_shown
 from datingtoday.profiles.models import Label, UserAlbum, UserInfo, UserLabel, UserStatus
 from datingtoday.profiles.ready_bytes import PhotoUrl
 
@@ -33,6 +35,13 @@ class NobodyIsVip:
         return {}
 
 
+class MediaRows(Protocol):
+    """Knows uploads; `MediaService` is it."""
+
+    def read(self, session: Session, media_ids: Collection[str]) -> Mapping[str, Media]:
+        """Those of these uploads that exist; in one statement."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Somebody's row and what belongs to it."""
@@ -41,47 +50,71 @@ class Person:
     labels: tuple[tuple[int, str], ...] = ()
     """(label_id, name) in the order of the choice."""
     vip_until: datetime | None = None
-    album: tuple[UserAlbum, ...] = field(default=())
+    album: tuple[UserAlbum, ...] = ()
+    media: Mapping[str, Media] = field(default_factory=dict)
+    """The uploads behind avatar and album."""
 
     def is_vip(self, now: datetime) -> bool:
         return self.vip_until is not None and self.vip_until > now
 
+    def shows(self, media_id: str, *, to_owner: bool) -> bool:
+        """Whether moderators let this photo be seen."""
+        media = self.media.get(media_id)
+        return media is not None and may_be_shown(Verdict(media.verdict), to_owner=to_owner)
 
-def read_people(
-    session: Session, user_ids: Collection[int], vip: VipDeadlines, *, album: bool = False
-) -> dict[int, Person]:
-    """Those of these people who exist, banned and deleted ones too.
 
-    :param album: with their photos.
-    """
-    rows = session.scalars(select(UserInfo).where(UserInfo.id.in_(user_ids)))
-    people = {row.id: row for row in rows}
+class People:
+    """Reads people."""
+
+    def __init__(self, vip: VipDeadlines, media: MediaRows) -> None:
+        self._vip = vip
+        self._media = media
+
+    def read(self, session: Session, user_ids: Collection[int], *, album: bool = False) -> dict[int, Person]:
+        """Those of these people who exist, banned and deleted ones too; in at most five statements.
+
+        :param album: with their photos.
+        """
+        rows = {row.id: row for row in session.scalars(select(UserInfo).where(UserInfo.id.in_(user_ids)))}
+        labels = _labels_of(session, rows)
+        photos = _photos_of(session, rows) if album else {}
+        deadlines = self._vip.deadlines(session, list(rows))
+        media_ids = {row.avatar for row in rows.values() if row.avatar is not None}
+        media_ids.update(photo.media_id for own in photos.values() for photo in own)
+        media = self._media.read(session, media_ids)
+        return {
+            user_id: Person(
+                row,
+                tuple(labels.get(user_id, ())),
+                deadlines.get(user_id),
+                tuple(photos.get(user_id, ())),
+                media,
+            )
+            for user_id, row in rows.items()
+        }
+
+
+def _labels_of(session: Session, user_ids: Collection[int]) -> dict[int, list[tuple[int, str]]]:
     labels: dict[int, list[tuple[int, str]]] = {}
     for user_id, label_id, name in session.execute(
         select(UserLabel.user_id, Label.id, Label.name)
         .join(Label, Label.id == UserLabel.label_id)
-        .where(UserLabel.user_id.in_(people))
+        .where(UserLabel.user_id.in_(user_ids))
         .order_by(UserLabel.user_id, UserLabel.position, Label.id)
     ):
         labels.setdefault(user_id, []).append((label_id, name))
+    return labels
+
+
+def _photos_of(session: Session, user_ids: Collection[int]) -> dict[int, list[UserAlbum]]:
     photos: dict[int, list[UserAlbum]] = {}
-    if album:
-        for photo in session.scalars(
-            select(UserAlbum)
-            .where(UserAlbum.user_id.in_(people))
-            .order_by(UserAlbum.user_id, UserAlbum.position, UserAlbum.photo_id)
-        ):
-            photos.setdefault(photo.user_id, []).append(photo)
-    deadlines = vip.deadlines(session, list(people))
-    return {
-        user_id: Person(
-            row,
-            tuple(labels.get(user_id, ())),
-            deadlines.get(user_id),
-            tuple(photos.get(user_id, ())),
-        )
-        for user_id, row in people.items()
-    }
+    for photo in session.scalars(
+        select(UserAlbum)
+        .where(UserAlbum.user_id.in_(user_ids))
+        .order_by(UserAlbum.user_id, UserAlbum.position, UserAlbum.photo_id)
+    ):
+        photos.setdefault(photo.user_id, []).append(photo)
+    return photos
 
 
 def lock_people(session: Session, user_ids: Collection[int]) -> None:
@@ -108,7 +141,7 @@ def card_of(person: Person, now: datetime) -> dict[str, Any]:
     """The card of API.md for anybody."""
     if is_gone(person.row, now):
         return neutral_card(person.row.id)
-    return {**_basics(person, now), "labels": [name for _, name in person.labels]}
+    return {**_basics(person, now, to_owner=False), "labels": [name for _, name in person.labels]}
 
 
 def neutral_card(user_id: int) -> dict[str, Any]:
@@ -129,13 +162,13 @@ def neutral_card(user_id: int) -> dict[str, Any]:
     }
 
 
-def public_profile_of(person: Person, now: datetime) -> dict[str, Any]:
+def public_profile_of(person: Person, now: datetime, *, to_owner: bool = False) -> dict[str, Any]:
     """What everybody who may see this person sees, without what depends on the viewer."""
     return {
-        **_basics(person, now),
+        **_basics(person, now, to_owner=to_owner),
         "labels": [{"label_id": label_id, "name": name} for label_id, name in person.labels],
         "intro": person.row.intro,
-        "album": album_of(person.album, now),
+        "album": album_of(person, now, to_owner=to_owner),
         "last_active": person.row.last_active.date(),
     }
 
@@ -144,7 +177,7 @@ def own_profile_of(person: Person, now: datetime) -> dict[str, Any]:
     """What a person sees of themselves."""
     row = person.row
     return {
-        **public_profile_of(person, now),
+        **public_profile_of(person, now, to_owner=True),
         "following": False,
         "followed_by": False,
         "phone": row.phone,
@@ -158,15 +191,22 @@ def own_profile_of(person: Person, now: datetime) -> dict[str, Any]:
     }
 
 
-def album_of(photos: Collection[UserAlbum], now: datetime) -> list[dict[str, Any]]:
-    """Photos as a profile shows them."""
+def album_of(
+    person: Person, now: datetime, *, to_owner: bool = False, with_times: bool = False
+) -> list[dict[str, Any]]:
+    """The photos that moderators let be seen.
+
+    :param with_times: with the moments at which they were added.
+    """
     return [
         {
             "photo_id": photo.photo_id,
             "url": PhotoUrl(photo.media_id, None, now),
             "thumb_url": PhotoUrl(photo.media_id, ALBUM_THUMB_SIZE, now),
+            **({"create_time": photo.create_time} if with_times else {}),
         }
-        for photo in photos
+        for photo in person.album
+        if person.shows(photo.media_id, to_owner=to_owner)
     ]
 
 
@@ -202,14 +242,15 @@ def next_birthday(born: date, today: date) -> date:
     return today + timedelta(days=366)
 
 
-def _basics(person: Person, now: datetime) -> dict[str, Any]:
+def _basics(person: Person, now: datetime, *, to_owner: bool) -> dict[str, Any]:
     row = person.row
+    avatar = row.avatar if row.avatar is not None and person.shows(row.avatar, to_owner=to_owner) else None
     return {
         "user_id": row.id,
         "nickname": row.nickname,
         "age": age_in_years(row.birthday, now.date()),
         "gender": row.gender,
-        "avatar": None if row.avatar is None else PhotoUrl(row.avatar, AVATAR_SIZE, now),
+        "avatar": None if avatar is None else PhotoUrl(avatar, AVATAR_SIZE, now),
         "height": row.height,
         "sexual": row.sexual,
         "education": row.education,

@@ -40,7 +40,7 @@ class ReadyBytes:
         self._body = body
 
     @classmethod
-    def of(cls, head: Any, content: dict[str, Any]) -> ReadyBytes:
+    def of(cls, head: Any, content: Any) -> ReadyBytes:
         """From plain values, moments, days and `PhotoUrl`."""
         gaps: list[list[Any]] = []
 

@@ -8,8 +8,9 @@ from flask import Blueprint
 
 from datingtoday.media.errors import MediaNotFound
 from datingtoday.profiles import schemas
+from datingtoday.profiles.album import Album
 from datingtoday.profiles.blocks import Blocks
-from datingtoday.profiles.errors import LabelUnknown, NicknameRefused, UserNotFound
+from datingtoday.profiles.errors import AlbumFull, LabelUnknown, NicknameRefused, UserNotFound
 from datingtoday.profiles.follows import Follows
 from datingtoday.profiles.labels import Labels
 from datingtoday.profiles.service import Profiles
@@ -135,5 +136,57 @@ def label_routes(labels: Labels) -> Blueprint:
     )
     def label_update(call: Call, label_ids: list[int]) -> Any:
         return labels.choose(call.session, call.user_id, label_ids)
+
+    return bp
+
+
+def album_routes(album: Album) -> Blueprint:
+    """``/api/album``."""
+    bp = Blueprint("album", __name__, url_prefix="/api/album")
+    photos = schemas.AlbumPhotoSchema(many=True)
+
+    @bp.get("/list")
+    @endpoint(
+        "An album: one's own, or another's",
+        "相册：自己的或他人的",
+        params=schemas.AlbumParams,
+        returns=photos,
+        raises=(UserNotFound,),
+    )
+    def album_list(call: Call, peer_id: int | None) -> Any:
+        return album.show(call.session, call.user_id, peer_id, call.now)
+
+    @bp.post("/add")
+    @endpoint(
+        "Add a photo at the end",
+        "添加照片（排在最后）",
+        params=schemas.AddPhotoParams,
+        returns=photos,
+        raises=(MediaNotFound, AlbumFull),
+    )
+    def album_add(call: Call, media_id: str) -> Any:
+        return album.add(call.session, call.user_id, media_id, call.now)
+
+    @bp.post("/remove")
+    @endpoint(
+        "Remove a photo",
+        "移除照片",
+        params=schemas.RemovePhotoParams,
+        returns=photos,
+        raises=(MediaNotFound,),
+    )
+    def album_remove(call: Call, photo_id: int) -> Any:
+        return album.remove(call.session, call.user_id, photo_id, call.now)
+
+    @bp.post("/order")
+    @endpoint(
+        "Put photos first, in this order; the first of the album is its cover",
+        "调整顺序：列出的照片排在最前；相册第一张为封面",
+        params=schemas.OrderPhotosParams,
+        returns=photos,
+        raises=(MediaNotFound,),
+    )
+    def album_order(call: Call, photo_ids: list[int]) -> Any:
+        return album.order(call.session, call.user_id, photo_ids, call.now)
 
     return bp

@@ -114,6 +114,26 @@ class UpdatedSchema(ProfileSchema):
     data = fields.Integer(required=True, metadata={"description": "the user id"})
 
 
+class AlbumParams(ParamsSchema):
+    peer_id = Id(data_key="peerId", load_default=None)
+
+
+class AddPhotoParams(ParamsSchema):
+    media_id = MediaId(data_key="mediaId")
+
+
+class RemovePhotoParams(ParamsSchema):
+    photo_id = Id(data_key="photoId")
+
+
+class OrderPhotosParams(ParamsSchema):
+    photo_ids = Ids(most=numbers.ALBUM_MOST, data_key="photoIds")
+
+
+class AlbumPhotoSchema(PhotoSchema):
+    create_time = WireTime(required=True)
+
+
 class FollowSchema(Schema):
     following = fields.Boolean(required=True)
     mutual = fields.Boolean(required=True, metadata={"description": "each follows the other"})

@@ -6,20 +6,21 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.cache import ReadyCache, Wish
 from datingtoday.infra.events import Events
-from datingtoday.media.errors import MediaNotFound
+from datingtoday.media.inspect import Kind
+from datingtoday.media.service import MediaService
 from datingtoday.profiles.cards import Cards
 from datingtoday.profiles.enumerations import LEAST_AGE_YEARS
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.parameters import Birthday
-from datingtoday.profiles.people import age_in_years, read_people
+from datingtoday.profiles.people import age_in_years
 from datingtoday.profiles.ready_bytes import ReadyBytes, extended
 from datingtoday.profiles.visibility import Action, Relation, TiesEntries, Visibility
 from datingtoday.protocol.envelope import ReadyJson
@@ -43,33 +44,28 @@ class ProfileChanged:
     """Event: what a person says of themselves, or their standing, is another one."""
 
     user_id: int
+    at: datetime
 
 
-class Photos(Protocol):
-    """Knows whose uploads are whose."""
+@dataclass(frozen=True)
+class FirstActiveToday:
+    """Event: somebody uses the app, for the first time on this UTC day."""
 
-    def is_own_photo(self, session: Session, user_id: int, media_id: str) -> bool:
-        """Whether this is a photo that the person uploaded and that may be shown to them."""
-
-
-class NoPhotos:
-    """While nothing can be uploaded."""
-
-    def is_own_photo(self, session: Session, user_id: int, media_id: str) -> bool:
-        return False
+    user_id: int
+    at: datetime
 
 
 class Profiles:
     """The rules of profiles."""
 
     def __init__(
-        self, entries: ReadyCache, cards: Cards, visibility: Visibility, events: Events, photos: Photos
+        self, entries: ReadyCache, cards: Cards, visibility: Visibility, events: Events, media: MediaService
     ) -> None:
         self._cache = entries
         self._cards = cards
         self._visibility = visibility
         self._events = events
-        self._photos = photos
+        self._media = media
 
     def register(self, session: Session, *, phone: str, now: datetime) -> UserInfo:
         """A new person with a neutral nickname, which tells nothing of the number.
@@ -126,21 +122,25 @@ class Profiles:
         person = session.get_one(UserInfo, user_id, with_for_update=True)
         if (born := changes.get("birthday")) is not None:
             refuse_too_young(born, now.date())
-        if (media_id := changes.get("avatar")) is not None and not self._photos.is_own_photo(
-            session, user_id, media_id
-        ):
-            raise MediaNotFound
         changed = {name: value for name, value in changes.items() if getattr(person, name) != value}
+        if "avatar" in changed:
+            self._use_avatar(session, person, changed["avatar"], now)
         for name, value in changed.items():
             setattr(person, name, value)
         if changed:
             person.update_time = now
             session.flush()
-            self._changed(session, user_id)
+            self._changed(session, user_id, now)
         entry = self._cards.own.make(session, [user_id], now)[user_id]
         told = ReadyBytes.load(entry.data).signed_for(user_id, self._cards.signer)
         # The articles answer with the id under this name.
         return extended(told, data=user_id)
+
+    def _use_avatar(self, session: Session, person: UserInfo, media_id: str | None, now: datetime) -> None:
+        if media_id is not None:
+            self._media.attach(session, person.id, media_id, Kind.PHOTO)
+        if person.avatar is not None:
+            self._media.detach(session, [person.avatar], now)
 
     def note_active(self, session: Session, user_id: int, now: datetime) -> None:
         """The person is using the app. Others see the day, so what is cached changes once a day."""
@@ -149,6 +149,7 @@ class Profiles:
         first_today = session.execute(this_one.where(UserInfo.last_active < midnight).values(last_active=now))
         if getattr(first_today, "rowcount", 0):
             self._cards.changed(session, [user_id])
+            self._events.announce(session, FirstActiveToday(user_id, now))
         else:
             session.execute(this_one.where(UserInfo.last_active < now).values(last_active=now))
 
@@ -158,7 +159,7 @@ class Profiles:
 
     def snapshot(self, session: Session, user_id: int, now: datetime) -> dict[str, Any]:
         """How a person looks to others now, with media ids in place of URLs, which expire: evidence for moderators."""
-        person = read_people(session, [user_id], self._cards.vip, album=True)[user_id]
+        person = self._cards.people.read(session, [user_id], album=True)[user_id]
         row = person.row
         return {
             "taken_at": now,
@@ -187,7 +188,7 @@ class Profiles:
         person.banned_until = until
         person.ban_reason = reason
         person.update_time = now
-        self._changed(session, user_id)
+        self._changed(session, user_id, now)
 
     def unban(self, session: Session, user_id: int, now: datetime) -> bool:
         """End a ban; False if there was none. :raises UserNotFound: nobody, or deleted."""
@@ -197,7 +198,7 @@ class Profiles:
         person.status = UserStatus.ACTIVE
         person.banned_until = person.ban_reason = None
         person.update_time = now
-        self._changed(session, user_id)
+        self._changed(session, user_id, now)
         return True
 
     def leave(self, session: Session, user_id: int, now: datetime) -> None:
@@ -207,7 +208,7 @@ class Profiles:
         person.phone = None
         person.deleted_at = now
         person.update_time = now
-        self._changed(session, user_id)
+        self._changed(session, user_id, now)
 
     def left_before(self, session: Session, moment: datetime, *, most: int) -> list[int]:
         """People who deleted their account before, and of whom not everything is purged yet."""
@@ -232,9 +233,9 @@ class Profiles:
             raise UserNotFound
         return person
 
-    def _changed(self, session: Session, user_id: int) -> None:
+    def _changed(self, session: Session, user_id: int, now: datetime) -> None:
         self._cards.changed(session, [user_id])
-        self._events.announce(session, ProfileChanged(user_id))
+        self._events.announce(session, ProfileChanged(user_id, now))
 
 
 def neutral_nickname() -> str:

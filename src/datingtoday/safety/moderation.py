@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from datingtoday.accounts.sessions import Sessions
+from datingtoday.media.models import Media
+from datingtoday.media.service import MediaService
 from datingtoday.profiles.service import Profiles
 from datingtoday.safety.models import ReportState, UserReport
+from datingtoday.safety.reports import HELD_PHOTOS
 
 
 class ReportClosed(Exception):
@@ -24,9 +28,10 @@ class ReportClosed(Exception):
 class Moderation:
     """The rules of moderating."""
 
-    def __init__(self, profiles: Profiles, sessions: Sessions) -> None:
+    def __init__(self, profiles: Profiles, sessions: Sessions, media: MediaService) -> None:
         self._profiles = profiles
         self._sessions = sessions
+        self._media = media
 
     def reports(
         self, session: Session, *, state: ReportState | None, peer_id: int | None, most: int
@@ -56,10 +61,15 @@ class Moderation:
             return None
         if report.state != ReportState.OPEN:
             raise ReportClosed(report.state)
-        report.state, report.note, report.close_time = ReportState.DISMISSED, note, now
+        self._close(session, report, ReportState.DISMISSED, note, now)
         if self._profiles.is_purged(session, report.peer_id):
             session.delete(report)
         return report
+
+    def held_photos(self, session: Session, report: UserReport) -> list[Media]:
+        """The photos that an open report keeps, those that still exist."""
+        media_ids = json.loads(report.evidence).get(HELD_PHOTOS, [])
+        return list(self._media.read(session, media_ids).values()) if report.state == ReportState.OPEN else []
 
     def ban(
         self, session: Session, user_id: int, *, until: datetime | None, reason: str, now: datetime
@@ -74,12 +84,15 @@ class Moderation:
         """
         self._profiles.ban(session, user_id, until=until, reason=reason, now=now)
         self._sessions.forget(session, user_id, now)
-        closed = session.execute(
-            update(UserReport)
+        open_ones = session.scalars(
+            select(UserReport)
             .where(UserReport.peer_id == user_id, UserReport.state == ReportState.OPEN)
-            .values(state=ReportState.BANNED, note=reason, close_time=now)
-        )
-        return int(getattr(closed, "rowcount", 0))
+            .order_by(UserReport.id)
+            .with_for_update()
+        ).all()
+        for report in open_ones:
+            self._close(session, report, ReportState.BANNED, reason, now)
+        return len(open_ones)
 
     def unban(self, session: Session, user_id: int, now: datetime) -> bool:
         """End a ban at once; logins from before it work again if they have not expired. False if there was none.
@@ -91,3 +104,10 @@ class Moderation:
         if ended:
             self._sessions.forget(session, user_id, now)
         return ended
+
+    def _close(
+        self, session: Session, report: UserReport, state: ReportState, note: str, now: datetime
+    ) -> None:
+        """Write the decision down, and let go of the photos that were kept for it."""
+        self._media.detach(session, [media.id for media in self.held_photos(session, report)], now)
+        report.state, report.note, report.close_time = state, note, now

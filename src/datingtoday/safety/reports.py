@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from datingtoday.media.errors import MediaNotFound
+from datingtoday.media.service import MediaService
 from datingtoday.profiles.enumerations import Choice
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.profiles.follows import refuse_oneself
@@ -17,6 +21,8 @@ from datingtoday.profiles.visibility import Action, Visibility
 from datingtoday.protocol.envelope import to_json
 from datingtoday.protocol.errors import ParameterError, RateLimited, Text
 from datingtoday.safety.models import UserReport
+
+log = structlog.get_logger(__name__)
 
 REASONS = (
     Choice("fake", "fake profile or photos", "虚假资料或照片"),
@@ -28,6 +34,8 @@ REASONS = (
     Choice("other", "something else", "其他"),
 )
 _A_DAY = timedelta(days=1)
+HELD_PHOTOS = "held_photos"
+"""Where the evidence says which photos it keeps from being removed."""
 
 
 class Messages(Protocol):
@@ -55,9 +63,16 @@ class Reports:
     """
 
     def __init__(
-        self, profiles: Profiles, visibility: Visibility, messages: Messages, *, per_day: int | None
+        self,
+        profiles: Profiles,
+        visibility: Visibility,
+        media: MediaService,
+        messages: Messages,
+        *,
+        per_day: int | None,
     ) -> None:
         self._profiles = profiles
+        self._media = media
         self._visibility = visibility
         self._messages = messages
         self._per_day = per_day
@@ -83,10 +98,12 @@ class Reports:
         lock_people(session, [user_id])
         if not self._visibility.may(session, user_id, peer_id, Action.REPORT, now):
             raise UserNotFound
-        evidence: dict[str, Any] = {"profile": self._profiles.snapshot(session, peer_id, now)}
+        seen = self._profiles.snapshot(session, peer_id, now)
+        evidence: dict[str, Any] = {"profile": seen}
         if message_id is not None:
             evidence["message"] = self._message(session, user_id, peer_id, message_id)
         self._refuse_above_limit(session, user_id, now)
+        evidence[HELD_PHOTOS] = self._hold(session, peer_id, [seen["avatar"], *seen["album"]])
         report = UserReport(
             user_id=user_id,
             peer_id=peer_id,
@@ -107,6 +124,16 @@ class Reports:
                 "messageId", Text("a message of your conversation with them", "你与对方会话中的一条消息")
             )
         return message
+
+    def _hold(self, session: Session, owner_id: int, media_ids: Sequence[str | None]) -> list[str]:
+        """Keep these photos until the report is closed, although their owner removes them; which are kept."""
+        held = []
+        for media_id in sorted({media_id for media_id in media_ids if media_id is not None}):
+            try:
+                held.append(self._media.attach(session, owner_id, media_id).id)
+            except MediaNotFound:
+                log.info("evidence_not_held", media_id=media_id)
+        return held
 
     def _refuse_above_limit(self, session: Session, user_id: int, now: datetime) -> None:
         if self._per_day is None:

@@ -180,7 +180,9 @@ def error_of(cls: type[AppError]) -> type[AppError]:
 def own_errors(route: Route) -> list[type[AppError]]:
     """What the route declares, beyond what every request may be told."""
     found = {(cls.code, cls.http_status): error_of(cls) for cls in route.endpoint.raises}
-    common = {(cls.code, cls.http_status) for cls in (*common_errors(route), *HTTP_ERRORS)}
+    # A route with a format of its own names what HTTP may refuse itself.
+    everywhere = () if route.endpoint.own_format else HTTP_ERRORS
+    common = {(cls.code, cls.http_status) for cls in (*common_errors(route), *everywhere)}
     return [found[key] for key in sorted(found) if key not in common]
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pymysql
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
 
 from datingtoday.app import create_app
 from datingtoday.infra import migrations
@@ -101,37 +104,50 @@ class TestMariaDbIsKilled:
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_a_commit_that_fails_is_an_outage_too(app_with: AppWith, right: bool) -> None:
-    """A wrong code commits its try although it is refused: both ways a request can end meet the database once more."""
+def test_a_commit_that_fails_is_an_outage_too(
+    app_with: AppWith, right: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong code commits its try although it is refused: either way the database is met once more at the end."""
     api, phone = app_with(), new_phone()
     code = api.new_code(phone)
     before = all_rows(api.parts)
-
-    commits: list[str] = []
-
-    def fail(connection: Connection) -> None:
-        # The guard's transactions are not meant: the last statement of the login's is on this connection.
-        if (
-            connection.info.get("last", "").startswith("UPDATE sms_code")
-            or "user_session" in connection.info["last"]
-        ):
-            commits.append(connection.info["last"])
-            raise OperationalError(
-                "COMMIT", {}, ConnectionResetError(2013, "lost"), connection_invalidated=True
-            )
-
-    def note(connection: Connection, _cursor: object, statement: str, *_others: object) -> None:
-        connection.info["last"] = statement
-
     engine = api.parts.database.engine
-    event.listen(engine, "commit", fail)
+    do_commit, begun, lost = engine.dialect.do_commit, threading.Event(), []
+
+    def note(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+        if statement.startswith("UPDATE sms_code"):
+            begun.set()
+
+    def lose(connection: Any) -> None:
+        if not begun.is_set():
+            do_commit(connection)
+            return
+        lost.append(connection)
+        if api.parts.database.is_sqlite:
+            raise sqlite3.OperationalError("disk I/O error")
+        connection.close()
+        raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
+
     event.listen(engine, "before_cursor_execute", note)
+    monkeypatch.setattr(engine.dialect, "do_commit", lose)
     answer = log_in(api, phone, code if right else other_than(code))
-    event.remove(engine, "commit", fail)
+    monkeypatch.setattr(engine.dialect, "do_commit", do_commit)
     event.remove(engine, "before_cursor_execute", note)
-    assert len(commits) == 1
+    assert len(lost) == 1
     assert (answer.status, answer.code) == (503, 503)
     assert all_rows(api.parts) == before
+    assert log_in(api, phone, code).code == 0
+
+
+def test_no_free_connection_is_an_outage_too(app_with: AppWith) -> None:
+    api, phone = app_with(DATABASE_POOL_SIZE=1, DATABASE_TIMEOUT_S=0.2), new_phone()
+    code = api.new_code(phone)
+    engine = api.parts.database.engine
+    with engine.connect(), engine.connect():
+        answer, took_s = timed(lambda: log_in(api, phone, code))
+    assert (answer.status, answer.code) == (503, 503)
+    assert took_s < NO_HANG_S
+    assert log_in(api, phone, code).code == 0
 
 
 class TestRedisIsDown:

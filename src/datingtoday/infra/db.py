@@ -25,6 +25,13 @@ _AFTER_COMMIT = "after_commit"
 _MYSQL_RETRY = frozenset({1020, 1205, 1213})
 """Record changed since last read, lock wait timeout, deadlock: the same work may succeed when done again."""
 
+_SQLITE_IS_DOWN = (
+    "database is locked",
+    "unable to open database",
+    "disk I/O error",
+    "database or disk is full",
+)
+
 MYSQL_TABLE = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
@@ -131,10 +138,19 @@ def commit(session: Session) -> None:
     """Commit, then run the after-commit hooks in the order in which they were added.
 
     A hook that fails is logged: what was committed stays, and the other hooks still run.
+
+    :raises DBAPIError: nothing was committed, but for a connection that was lost in the very moment: then nobody knows.
     """
     if session.in_transaction():
         # A session that no statement was sent on has nothing to commit, and is not worth the ceremony.
-        session.commit()
+        session.flush()
+        try:
+            session.commit()
+        except DBAPIError:
+            # SQLite may leave the transaction open (disk full), and SQLAlchemy then does not roll it back: the next
+            # user of the connection would be inside of it, and its write lock would stop everybody.
+            session.invalidate()
+            raise
     for hook in session.info.pop(_AFTER_COMMIT, ()):
         try:
             hook()
@@ -165,7 +181,7 @@ def raise_if_down(error: DBAPIError) -> None:
         if number in (0, 1040, 1053, 1205, 1290) or (number is not None and 2000 <= number < 2100):
             raise DatabaseDown(type(error).__name__) from error
         text = str(error.orig)
-        if "database is locked" in text or "unable to open database" in text or "disk I/O error" in text:
+        if any(words in text for words in _SQLITE_IS_DOWN):
             raise DatabaseDown(type(error).__name__) from error
 
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from flask import Response, current_app, request
 from marshmallow import Schema
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
-from datingtoday.infra.db import Database, commit, raise_if_down, should_retry
+from datingtoday.infra.db import Database, DatabaseDown, commit, raise_if_down, should_retry
 from datingtoday.protocol import envelope
 from datingtoday.protocol.errors import AppError, Text
 from datingtoday.protocol.fields import load_params
@@ -207,8 +208,11 @@ def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | b
                 result = envelope.success(_dump(declared.returns, result))
             call.finish(keep=True)
         except AppError as error:
-            call.finish(keep=error.commits)
+            _finish_refused(call, error)
             raise
+        except PoolTimeoutError as error:
+            call.finish(keep=False)
+            raise DatabaseDown(str(error)) from error
         except DBAPIError as error:
             call.finish(keep=False)
             if declared.transaction == "auto" and attempt < _ATTEMPTS and should_retry(error):
@@ -221,6 +225,18 @@ def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | b
             raise
         return result if isinstance(result, (Response, bytes)) else Response(result)
     raise AssertionError("unreachable")
+
+
+def _finish_refused(call: Call, error: AppError) -> None:
+    """End the transaction of a request that the view refused; some refusals commit.
+
+    :raises DatabaseDown: they could not, so the refusal (and what it tells) does not stand.
+    """
+    try:
+        call.finish(keep=error.commits)
+    except DBAPIError as failure:
+        raise_if_down(failure)
+        raise
 
 
 def _dump(schema: Schema | None, result: Any) -> Any:

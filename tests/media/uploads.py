@@ -51,7 +51,7 @@ def make_media(
             "sha256": hashlib.sha256(content).hexdigest(),
             "verdict": "approved",
             "unused_since": None if columns.get("uses") else now,
-            "create_time": now,
+            "create_time": columns.get("unused_since") or now,
             **columns,
         }
     )

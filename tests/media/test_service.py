@@ -1,0 +1,363 @@
+"""What other features ask media for, moderation, and the jobs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from datingtoday.infra.storage.storage import StorageError, new_key
+from datingtoday.media.errors import MediaNotFound
+from datingtoday.media.inspect import Kind
+from datingtoday.media.jobs import ask_again, purge
+from datingtoday.media.models import Media, MediaGarbage, MediaUsage
+from datingtoday.media.moderation import Judgement, Subject, Verdict
+from datingtoday.media.service import MediaJudged
+from tests.accounts.at_once import at_once
+from tests.media.uploads import count, make_media, row_of, stored, upload
+from tests.plugins.api import Api, User
+from tests.profiles.people import make_user
+
+DAY = timedelta(hours=24)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def usage_of(api: Api, user: User) -> tuple[int, int]:
+    with api.parts.database.transaction(write=False) as session:
+        row = session.get(MediaUsage, user.user_id)
+        return (0, 0) if row is None else (row.files, row.stored_bytes)
+
+
+def attach(api: Api, user: User, media_id: str, *kinds: Kind) -> Media:
+    with api.parts.database.transaction() as session:
+        return api.parts.media.attach(session, user.user_id, media_id, *kinds)
+
+
+def detach(api: Api, media_ids: list[str], at: datetime) -> None:
+    with api.parts.database.transaction() as session:
+        api.parts.media.detach(session, media_ids, at)
+
+
+class TestUses:
+    def test_ones_own_of_the_right_kind(self, api: Api) -> None:
+        user, other = make_user(api), make_user(api)
+        photo, sound = make_media(api, user), make_media(api, user, "audio")
+        pending, refused = make_media(api, user, verdict="pending"), make_media(api, user, verdict="refused")
+        media = api.parts.media
+        for get in (media.get_own, media.attach):
+            with api.parts.database.transaction() as session:
+                assert get(session, user.user_id, photo.id, Kind.PHOTO).id == photo.id
+                assert get(session, user.user_id, sound.id).id == sound.id
+                assert get(session, user.user_id, sound.id, Kind.IMAGE, Kind.AUDIO).id == sound.id
+                assert get(session, user.user_id, pending.id, Kind.PHOTO).id == pending.id
+                for user_id, media_id, kinds in (
+                    (other.user_id, photo.id, [Kind.PHOTO]),
+                    (user.user_id, photo.id, [Kind.IMAGE]),
+                    (user.user_id, sound.id, [Kind.PHOTO]),
+                    (user.user_id, refused.id, []),
+                    (user.user_id, photo.id.upper() + "x", []),
+                    (user.user_id, secrets.token_hex(16), []),
+                    (user.user_id, "", []),
+                ):
+                    with pytest.raises(MediaNotFound):
+                        get(session, user_id, media_id, *kinds)
+
+    def test_are_counted(self, api: Api) -> None:
+        user, at = make_user(api), datetime(2026, 5, 1, tzinfo=UTC)
+        media = make_media(api, user)
+
+        def state() -> tuple[int, datetime | None]:
+            row = row_of(api, media.id)
+            assert row is not None
+            return row.uses, row.unused_since
+
+        assert attach(api, user, media.id).uses == 1
+        assert state() == (1, None)
+        attach(api, user, media.id)
+        assert state() == (2, None)
+        detach(api, [media.id], at)
+        assert state() == (1, None)
+        detach(api, [media.id, secrets.token_hex(16)], at)
+        assert state() == (0, at)
+        detach(api, [media.id], at + DAY)
+        assert state() == (0, at), "nothing is taken away that was not there"
+
+    def test_at_the_same_time(self, api: Api) -> None:
+        user = make_user(api)
+        media = make_media(api, user)
+        at_once([lambda: attach(api, user, media.id) for _ in range(5)])
+        row = row_of(api, media.id)
+        assert row is not None and row.uses == 5
+
+    def test_a_rollback_takes_nothing(self, api: Api) -> None:
+        user = make_user(api)
+        media = make_media(api, user)
+        with pytest.raises(RuntimeError), api.parts.database.transaction() as session:
+            api.parts.media.attach(session, user.user_id, media.id)
+            raise RuntimeError
+        row = row_of(api, media.id)
+        assert row is not None and (row.uses, row.unused_since is None) == (0, False)
+
+    def test_many_are_read_at_once(self, api: Api) -> None:
+        user = make_user(api)
+        rows = [make_media(api, user) for _ in range(3)]
+        wanted = [row.id for row in rows]
+        with api.parts.database.transaction(write=False) as session:
+            found = api.parts.media.read(session, [*wanted, *wanted, secrets.token_hex(16)])
+            assert api.parts.media.read(session, []) == {}
+        assert sorted(found) == sorted(wanted)
+
+
+class TestUrls:
+    def test_of_photos_change_once_a_day(self, api: Api) -> None:
+        media = make_media(api, 7)
+        start = datetime(2026, 11, 22, tzinfo=UTC)
+        told = [api.parts.media.urls(media, 7, start + timedelta(minutes=10 * n)) for n in range(6 * 48)]
+        assert set(told[0]) == {"url", "thumb_url"}
+        assert len({one["url"] for one in told}) in (2, 3)
+        assert "size=thumb" in told[0]["thumb_url"]
+
+    @pytest.mark.parametrize("kind", ["image", "audio", "video"])
+    def test_of_chat_live_ten_minutes(self, api: Api, kind: str) -> None:
+        media, at = make_media(api, 7, kind), datetime(2026, 11, 22, 12, tzinfo=UTC)
+        told = api.parts.media.urls(media, 7, at)
+        assert set(told) == ({"url"} if kind == "audio" else {"url", "thumb_url"})
+        for url in told.values():
+            assert int(parse_qs(urlsplit(url).query)["expires"][0]) == at.timestamp() + 600
+
+    def test_need_no_sql(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        media = make_media(api, 7)
+        monkeypatch.setattr(api.parts.media, "database", None)
+        assert api.parts.media.describe(media, 8, now())["url"]
+
+
+class Vendor:
+    """A moderator that answers what it is told to."""
+
+    def __init__(self, *answers: Judgement | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[Subject, bytes]] = []
+
+    def judge(self, subject: Subject) -> Judgement:
+        self.asked.append((subject, subject.read()))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def vendor(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Vendor]:
+    def put_in(*answers: Judgement | Exception) -> Vendor:
+        made = Vendor(*answers)
+        monkeypatch.setattr(api.parts.media, "_moderator", made)
+        return made
+
+    return put_in
+
+
+class TestModeration:
+    @pytest.mark.parametrize("verdict", list(Verdict))
+    def test_an_upload_is_judged_once(
+        self, api: Api, vendor: Callable[..., Vendor], verdict: Verdict
+    ) -> None:
+        asked = vendor(Judgement(verdict, "because " * 100, "case-1"))
+        user = make_user(api)
+        told = upload(api, user).data
+        row = row_of(api, told["media_id"])
+        assert row is not None
+        assert (row.verdict, row.reference, row.reason) == (verdict, "case-1", ("because " * 100)[:200])
+        assert row.asked_at is not None
+        ((subject, seen),) = asked.asked
+        assert (subject.media_id, subject.kind, subject.owner_id) == (row.id, "photo", user.user_id)
+        assert len(seen) == told["bytes"]
+        assert api.send("GET", told["url"]).status == 200, "the owner sees it in any case"
+
+    def test_a_film_is_judged_by_its_poster(self, api: Api, vendor: Callable[..., Vendor]) -> None:
+        asked = vendor(Judgement(Verdict.APPROVED))
+        media = make_media(api, 7, "video", verdict="pending")
+        assert api.parts.media.ask(media.id, now()) is Verdict.APPROVED
+        assert asked.asked[0][1] == f"medium {media.id}".encode()
+
+    def test_a_moderator_that_fails_is_asked_again(self, api: Api, vendor: Callable[..., Vendor]) -> None:
+        asked = vendor(OSError("down"), OSError("still down"), Judgement(Verdict.REFUSED))
+        media_id = upload(api, make_user(api)).data["media_id"]
+        row = row_of(api, media_id)
+        assert row is not None and (row.verdict, row.asked_at) == ("pending", None)
+        told: list[tuple[str, Verdict | None]] = []
+
+        def again(at: datetime) -> int:
+            told.clear()
+            return ask_again(api.parts.media, at, tell=lambda one, verdict: told.append((one, verdict)))
+
+        assert (again(now()), told) == (0, []), "the upload may still be asking"
+        later = now() + timedelta(minutes=6)
+        assert (again(later), told) == (0, [(media_id, None)])
+        assert (again(later), told) == (1, [(media_id, Verdict.REFUSED)])
+        assert (again(later), told) == (0, [])
+        assert len(asked.asked) == 3
+        row = row_of(api, media_id)
+        assert row is not None and row.verdict == "refused"
+
+    def test_who_answers_later_is_not_asked_again(self, api: Api, vendor: Callable[..., Vendor]) -> None:
+        vendor(Judgement(Verdict.PENDING, reference="case-2"))
+        media_id = upload(api, make_user(api)).data["media_id"]
+        assert ask_again(api.parts.media, now() + DAY) == 0
+        with api.parts.database.transaction() as session:
+            api.parts.media.decide(session, media_id, Judgement(Verdict.APPROVED, "ok"), now())
+        row = row_of(api, media_id)
+        assert row is not None and (row.verdict, row.reason) == ("approved", "ok")
+
+    def test_who_decided_meanwhile_has_the_last_word(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        media = make_media(api, 7, verdict="pending")
+
+        class Slow:
+            def judge(self, subject: Subject) -> Judgement:
+                with api.parts.database.transaction() as session:
+                    api.parts.media.decide(session, subject.media_id, Judgement(Verdict.REFUSED), now())
+                return Judgement(Verdict.APPROVED)
+
+        monkeypatch.setattr(api.parts.media, "_moderator", Slow())
+        assert api.parts.media.ask(media.id, now()) is None
+        row = row_of(api, media.id)
+        assert row is not None and row.verdict == "refused"
+
+    def test_a_change_is_announced(self, app_of: Callable[..., Api]) -> None:
+        api = app_of()
+        heard: list[MediaJudged] = []
+        api.parts.events.listen(MediaJudged, heard.append)
+        media = make_media(api, 7, "image", verdict="pending")
+        for verdict in (Verdict.REFUSED, Verdict.REFUSED, Verdict.APPROVED):
+            with api.parts.database.transaction() as session:
+                api.parts.media.decide(session, media.id, Judgement(verdict), now())
+        assert heard == [
+            MediaJudged(media.id, 7, "image", Verdict.REFUSED),
+            MediaJudged(media.id, 7, "image", Verdict.APPROVED),
+        ]
+        with pytest.raises(MediaNotFound), api.parts.database.transaction() as session:
+            api.parts.media.decide(session, "none", Judgement(Verdict.APPROVED), now())
+
+
+class TestPurge:
+    def test_what_nothing_shows_goes_after_a_day(self, stored_api: Api) -> None:
+        api, at = stored_api, now()
+        user = make_user(api)
+        old = [make_media(api, user, unused_since=at - DAY - timedelta(seconds=n)) for n in range(1, 6)]
+        young = make_media(api, user, unused_since=at - DAY + timedelta(minutes=1))
+        used = make_media(api, user, uses=1, create_time=at - 9 * DAY)
+        told: list[tuple[str, int]] = []
+
+        done = purge(
+            api.parts.media, at, unused_for=DAY, batch_rows=2, tell=lambda *progress: told.append(progress)
+        )
+
+        assert (done.unused, done.objects, done.leftovers) == (5, 5, 0)
+        assert told == [(what, n) for what in ("unused", "objects") for n in (2, 4, 5)]
+        for row in old:
+            assert row_of(api, row.id) is None
+            assert stored(api, row.storage_key) == [False] * 3
+        for row in (young, used):
+            assert row_of(api, row.id) is not None
+            assert stored(api, row.storage_key) == [True] * 3
+        assert usage_of(api, user) == (2, young.stored_bytes + used.stored_bytes)
+        again = purge(api.parts.media, at, unused_for=DAY)
+        assert (again.unused, again.objects) == (0, 0)
+
+    def test_what_was_shown_goes_a_day_after_it_was_not(self, app_of: Callable[..., Api]) -> None:
+        api, at = app_of(), now()
+        user = make_user(api)
+        media = make_media(api, user, create_time=at - 9 * DAY, unused_since=at - 9 * DAY)
+        attach(api, user, media.id)
+        assert purge(api.parts.media, at, unused_for=DAY).unused == 0
+        detach(api, [media.id], at)
+        assert purge(api.parts.media, at + DAY - timedelta(seconds=1), unused_for=DAY).unused == 0
+        assert purge(api.parts.media, at + DAY + timedelta(seconds=1), unused_for=DAY).unused == 1
+        assert usage_of(api, user) == (0, 0)
+
+    def test_whoever_attaches_at_the_same_time_wins_or_is_told(self, app_of: Callable[..., Api]) -> None:
+        api = app_of()
+        user, at = make_user(api), now()
+        rows = [make_media(api, user, unused_since=at - 2 * DAY) for _ in range(8)]
+
+        def try_attach(media_id: str) -> bool:
+            try:
+                attach(api, user, media_id)
+            except MediaNotFound:
+                return False
+            return True
+
+        work: list[Callable[[], Any]] = [lambda: purge(api.parts.media, at, unused_for=DAY, batch_rows=1)]
+        work += [lambda media_id=row.id: try_attach(media_id) for row in rows]  # type: ignore[misc]
+        _, *attached = at_once(work)
+        for row, kept in zip(rows, attached, strict=True):
+            assert (row_of(api, row.id) is not None) is kept
+            assert stored(api, row.storage_key) == [kept] * 3
+        assert usage_of(api, user)[0] == sum(attached)
+
+    def test_files_of_uploads_that_died(self, app_of: Callable[..., Api]) -> None:
+        api, at = app_of(), now()
+        storage, database = api.parts.media.storage, api.parts.database
+        dead, alive = new_key(), new_key()
+        with database.transaction() as session:
+            for key, started in ((dead, at - timedelta(minutes=61)), (alive, at)):
+                storage.put(f"{key}.thumb", b"x", "image/jpeg")
+                session.add(MediaGarbage(storage_key=key, collect_after=started + timedelta(hours=1)))
+        assert purge(api.parts.media, at, unused_for=DAY).objects == 1
+        assert (stored(api, dead), stored(api, alive)) == ([False] * 3, [False, False, True])
+        assert count(api, MediaGarbage) == 1
+
+    def test_a_store_that_is_down_is_tried_again(
+        self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        api, at = app_of(), now()
+        media = make_media(api, 7, unused_since=at - 2 * DAY)
+
+        def down(key: str) -> None:
+            raise StorageError("down")
+
+        monkeypatch.setattr(api.parts.media.storage, "delete", down)
+        with pytest.raises(StorageError):
+            purge(api.parts.media, at, unused_for=DAY)
+        assert row_of(api, media.id) is None
+        assert stored(api, media.storage_key) == [True] * 3
+        monkeypatch.undo()
+        assert purge(api.parts.media, at, unused_for=DAY).objects == 1
+        assert stored(api, media.storage_key) == [False] * 3
+
+    def test_unfinished_files(self, app_of: Callable[..., Api]) -> None:
+        api = app_of()
+        data = api.parts.settings.data_dir
+        left = [data / "uploads" / "upload-abc", data / "media" / ".drafts" / "abc"]
+        left[0].mkdir(parents=True)
+        left[1].parent.mkdir(parents=True)
+        left[1].write_bytes(b"half")
+        assert purge(api.parts.media, now(), unused_for=DAY).leftovers == 0
+        for path in left:
+            os.utime(path, (0, 0))
+        assert purge(api.parts.media, now(), unused_for=DAY).leftovers == 2
+        assert not any(path.exists() for path in left)
+
+    def test_of_a_person_takes_the_files_too(self, app_of: Callable[..., Api]) -> None:
+        api = app_of()
+        user, other = make_user(api), make_user(api)
+        rows = [make_media(api, user, uses=n) for n in range(3)]
+        kept = make_media(api, other)
+        (keeper,) = [keeper for keeper in api.parts.personal_data if keeper.name == "media"]
+        removed: list[int] = []
+        while not removed or removed[-1]:
+            with api.parts.database.transaction() as session:
+                removed.append(keeper.remove(session, user.user_id, 2))
+        assert removed == [2, 1, 1, 0]
+        assert count(api, Media, user_id=user.user_id) == count(api, MediaUsage, user_id=user.user_id) == 0
+        assert purge(api.parts.media, now(), unused_for=DAY).objects == 3
+        assert [stored(api, row.storage_key) for row in rows] == [[False] * 3] * 3
+        assert stored(api, kept.storage_key) == [True] * 3
+        assert usage_of(api, other) == (1, kept.stored_bytes)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from datingtoday.infra.cache import LEASE_MS, MARK_S, WAIT_S, Made, ReadyCache, Wish
 from datingtoday.infra.db import Database
-from datingtoday.infra.redis import RedisRole
+from datingtoday.infra.redis import RedisDown, RedisRole
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
@@ -257,7 +257,7 @@ def test_on_a_cluster(backend: Backend, database: Database) -> None:
 def _answers(role: RedisRole) -> bool:
     try:
         return bool(role.execute("PING"))
-    except Exception:
+    except RedisDown:
         return False
 
 

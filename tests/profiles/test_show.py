@@ -17,7 +17,7 @@ from datingtoday.profiles.models import UserLabel
 from datingtoday.profiles.people import NEUTRAL_NICKNAME
 from datingtoday.profiles.schemas import CardSchema, PeerProfileSchema, ProfileSchema
 from datingtoday.profiles.service import ProfileVisited
-from tests.plugins.api import Api, User
+from tests.plugins.api import Api, User, new_phone
 from tests.profiles.people import ban, blocks, delete, follows, hide, make_photo, make_user
 
 SECRETS = {"phone", "email", "birthday", "authority", "stealth", "personal", "create_time", "vip_deadline"}
@@ -248,7 +248,7 @@ def test_what_is_written_shows_at_once_everywhere(api: Api) -> None:
 def test_a_new_number_shows_at_once(api: Api) -> None:
     user = make_user(api)
     assert api.get("/api/user/show", user).data["phone"] == f"+86{user.phone}"
-    phone = make_user(api).phone[:-4] + "0000"
+    phone = new_phone()
     code = api.new_code(phone, "phone")
     api.post("/api/user/phone", user, phone=phone, code=code).data  # noqa: B018 - asserts success
     assert api.get("/api/user/show", user).data["phone"] == f"+86{phone}"

@@ -45,7 +45,11 @@ class Clock:
         return self() // 1_000_000
 
     def stop(self, at_s: float | None = None) -> None:
-        self._stopped_ns = time.time_ns() if at_s is None else int(at_s * 1e9)
+        """Now, or at a moment; a clock that stands already stays where it is, unless told otherwise."""
+        if at_s is not None:
+            self._stopped_ns = int(at_s * 1e9)
+        elif self._stopped_ns is None:
+            self._stopped_ns = time.time_ns()
 
     def advance(self, seconds: float) -> None:
         assert self._stopped_ns is not None, "stop it first"

@@ -77,14 +77,14 @@ def _mistakes(
             yield sign_md5(string), meaning
     for string, meaning in _md5_string_mistakes(params, secret):
         yield sign_md5(string), meaning
-    string = hmac_string(method, path, params, file_sha256)
-    yield (
-        hmac.new(secret.encode(), string.encode(), hashlib.md5).hexdigest(),
-        Text(
-            "you computed an HMAC with MD5; sign_method=md5 is a plain md5 with the secret at the end",
-            "你用了 HMAC-MD5；sign_method=md5 是普通 md5，密钥接在末尾",
-        ),
-    )
+    for string in (*md5_strings(params, ""), hmac_string(method, path, params, file_sha256)):
+        yield (
+            hmac.new(secret.encode(), string.encode(), hashlib.md5).hexdigest(),
+            Text(
+                "you computed an HMAC with MD5; sign_method=md5 is a plain md5 with the secret at the end",
+                "你用了 HMAC-MD5；sign_method=md5 是普通 md5，密钥接在末尾",
+            ),
+        )
 
 
 def _changed_params(params: Mapping[str, str]) -> Iterator[tuple[dict[str, str], Text]]:

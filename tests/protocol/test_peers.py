@@ -1,0 +1,114 @@
+"""Whose address counts: X-Forwarded-For is believed from trusted proxies only."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datingtoday.protocol.peer import Peers, limit_key, networks, within
+from tests.protocol.conftest import LabOn
+
+TRUSTED = ["10.0.0.0/8", "2001:db8:aaaa::/48"]
+PROXIES = st.sampled_from(["10.0.0.1", "10.255.0.9", "2001:db8:aaaa::1", "::ffff:10.0.0.7"])
+STRANGERS = st.sampled_from(
+    ["203.0.113.9", "198.51.100.1", "2001:db8:bbbb::1", "::ffff:203.0.113.7", "127.0.0.1"]
+)
+JUNK = st.text(st.characters(max_codepoint=255, exclude_characters=","), max_size=20) | st.sampled_from(
+    ["", "unknown", "_hidden", "203.0.113.9:80", "[2001:db8::1]:80", "1.2.3", "10.0.0.0/8", "fe80::1%eth0"]
+)
+
+
+def environ(remote: str, forwarded: str | None = None) -> dict[str, str]:
+    return {"REMOTE_ADDR": remote} | ({} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded})
+
+
+@given(STRANGERS, st.lists(STRANGERS | PROXIES | JUNK, max_size=4))
+def test_a_stranger_is_not_believed(remote: str, said: list[str]) -> None:
+    assert Peers(TRUSTED).address(environ(remote, ", ".join(said))) == remote
+
+
+@given(PROXIES | STRANGERS, st.lists(STRANGERS | PROXIES | JUNK, max_size=4))
+def test_without_trusted_proxies_nobody_is(remote: str, said: list[str]) -> None:
+    assert Peers([]).address(environ(remote, ", ".join(said))) == remote
+
+
+@given(PROXIES, st.lists(STRANGERS | PROXIES | JUNK, max_size=3), STRANGERS, st.lists(PROXIES, max_size=3))
+def test_the_last_stranger_in_the_chain_counts(
+    remote: str, made_up: list[str], client: str, proxies: list[str]
+) -> None:
+    """Whatever the client itself wrote before, the proxies append what they saw."""
+    chain = [*made_up, client, *proxies]
+    for glue in (",", ", ", " , "):
+        assert Peers(TRUSTED).address(environ(remote, glue.join(chain))) == client
+
+
+@given(PROXIES, st.text(st.characters(max_codepoint=255), max_size=60))
+def test_the_answer_is_an_address_whatever_is_sent(remote: str, forwarded: str) -> None:
+    found = Peers(TRUSTED).address(environ(remote, forwarded))
+    ip_address(found)
+    assert found == remote or found in forwarded
+
+
+@given(PROXIES, JUNK.filter(lambda text: not is_address(text.strip())), st.lists(PROXIES, max_size=2))
+def test_nothing_before_something_unreadable_is_believed(remote: str, junk: str, proxies: list[str]) -> None:
+    chain = ",".join(["203.0.113.9", junk, *proxies])
+    assert Peers(TRUSTED).address(environ(remote, chain)) == (proxies[0] if proxies else remote)
+
+
+def is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def test_a_unix_socket_is_used_by_a_proxy_on_this_machine() -> None:
+    for remote in ({"REMOTE_ADDR": ""}, {}):
+        forwarded = {**remote, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}
+        assert Peers(["127.0.0.1"]).address(forwarded) == "203.0.113.9"
+        assert Peers([]).address(forwarded) == "127.0.0.1"
+        assert not Peers([]).is_local(dict(remote))
+
+
+@given(st.ip_addresses(v=4).map(IPv4Address), st.ip_addresses(v=4).map(IPv4Address))
+def test_limits_count_single_ipv4_addresses(one: IPv4Address, other: IPv4Address) -> None:
+    assert (limit_key(str(one)) == limit_key(str(other))) == (one == other)
+    assert limit_key(f"::ffff:{one}") == limit_key(str(one))
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_limits_count_a_network_of_ipv6(network: int, one: int, other: int) -> None:
+    addresses = [IPv6Address(network << 64 | host) for host in (one, other)]
+    if any(address.ipv4_mapped for address in addresses):
+        return
+    keys = {limit_key(str(address)) for address in addresses}
+    assert keys == {str(ip_network((network << 64, 64)).network_address)}
+    neighbour = IPv6Address((network ^ 1) << 64 | one)
+    assert neighbour.ipv4_mapped or limit_key(str(neighbour)) not in keys
+
+
+@pytest.mark.parametrize("address", ["fe80::1%eth0", "", "unix:", "not an address"])
+def test_odd_addresses_break_nothing(address: str) -> None:
+    assert isinstance(limit_key(address), str)
+    assert not within(address, networks(["0.0.0.0/0"]))
+    assert isinstance(Peers.is_local(environ(address)), bool)
+
+
+def test_the_guard_counts_by_the_clients_address(lab_of: LabOn) -> None:
+    lab = lab_of(trusted_proxies=["10.0.0.1"])
+    path = "/api/probe/echo"
+
+    def use(nonce: str, remote: str, forwarded: str) -> int:
+        client = lab.client(address=remote)
+        params = client.params("GET", path, {"from": forwarded + remote}, nonce=nonce)
+        return client.send("GET", path, params, headers={"X-Forwarded-For": forwarded}).code
+
+    assert use("nonce1", "10.0.0.1", "203.0.113.1") == 0
+    assert use("nonce1", "10.0.0.1", "203.0.113.2") == 0
+    assert use("nonce1", "10.0.0.1", "8.8.8.8, 203.0.113.1") == 1002
+    assert use("nonce2", "203.0.113.5", "203.0.113.1") == 0
+    assert use("nonce2", "203.0.113.5", "203.0.113.2") == 1002

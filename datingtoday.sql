@@ -369,3 +369,54 @@ CREATE TABLE location_cell (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';
+
+-- Running upgrade 0004 -> 0005
+
+CREATE TABLE hot_attention (
+    user_id INTEGER NOT NULL,
+    day INTEGER NOT NULL,
+    peer_id INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    CONSTRAINT pk_hot_attention PRIMARY KEY (user_id, day, peer_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_hot_attention_day ON hot_attention (day);
+
+CREATE INDEX ix_hot_attention_peer_id ON hot_attention (peer_id);
+
+CREATE TABLE hot_day (
+    user_id INTEGER NOT NULL,
+    day INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    people INTEGER NOT NULL,
+    CONSTRAINT pk_hot_day PRIMARY KEY (user_id, day)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_hot_day_day ON hot_day (day);
+
+CREATE TABLE hot_person (
+    user_id INTEGER NOT NULL,
+    shelf SMALLINT,
+    attention DOUBLE NOT NULL,
+    bonus DOUBLE NOT NULL,
+    score DOUBLE NOT NULL,
+    CONSTRAINT pk_hot_person PRIMARY KEY (user_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_hot_person_shelf_score_user_id ON hot_person (shelf, score, user_id);
+
+CREATE TABLE search_gram (
+    gram INTEGER NOT NULL,
+    user_id INTEGER NOT NULL,
+    CONSTRAINT pk_search_gram PRIMARY KEY (gram, user_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE search_name (
+    user_id INTEGER NOT NULL,
+    folded VARCHAR(200) NOT NULL,
+    CONSTRAINT pk_search_name PRIMARY KEY (user_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_user_info_education ON user_info (education);
+
+UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';

@@ -16,6 +16,11 @@ from datingtoday.accounts.service import Accounts, LoggedIn
 from datingtoday.accounts.sessions import Sessions
 from datingtoday.accounts.sms_codes import SmsCodes, SmsRules
 from datingtoday.discovery.grid import Grid
+from datingtoday.discovery.hot_editions import Editions
+from datingtoday.discovery.hot_list import HotList
+from datingtoday.discovery.hot_rebuild import HotRebuild
+from datingtoday.discovery.hot_routes import hot_routes
+from datingtoday.discovery.hot_scores import AttentionListener, HotScores
 from datingtoday.discovery.nearby import NearbyList
 from datingtoday.discovery.nearby_order import Orders
 from datingtoday.discovery.people_data import PeopleData
@@ -48,12 +53,12 @@ from datingtoday.media.signed_urls import UrlSigner
 from datingtoday.profiles.album import Album
 from datingtoday.profiles.blocks import Blocks
 from datingtoday.profiles.cards import Cards
-from datingtoday.profiles.follows import Follows
+from datingtoday.profiles.follows import Followed, Follows
 from datingtoday.profiles.labels import Labels
 from datingtoday.profiles.people import NobodyIsVip, People
 from datingtoday.profiles.personal_data import ProfileData
 from datingtoday.profiles.routes import album_routes, follow_routes, label_routes, user_routes
-from datingtoday.profiles.service import FirstActiveToday, ProfileChanged, Profiles
+from datingtoday.profiles.service import FirstActiveToday, ProfileChanged, Profiles, ProfileVisited
 from datingtoday.profiles.visibility import Visibility
 from datingtoday.protocol.client_apps import ClientApps, KnownApp
 from datingtoday.protocol.endpoint import GUARD
@@ -102,6 +107,10 @@ class Parts:
     sessions: Sessions
     accounts: Accounts
     search: Search
+    attention: AttentionListener
+    editions: Editions
+    hot: HotList
+    hot_rebuild: HotRebuild
     places: Places
     nearby: Nearby
     personal_data: tuple[KeepsPersonalData, ...]
@@ -141,8 +150,21 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
     album = Album(media, visibility, cards)
     delivery.register_authoriser(Kind.PHOTO, album.may_see)
     cursors = Cursors(secret_key)
-    people_index = PeopleIndex(ForwardDecay(settings.discovery.hot_half_life_days))
+    decay = ForwardDecay(settings.discovery.hot_half_life_days)
+    people_index = PeopleIndex(decay)
     on_person_written(database.engine, people_index.person_written)
+    scores = HotScores(decay, people_per_day=settings.discovery.hot_people_per_day)
+    attention = AttentionListener(database, cache, scores, visibility)
+    events.listen(ProfileVisited, attention.visited)
+    events.listen(Followed, attention.followed)
+    events.listen(FirstActiveToday, attention.active)
+    editions = Editions(
+        database,
+        cache,
+        scores,
+        size=settings.discovery.hot_size,
+        refresh_s=settings.discovery.hot_refresh_s,
+    )
     profiles = Profiles(entries, cards, visibility, events, media)
     sessions = Sessions(
         database,
@@ -192,6 +214,10 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         sessions=sessions,
         accounts=accounts,
         search=Search(cards, cursors),
+        attention=attention,
+        editions=editions,
+        hot=HotList(editions, visibility, cards, cursors, personal=settings.discovery.hot_personal),
+        hot_rebuild=HotRebuild(database, people_index, editions),
         places=places,
         nearby=make_nearby(database, cache, places, people_nearby, events),
         personal_data=keepers,
@@ -232,6 +258,7 @@ def create_app(
     app.register_blueprint(follow_routes(parts.follows, parts.blocks))
     app.register_blueprint(label_routes(parts.labels))
     app.register_blueprint(search_routes(parts.search))
+    app.register_blueprint(hot_routes(parts.hot))
     app.register_blueprint(nearby_routes(parts.nearby))
     app.register_blueprint(album_routes(parts.album))
     app.register_blueprint(

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "label": ("datingtoday.cli.labels", "Add and rename the labels that people can choose."),
     "media": ("datingtoday.cli.media", "Remove unused uploads, and judge uploads."),
     "moderation": ("datingtoday.cli.moderation", "Look at reports, and ban people."),
+    "hot": ("datingtoday.cli.hot", "Make search index and hot list anew."),
     "purge": ("datingtoday.cli.purge", "Remove old codes, logins and deleted accounts."),
 }
 

@@ -67,24 +67,30 @@ class PeopleIndex:
         return connection.execute(delete(SearchGram).where(which)).rowcount
 
     def _place(self, connection: Connection, person: PersonFacts, is_new: bool) -> None:
-        bonus = completeness_bonus(person.details_given)
-        shelf = None if person.is_hidden else shelf_of(person.gender, person.sexual)
+        row = self.place_row(person, ())
         if is_new:
-            level = self.first_level(person)
-            row = {"user_id": person.user_id, "attention": level, "bonus": bonus, "score": level + bonus}
-            insert_missing(connection, HotPerson, [{**row, "shelf": shelf}])
+            insert_missing(connection, HotPerson, [row])
             return
+        bonus = row["bonus"]
         # The assignments of one statement see the row as it was on some databases, and as it is becoming on others:
         # nothing here depends on a column that is assigned.
         connection.execute(
             update(HotPerson)
             .where(HotPerson.user_id == person.user_id)
-            .values(shelf=shelf, bonus=bonus, score=HotPerson.attention + bonus)
+            .values(shelf=row["shelf"], bonus=bonus, score=HotPerson.attention + bonus)
         )
 
-    def first_level(self, person: PersonFacts) -> float:
-        """Of who has received no attention yet."""
-        return self._decay.level(NEWCOMER, day_of(person.create_time))
+    def place_row(self, person: PersonFacts, days: Iterable[tuple[int, float]]) -> dict[str, Any]:
+        """A row of `HotPerson`. :param days: attention received, by (day, weight)."""
+        attention = self._decay.total([(day_of(person.create_time), NEWCOMER), *days])
+        bonus = completeness_bonus(person.details_given)
+        return {
+            "user_id": person.user_id,
+            "shelf": None if person.is_hidden else shelf_of(person.gender, person.sexual),
+            "attention": attention,
+            "bonus": bonus,
+            "score": attention + bonus,
+        }
 
 
 def insert_missing(connection: Connection, table: type[Base], rows: Sequence[dict[str, Any]]) -> int:

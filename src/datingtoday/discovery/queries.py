@@ -201,10 +201,3 @@ def next_people(session: Session, after_id: int, most: int) -> list[PersonFacts]
     """The next people by id, none of whom anybody else can change until the transaction ends."""
     rows = select(UserInfo).where(UserInfo.id > after_id).order_by(UserInfo.id).limit(most).with_for_update()
     return [PersonFacts.of(row) for row in session.scalars(rows)]
-
-
-def viewer_wishes(session: Session, user_id: int) -> tuple[int, int, bool]:
-    """(gender, wanted gender, whether lists may be personal) of a viewer."""
-    columns = select(UserInfo.gender, UserInfo.sexual, UserInfo.personal).where(UserInfo.id == user_id)
-    gender, sexual, personal = session.execute(columns).one()
-    return gender, sexual, personal

@@ -7,6 +7,7 @@ changes what they say calls `Cards.changed` in the same transaction.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
@@ -92,6 +93,24 @@ class OwnEntries(_Entries):
         return ReadyBytes.of(None, own_profile_of(person, now))
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What lists need to know of their viewer; ``personal``: whether they may go by the rest."""
+
+    gender: int
+    sexual: int
+    personal: bool
+
+
+class WishesEntries(_Entries):
+    """Of the user id: what lists need to know of their viewer, in the head."""
+
+    kind = "wishes"
+
+    def ready(self, person: Person, now: datetime) -> ReadyBytes:
+        return ReadyBytes.of([person.row.gender, person.row.sexual, person.row.personal], {})
+
+
 class Cards:
     """Serves the short form of people for lists of any feature."""
 
@@ -102,7 +121,8 @@ class Cards:
         self.cards = CardEntries(people)
         self.profiles = ProfileEntries(people)
         self.own = OwnEntries(people)
-        self._kinds: tuple[_Entries, ...] = (self.cards, self.profiles, self.own)
+        self._wishes = WishesEntries(people)
+        self._kinds: tuple[_Entries, ...] = (self.cards, self.profiles, self.own, self._wishes)
 
     def of(
         self,
@@ -125,6 +145,11 @@ class Cards:
             for user_id, data in zip(unique, found, strict=True)
         }
         return [ready.get(user_id) or _neutral(user_id) for user_id in user_ids]
+
+    def wishes_of(self, user_id: int, now: datetime) -> Wishes:
+        """Of somebody who exists."""
+        (data,) = self._cache.fetch([Wish(self._wishes, user_id)], now)
+        return Wishes(*ReadyBytes.load(data).head) if data else Wishes(0, 0, personal=False)
 
     def changed(self, session: Session, user_ids: Iterable[int]) -> None:
         """What is told of these people changes with the session's commit."""

@@ -1,0 +1,214 @@
+"""The hot list as a viewer gets it: the edition's people who fit, without those whom the viewer may not find.
+
+`docs/hot-list.md` tells why somebody is on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from datingtoday.discovery.hot_editions import KINDS, Edition, EditionLost, Editions, Ranked
+from datingtoday.discovery.models_people import HotPerson
+from datingtoday.discovery.ranking import shelves_for
+from datingtoday.infra.redis import RedisDown
+from datingtoday.profiles.cards import Cards
+from datingtoday.profiles.visibility import Action, Visibility
+from datingtoday.protocol.envelope import ReadyJson
+from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
+
+_NAME = "hot"
+_ASIDE = 5
+"""People behind a page who are looked at together with it, to know whether there is another one."""
+_REFILLED_MOST = 100
+"""People whom the viewer may not find who are replaced on a page that was asked for by cursor."""
+_AHEAD_MOST = 500
+"""People who are looked at to know whether there is another page."""
+_EVERYBODY = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Somebody in the list, and where the list goes on behind them: edition ("" for SQL), rank, score, id."""
+
+    user_id: int
+    position: tuple[str, int, float, int]
+
+
+class HotList:
+    """Makes pages.
+
+    :param personal: False: the same order for everybody, whatever they want.
+    """
+
+    def __init__(
+        self, editions: Editions, visibility: Visibility, cards: Cards, cursors: Cursors, *, personal: bool
+    ) -> None:
+        self._editions = editions
+        self._visibility = visibility
+        self._cards = cards
+        self._cursors = cursors
+        self._personal = personal
+
+    def page(self, session: Session, user_id: int, page: PageRequest, now: datetime) -> ReadyJson:
+        """Cards of the hottest people who fit the viewer.
+
+        Page ``number`` is that stretch of the newest edition without those whom the viewer may not find. A page by
+        cursor goes on in the edition in which the reading began, and is filled up. With Redis down, or its edition
+        lost, SQL serves from the same score on: nobody comes twice, but who rose meanwhile is passed over.
+
+        :raises ParameterError: the cursor is not one of this list and person.
+        """
+        if page.cursor is None:
+            edition = self._editions.newest(now)
+            kind = self._kind_of(user_id, now)
+            total = self._total(session, edition, kind)
+            people = self._from(session, edition, kind, page)
+            wanted = page.count
+        else:
+            name, kind, size, rank, score, last_id, number, more = self._cursors.read(
+                _NAME, user_id, page.cursor
+            )
+            total = Total(number, more)
+            edition = Edition(name, now, (size,) * len(KINDS)) if name else None
+            people = self._behind(session, edition, kind, (name, rank, score, last_id))
+            wanted = page.count + _REFILLED_MOST
+        judged = self._judged(session, user_id, people, page.count + _ASIDE, now)
+        shown: list[int] = []
+        last: _Candidate | None = None
+        for candidate, is_visible in islice(judged, wanted):
+            last = candidate
+            if is_visible:
+                shown.append(candidate.user_id)
+                if len(shown) == page.count:
+                    break
+        # With a page's number the stretch counts, visible or not; where it was not all looked at, the rest is hidden.
+        has_next = last is not None and self._goes_on(judged)
+        next_ = None
+        if has_next and last is not None:
+            name, rank, score, last_id = last.position
+            size = edition.sizes[kind] if name and edition is not None else 0
+            position = [name, kind, size, rank, score, last_id, total.number, total.more]
+            next_ = self._cursors.write(_NAME, user_id, position)
+        cards = self._cards.of(user_id, shown, now)
+        return page_answer(cards, total=total, has_next=has_next, next_=next_)
+
+    def _kind_of(self, user_id: int, now: datetime) -> int:
+        wishes = self._cards.wishes_of(user_id, now)
+        if not (self._personal and wishes.personal):
+            return _EVERYBODY
+        return KINDS.index((wishes.gender, wishes.sexual))
+
+    @staticmethod
+    def _goes_on(judged: Iterator[tuple[_Candidate, bool]]) -> bool:
+        # So many whom one may not find in a row: the next page will go on looking.
+        return any(
+            is_visible or looked_at == _AHEAD_MOST
+            for looked_at, (_, is_visible) in enumerate(judged, start=1)
+        )
+
+    def _judged(
+        self, session: Session, user_id: int, people: Iterator[_Candidate], first: int, now: datetime
+    ) -> Iterator[tuple[_Candidate, bool]]:
+        """Candidates, and whether the viewer may find them; asked for in batches."""
+        count = first
+        while some := list(islice(people, count)):
+            ids = [candidate.user_id for candidate in some]
+            visible = self._visibility.allowed(session, user_id, ids, Action.FIND, now)
+            for candidate in some:
+                yield candidate, candidate.user_id in visible
+            count = 50
+
+    def _total(self, session: Session, edition: Edition | None, kind: int) -> Total:
+        if edition is not None:
+            return Total.of(edition.sizes[kind])
+        some = select(HotPerson.user_id).where(HotPerson.shelf.in_(shelves_for(*KINDS[kind])))
+        counted = select(func.count()).select_from(some.limit(TOTAL_MOST + 1).subquery())
+        return Total.of(session.scalar(counted) or 0)
+
+    # --- where people come from
+
+    def _from(
+        self, session: Session, edition: Edition | None, kind: int, page: PageRequest
+    ) -> Iterator[_Candidate]:
+        """The people from a page's first one on."""
+        if edition is not None:
+            people = self._in_edition(edition, kind, page.offset)
+            try:
+                first = next(people, None)
+            except EditionLost:
+                self._forget(edition)
+            else:
+                if first is not None:
+                    yield first
+                    yield from self._or_sql(session, people, kind, first)
+                return
+        if page.offset < self._editions.size:
+            behind = self._in_sql(session, kind, None, page.offset)
+            yield from behind
+
+    def _behind(
+        self,
+        session: Session,
+        edition: Edition | None,
+        kind: int,
+        position: tuple[str, int, float, int],
+    ) -> Iterator[_Candidate]:
+        """The people behind a position."""
+        _, rank, score, user_id = position
+        start = _Candidate(user_id, position)
+        if edition is None:
+            return self._in_sql(session, kind, Ranked(user_id, score), 0)
+        return self._or_sql(session, self._in_edition(edition, kind, rank), kind, start)
+
+    def _or_sql(
+        self, session: Session, people: Iterator[_Candidate], kind: int, last: _Candidate
+    ) -> Iterator[_Candidate]:
+        """These people; if they are lost on the way, SQL goes on behind the last one."""
+        try:
+            for candidate in people:
+                last = candidate
+                yield candidate
+        except EditionLost:
+            _, _, score, user_id = last.position
+            yield from self._in_sql(session, kind, Ranked(user_id, score), 0)
+
+    def _forget(self, edition: Edition) -> None:
+        try:
+            self._editions.forget(edition.name)
+        except RedisDown:
+            # Then there is nothing to forget: whoever reads next asks SQL.
+            return
+
+    def _in_edition(self, edition: Edition, kind: int, rank: int) -> Iterator[_Candidate]:
+        size = edition.sizes[kind]
+        while rank < size:
+            for ranked in self._editions.read(edition.name, kind, size, rank, 50):
+                rank += 1
+                yield _Candidate(ranked.user_id, (edition.name, rank, ranked.score, ranked.user_id))
+
+    @staticmethod
+    def _in_sql(session: Session, kind: int, after: Ranked | None, skip: int) -> Iterator[_Candidate]:
+        shelves = shelves_for(*KINDS[kind])
+        while True:
+            rows: list[Any] = []
+            for shelf in shelves:
+                # One shelf at a time: each is one walk of an index.
+                best = select(HotPerson.score, HotPerson.user_id).where(HotPerson.shelf == shelf)
+                if after is not None:
+                    is_behind = or_(HotPerson.score < after.score, HotPerson.user_id < after.user_id)
+                    best = best.where(HotPerson.score <= after.score, is_behind)
+                best = best.order_by(HotPerson.score.desc(), HotPerson.user_id.desc())
+                rows += session.execute(best.limit(skip + 50))
+            rows = sorted(map(tuple, rows), reverse=True)[skip : skip + 50]
+            for score, user_id in rows:
+                yield _Candidate(user_id, ("", 0, score, user_id))
+            if len(rows) < 50:
+                return
+            after, skip = Ranked(rows[-1][1], rows[-1][0]), 0

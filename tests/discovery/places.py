@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
+from datingtoday.discovery import jobs
 from datingtoday.discovery.grid import DEGREE_M, Grid
 from datingtoday.discovery.models import Location
+from datingtoday.profiles.models import UserInfo
+from datingtoday.protocol.paging import PageRequest
 from tests.plugins.api import Api, User
+from tests.profiles.people import make_user
 
 Point = tuple[float, float]
 
@@ -80,3 +88,86 @@ def set_place(api: Api, user: User, point: Point, now: datetime) -> None:
     """Report a place without a request."""
     with api.parts.database.transaction() as session:
         api.parts.places.report(session, user.user_id, point, now)
+
+
+_areas = itertools.count()
+
+
+def new_area() -> Point:
+    """The middle of a cell of the default grid, hundreds of kilometres from where other tests of this process are."""
+    number = next(_areas)
+    latitude, longitude = -50.0 + 4.0 * (number % 26), -170.0 + 8.0 * (number // 26 % 42)
+    grid = Grid(2200)
+    return grid.centre(grid.cell_of(latitude, longitude))
+
+
+def listed(
+    api: Api,
+    user: User,
+    now: datetime,
+    *,
+    count: int = 50,
+    cursor: str | None = None,
+    radius: int = 50,
+    gender: int | None = None,
+) -> dict[str, Any]:
+    """A page as the service makes it, at a time of the test's choice."""
+    with api.parts.database.transaction(write=False) as session:
+        made = api.parts.nearby.list(
+            session, user.user_id, latlng=None, radius=radius, gender=gender,
+            page=PageRequest(1, count, cursor), now=now,
+        )  # fmt: skip
+    answer: dict[str, Any] = orjson.loads(bytes(made))
+    return answer
+
+
+def found(api: Api, user: User, now: datetime, **wanted: Any) -> list[int]:
+    """Who is on the page."""
+    return [card["user_id"] for card in listed(api, user, now, **wanted)["list"]]
+
+
+def tend(api: Api, now: datetime) -> None:
+    """What requests do on the side, at most once a second, a few people at a time."""
+    while jobs.tend(api.parts.database, api.parts.places, now):
+        pass
+
+
+def crowd(api: Api, points: Iterable[Point], now: datetime | None = None, **columns: Any) -> list[int]:
+    """The ids of people who never logged in, one at each point; quicker than logging in.
+
+    :param columns: of their profiles; a list has one value for each.
+    """
+    at = now or datetime.now(UTC)
+    chosen = list(points)
+    with api.parts.database.transaction() as session:
+        people = []
+        for number in range(len(chosen)):
+            own = {
+                name: value[number % len(value)] if isinstance(value, list) else value
+                for name, value in columns.items()
+            }
+            row = {
+                "nickname": f"路人{number}",
+                "create_time": at,
+                "update_time": at,
+                "last_active": at,
+                **own,
+            }
+            people.append(UserInfo(**row))
+        session.add_all(people)
+        session.flush()
+        for person, point in zip(people, chosen, strict=True):
+            api.parts.places.report(session, person.id, point, at)
+        return [person.id for person in people]
+
+
+def user_of(user_id: int) -> User:
+    """Somebody who has no login."""
+    return User(user_id, "", "")
+
+
+def person_at(api: Api, point: Point, **columns: Any) -> User:
+    """Somebody logged in and in a place."""
+    user = make_user(api, **columns)
+    set_place(api, user, point, datetime.now(UTC))
+    return user

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from benchmarks import load
+from benchmarks import load, media
 from benchmarks.clients import APPKEY, APPSECRET, signed_gets
 from benchmarks.people import People
 from benchmarks.quiet import OthersCpu
@@ -111,6 +111,7 @@ def main(
                 + ", ".join(f"{name} {run.per_second:,.0f}/s" for name, run in found.items())
             )
         report = _report(rounds, noise, cases, worker_class)
+    report["upload"] = media.run()
     click.echo(json.dumps(report, indent=2) if as_json else _as_text(report))
 
 
@@ -203,7 +204,7 @@ def _as_text(report: dict[str, Any]) -> str:
             f"{name:24}{case['ratio']:>8.0%}{case['to_token_noop']:>10.0%}{case['per_second']:>12,}{case['cpu_us']:>9}{case['p50_ms']:>9.2f}{case['p99_ms']:>9.2f}"
         )
     memory = ", ".join(f"{name} {size} MiB" for name, size in report["worker_rss_mib"].items())
-    return "\n".join([*lines, f"resident memory of a worker: {memory}"])
+    return "\n".join([*lines, f"resident memory of a worker: {memory}", report["upload"]])
 
 
 def _tell(line: str) -> None:

@@ -73,6 +73,8 @@ def set_row(api: Api, user: User, **columns: Any) -> None:
         for name, value in columns.items():
             setattr(person, name, value)
         api.parts.cards.changed(session, [user.user_id])
+        if "status" in columns:
+            api.parts.sessions.forget(session, user.user_id, datetime.now(UTC))
 
 
 def hide(api: Api, user: User) -> None:

@@ -35,6 +35,11 @@ class Export:
         self._keepers = keepers
         self._per_day = per_day
 
+    @property
+    def parts(self) -> list[str]:
+        """The names under which features hand out what they store."""
+        return [keeper.name for keeper in self._keepers]
+
     def export(
         self, session: Session, user_id: int, code: str, *, address: str, now: datetime
     ) -> dict[str, Any]:

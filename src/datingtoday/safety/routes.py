@@ -58,7 +58,7 @@ def rights_routes(reports: Reports, deletion: Deletion, export: Export) -> Bluep
         "Everything that is stored on oneself",
         "导出自己的全部数据",
         params=schemas.CodeParams,
-        returns=schemas.ExportSchema,
+        returns=schemas.export_schema(export.parts),
         raises=(SmsCodeWrong, RateLimited),
         description=Text(
             "Needs a code that was sent to one's number for the purpose `export`; once a day.",

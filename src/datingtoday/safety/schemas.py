@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from marshmallow import Schema, fields
 
 from datingtoday.protocol.fields import Choice, Id, Lines, ParamsSchema, SmsCode, Whole, WireTime
@@ -26,16 +28,20 @@ class CodeParams(ParamsSchema):
     code = SmsCode()
 
 
-class ExportSchema(Schema):
-    """Each feature adds what it stores; see docs/people.md."""
+def export_schema(parts: Iterable[str]) -> Schema:
+    """The schema of an export.
 
-    user_id = fields.Integer(required=True)
-    exported_at = WireTime(required=True)
-    profile = fields.Dict(required=True)
-    media = fields.Dict(required=True)
-    logins = fields.Dict(required=True)
-    reports = fields.Dict(required=True)
-    hot = fields.Dict(required=True)
+    :param parts: the names of the keepers of personal data, each of which adds one.
+    """
+    made = Schema.from_dict(
+        {
+            "user_id": fields.Integer(required=True),
+            "exported_at": WireTime(required=True),
+            **{name: fields.Dict(required=True) for name in parts},
+        },
+        name="ExportSchema",
+    )
+    return made()
 
 
 class NumberOptionSchema(Schema):

@@ -1,0 +1,158 @@
+"""What every route of the API answers to whom: the rows of the matrix. A new route needs a row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.plugins.api import Api, User
+from tests.profiles.people import ban, blocks, delete, follows, hide, make_photo
+
+Route = tuple[str, str]
+Params = Callable[[Api, User], dict[str, Any]]
+
+COLUMNS: Mapping[str, Callable[[Api, User, User], None]] = {
+    "other": lambda api, user, peer: None,
+    "blocked": lambda api, user, peer: blocks(api, user, peer),
+    "blocking": lambda api, user, peer: blocks(api, peer, user),
+    "hidden": lambda api, user, peer: hide(api, peer),
+    "banned": lambda api, user, peer: ban(api, peer),
+    "deleted": lambda api, user, peer: delete(api, peer),
+}
+"""How the target of a request comes to stand to who sends it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route.
+
+    :param own: parameters with which its caller succeeds, by things of the caller's own.
+    :param code: what the caller gets with them.
+    :param peer: for routes with `peerId`, the code in each column; those left out are 501. ``owner`` is oneself.
+    :param foreign: for each other parameter that names a thing of somebody's: that of somebody else, and the code.
+    :param free: parameters that look like ids and are nobody's.
+    """
+
+    own: Params = lambda api, user: {}
+    code: int = 0
+    peer: Mapping[str, int] | None = None
+    foreign: Mapping[str, tuple[Params, int]] = field(default_factory=dict)
+    free: tuple[str, ...] = ()
+
+
+def _photo_id(api: Api, user: User) -> int:
+    added: list[dict[str, Any]] = api.post("/api/album/add", user, mediaId=make_photo(api, user)).data
+    return int(added[-1]["photo_id"])
+
+
+def _session_id(api: Api, user: User) -> int:
+    with api.parts.database.transaction() as session:
+        _, row = api.parts.sessions.begin(session, user.user_id, device="second", now=datetime.now(UTC))
+        return row.id
+
+
+def _page_of(path: str, **query: Any) -> Params:
+    """A cursor of the list at this path, whoever is on it."""
+
+    def cursor(api: Api, user: User) -> dict[str, Any]:
+        kind = path.split("/")[3]
+        return {"cursor": api.parts.follows._cursors.write(_LISTS[kind], user.user_id, [0, 1]), **query}
+
+    return cursor
+
+
+_LISTS = {"follow": "following", "fans": "fans", "block": "blocked"}
+
+
+def _media(api: Api, user: User) -> dict[str, Any]:
+    return {"mediaId": make_photo(api, user)}
+
+
+def _code(purpose: str) -> Params:
+    return lambda api, user: {"code": api.new_code(user.phone, purpose)}
+
+
+SEEN = {"owner": 0, "other": 0}
+ALWAYS = dict.fromkeys((*COLUMNS, "nobody"), 0)
+ROWS: Mapping[Route, Row] = {
+    ("POST", "/api/auth/sendsms"): Row(lambda api, user: {"phone": user.phone}),
+    ("POST", "/api/auth/login"): Row(lambda api, user: {"phone": user.phone, "code": "000000"}, code=503),
+    ("POST", "/api/auth/logout"): Row(
+        lambda api, user: {"sessionId": _session_id(api, user)},
+        foreign={"sessionId": (lambda api, other: {"sessionId": _session_id(api, other)}, 300)},
+    ),
+    ("GET", "/api/auth/sessions"): Row(),
+    ("POST", "/api/user/phone"): Row(
+        lambda api, user: {"phone": user.phone, **_code("phone")(api, user)},
+        foreign={"code": (_code("delete"), 503)},
+    ),
+    ("GET", "/api/user/show"): Row(peer=SEEN),
+    ("POST", "/api/user/update"): Row(
+        lambda api, user: {"avatar": make_photo(api, user)},
+        foreign={"avatar": (lambda api, other: {"avatar": make_photo(api, other)}, 1204)},
+    ),
+    ("GET", "/api/user/hot/list"): Row(),
+    ("GET", "/api/user/search"): Row(free=("labelId",)),
+    ("GET", "/api/user/nearby/list"): Row(lambda api, user: {"latlng": "31.2,121.4"}),
+    ("POST", "/api/user/location"): Row(lambda api, user: {"latlng": "31.2,121.4"}),
+    ("POST", "/api/user/follow"): Row(peer={"owner": 300, "other": 0}),
+    ("POST", "/api/user/unfollow"): Row(peer={"owner": 300, **ALWAYS}),
+    ("GET", "/api/user/follow/list"): Row(
+        _page_of("/api/user/follow/list"),
+        foreign={"cursor": (_page_of("/api/user/follow/list"), 300)},
+    ),
+    ("GET", "/api/user/fans/list"): Row(
+        _page_of("/api/user/fans/list"), foreign={"cursor": (_page_of("/api/user/fans/list"), 300)}
+    ),
+    # Who is blocked already stays so, whatever became of them.
+    ("POST", "/api/user/block"): Row(peer={"owner": 300, "other": 0, "blocked": 0}),
+    ("POST", "/api/user/unblock"): Row(peer={"owner": 300, **ALWAYS}),
+    ("GET", "/api/user/block/list"): Row(
+        _page_of("/api/user/block/list"), foreign={"cursor": (_page_of("/api/user/block/list"), 300)}
+    ),
+    # Who blocks somebody has seen them, and may report them.
+    ("POST", "/api/user/report"): Row(
+        lambda api, user: {"reason": "spam"},
+        peer={"owner": 300, "other": 0, "blocked": 0},
+        foreign={"messageId": (lambda api, other: {"messageId": 1}, 300)},
+    ),
+    ("POST", "/api/user/delete"): Row(_code("delete"), foreign={"code": (_code("delete"), 503)}),
+    ("POST", "/api/user/export"): Row(_code("export"), foreign={"code": (_code("export"), 503)}),
+    ("POST", "/api/user/label/update"): Row(lambda api, user: {"labelIds": "1,2"}, free=("labelIds",)),
+    ("GET", "/api/label/list"): Row(),
+    ("GET", "/api/album/list"): Row(peer=SEEN),
+    ("POST", "/api/album/add"): Row(_media, foreign={"mediaId": (_media, 1204)}),
+    ("POST", "/api/album/remove"): Row(
+        lambda api, user: {"photoId": _photo_id(api, user)},
+        foreign={"photoId": (lambda api, other: {"photoId": _photo_id(api, other)}, 1204)},
+    ),
+    ("POST", "/api/album/order"): Row(
+        lambda api, user: {"photoIds": _photo_id(api, user)},
+        foreign={"photoIds": (lambda api, other: {"photoIds": _photo_id(api, other)}, 1204)},
+    ),
+    ("GET", "/api/app/config"): Row(),
+}
+OWN_TESTS = {
+    # A file and a URL of its own stand in place of parameters.
+    ("POST", "/api/media/upload"),
+    ("GET", "/api/media/<media_id>"),
+}
+
+Arrange = Callable[[Api, User, User], object]
+FIND: Mapping[str, tuple[Arrange, Callable[[Api, User, User], dict[str, Any]]]] = {
+    "/api/user/follow/list": (follows, lambda api, user, peer: {}),
+    "/api/user/fans/list": (lambda api, user, peer: follows(api, peer, user), lambda api, user, peer: {}),
+    "/api/user/search": (
+        lambda api, user, peer: None,
+        lambda api, user, peer: {"nickname": f"测试{peer.phone[-6:]}"},
+    ),
+    "/api/user/nearby/list": (
+        lambda api, user, peer: [
+            api.post("/api/user/location", person, latlng="-33.86,151.2").data for person in (user, peer)
+        ],
+        lambda api, user, peer: {},
+    ),
+}
+"""Lists that show others: what puts somebody on them, and what to ask."""

@@ -1,0 +1,212 @@
+"""Every route × everybody: made from the application's own table of routes, so that none can be forgotten."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from datingtoday.infra.db import Base
+from datingtoday.protocol.endpoint import Endpoint, declared_endpoint
+from tests.plugins.api import Answer, Api, User
+from tests.profiles.people import ban, delete, make_photo, make_user
+from tests.safety.matrix_rows import COLUMNS, FIND, OWN_TESTS, ROWS, Route
+
+NOBODY = 2**31 - 1
+ROUTES = sorted(ROWS)
+PEER_ROUTES = [route for route in ROUTES if ROWS[route].peer is not None]
+FOREIGN = [(route, name) for route in ROUTES for name in ROWS[route].foreign]
+
+
+def name_of(value: object) -> str:
+    return " ".join(value) if isinstance(value, tuple) else str(value)
+
+
+@pytest.fixture
+def api(app_with: Any) -> Api:
+    """Without limits: codes and reports are asked for again and again."""
+    made: Api = app_with(LIMITS_ENABLED=0)
+    return made
+
+
+def routes_of(api: Api) -> dict[Route, Endpoint]:
+    """Every route under /api with what it declares."""
+    found = {}
+    for rule in api.app.url_map.iter_rules():
+        declared = declared_endpoint(api.app.view_functions[rule.endpoint])
+        if rule.rule.startswith("/api/"):
+            assert declared is not None, f"{rule.rule} does not declare what it requires"
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+                found[method, rule.rule] = declared
+    return found
+
+
+def call(api: Api, route: Route, user: User | None, **own: Any) -> Answer:
+    method, path = route
+    return (api.get if method == "GET" else api.post)(path, user, **own)
+
+
+def own_params(api: Api, route: Route, user: User, peer: User | None = None) -> dict[str, Any]:
+    row = ROWS[route]
+    params = row.own(api, user)
+    if row.peer is not None:
+        params["peerId"] = (peer or make_user(api)).user_id
+    return params
+
+
+def test_every_route_has_a_row(api: Api) -> None:
+    missing = routes_of(api).keys() - ROWS.keys() - OWN_TESTS
+    assert not missing, f"say in tests/safety/matrix_rows.py what {sorted(missing)} answer to whom"
+    assert not ROWS.keys() - routes_of(api).keys()
+
+
+def test_every_parameter_that_names_something_has_its_test(api: Api) -> None:
+    for route, declared in routes_of(api).items():
+        if route in OWN_TESTS or declared.params is None:
+            continue
+        row = ROWS[route]
+        for field_name, parameter in declared.params.fields.items():
+            name = parameter.data_key or field_name
+            if name == "peerId":
+                assert row.peer is not None, (route, name)
+            elif name.endswith(("Id", "Ids")) or (name == "code" and declared.require_token):
+                assert name in row.foreign or name in row.free, (route, name)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name_of)
+def test_the_owner(api: Api, route: Route) -> None:
+    user = make_user(api)
+    assert call(api, route, user, **own_params(api, route, user)).code == ROWS[route].code
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name_of)
+def test_without_a_login(api: Api, route: Route) -> None:
+    user, other = make_user(api), make_user(api)
+    params = own_params(api, route, user)
+    before = _rows(api)
+    answers = {
+        "nobody": call(api, route, None, **params),
+        "another's id": call(api, route, User(other.user_id, user.token, ""), **params),
+        "another's token": call(api, route, User(user.user_id, "0" * 32, ""), **params),
+    }
+    if routes_of(api)[route].require_token:
+        assert {who: answer.code for who, answer in answers.items()} == dict.fromkeys(answers, 504)
+        assert _rows(api) == before
+    else:
+        assert 504 not in {answer.code for answer in answers.values()}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name_of)
+@pytest.mark.parametrize(("end", "code"), [(ban, 1102), (delete, 1101)], ids=["banned", "deleted"])
+def test_whose_account_has_ended(api: Api, route: Route, end: Any, code: int) -> None:
+    user = make_user(api)
+    params = own_params(api, route, user)
+    end(api, user)
+    before = _rows(api)
+    answer = call(api, route, user, **params)
+    if routes_of(api)[route].require_token:
+        assert answer.code == code
+        assert "data" not in answer.json or code == 1102
+        assert _rows(api) == before
+    else:
+        assert answer.code not in (504, 1101, 1102)
+
+
+@pytest.mark.parametrize("route", PEER_ROUTES, ids=name_of)
+@pytest.mark.parametrize("column", ["owner", *COLUMNS, "nobody"])
+def test_somebody_else(api: Api, route: Route, column: str) -> None:
+    user, peer = make_user(api), make_user(api)
+    expected = (ROWS[route].peer or {}).get(column, 501)
+    if column in COLUMNS:
+        COLUMNS[column](api, user, peer)
+    params = own_params(api, route, user, peer)
+    if column in ("owner", "nobody"):
+        params["peerId"] = user.user_id if column == "owner" else NOBODY
+    before = _rows(api)
+
+    answer = call(api, route, user, **params)
+
+    assert (answer.status, answer.code) == (200, expected)
+    if expected:
+        assert _rows(api) == before
+    if expected == 501:
+        params["peerId"] = NOBODY
+        assert answer.body == call(api, route, user, **params).body
+
+
+@pytest.mark.parametrize(("route", "name"), FOREIGN, ids=name_of)
+def test_what_is_somebody_elses(api: Api, route: Route, name: str) -> None:
+    user, other = make_user(api), make_user(api)
+    make, code = ROWS[route].foreign[name]
+    params = own_params(api, route, user) | make(api, other)
+    before = _rows(api)
+
+    answer = call(api, route, user, **params)
+
+    assert answer.code == code
+    # A wrong code counts as a try; that is all.
+    assert _without(_rows(api), "SmsCode") == _without(before, "SmsCode")
+
+
+@pytest.mark.parametrize("path", sorted(FIND))
+@pytest.mark.parametrize("column", [*COLUMNS, "undone"])
+def test_who_is_found(api: Api, path: str, column: str) -> None:
+    user, peer = make_user(api), make_user(api)
+    put, query = FIND[path]
+    put(api, user, peer)
+    if column in COLUMNS:
+        COLUMNS[column](api, user, peer)
+    page = api.get(path, user, pageCount=50, **query(api, user, peer)).data
+    found = [card["user_id"] for card in page["list"]]
+    assert (peer.user_id in found) == (column in ("other", "undone"))
+    assert user.user_id not in found
+
+
+@pytest.mark.parametrize("column", ["owner", *COLUMNS])
+def test_photos_by_their_url(api: Api, column: str) -> None:
+    """A URL that was handed out before; here without its file, so who may see it is told by the lookup alone."""
+    user, peer = make_user(api), make_user(api)
+    owner = user if column == "owner" else peer
+    media_id = make_photo(api, owner)
+    assert api.post("/api/user/update", owner, avatar=media_id).code == 0
+    url = api.get("/api/user/show", user, peerId=owner.user_id).data["avatar"]
+    if column in COLUMNS:
+        COLUMNS[column](api, user, peer)
+    with api.parts.database.transaction(write=False) as session:
+        row = api.parts.media.read(session, [media_id])[media_id]
+        may = api.parts.delivery._may_see(session, user.user_id, row, datetime.now(UTC))
+    assert may == (column in ("owner", "other"))
+    if not may:
+        assert api.send("GET", url).status == 404
+    assert api.send("GET", url[:-1] + ("A" if url[-1] != "A" else "B")).status == 404
+
+
+@pytest.mark.parametrize("user", ["nobody", "banned", "deleted"])
+def test_uploading_needs_a_login(api: Api, user: str) -> None:
+    person = make_user(api)
+    code = {"nobody": 504, "banned": 1102, "deleted": 1101}[user]
+    if user == "banned":
+        ban(api, person)
+    if user == "deleted":
+        delete(api, person)
+    sender = person if user != "nobody" else User(person.user_id, "0" * 32, "")
+    before = _rows(api)
+    assert api.upload("/api/media/upload", sender, b"\xff\xd8\xff", kind="photo").code == code
+    assert _rows(api) == before
+
+
+def _rows(api: Api) -> dict[str, Counter[Any]]:
+    """Everything in SQL, but for the guard's own book-keeping."""
+    with api.parts.database.transaction(write=False) as session:
+        return {
+            mapper.class_.__name__: Counter(tuple(row) for row in session.execute(select(*mapper.columns)))
+            for mapper in Base.registry.mappers
+            if mapper.class_.__module__ != "datingtoday.protocol.models"
+        }
+
+
+def _without(rows: dict[str, Counter[Any]], table: str) -> dict[str, Counter[Any]]:
+    return {name: content for name, content in rows.items() if name != table}

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "media": ("datingtoday.cli.media", "Remove unused uploads, and judge uploads."),
     "moderation": ("datingtoday.cli.moderation", "Look at reports, and ban people."),
     "hot": ("datingtoday.cli.hot", "Make search index and hot list anew."),
+    "nearby": ("datingtoday.cli.nearby", "Rebuild the index of who is nearby."),
     "purge": ("datingtoday.cli.purge", "Remove old codes, logins and deleted accounts."),
 }
 

@@ -55,13 +55,11 @@ def run(uploads: int = UPLOADS) -> str:
             parts.media.upload(1, Kind.PHOTO, io.BytesIO(photo), datetime.now(UTC))
         grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
         parts.database.dispose()
-    line = (
+    return (
         f"upload of a {WIDTH}x{HEIGHT} JPEG ({len(photo) / 1e6:.1f} MB), median of {uploads}: "
         f"{statistics.median(cpu_s):.2f} s of CPU, {statistics.median(wall_s):.2f} s; "
         f"peak of the decoder {peak.kb / 1024:.0f} MiB, server grew by {grown_kb / 1024:.0f} MiB"
     )
-    click.echo(line)
-    return line
 
 
 def _photo() -> bytes:
@@ -122,4 +120,4 @@ def _cpu_s() -> float:
 
 
 if __name__ == "__main__":
-    run()
+    click.echo(run())

@@ -32,6 +32,9 @@ class People:
         self._parts: Parts = make_parts(settings)
         self._tokens = [secrets.token_hex(16) for _ in range(LOGGED_IN)]
         self._first_id = self._insert()
+        # As after an import: otherwise the servers would do it while they are measured.
+        self._parts.hot_rebuild.take_in_all(lambda done: None)
+        self._parts.hot_rebuild.make_edition(datetime.now(UTC))
         self.user = self._common(0)
         self._fresh_peers = iter(range(self._first_id + LOGGED_IN, self._first_id + PEOPLE))
         self._fresh_users = iter(range(1, LOGGED_IN))

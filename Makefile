@@ -9,12 +9,14 @@ ARGS ?=
 
 # $(call option,--port,PORT): the option, if the variable was given and is not empty
 option = $(if $($(2)),$(1) '$($(2))')
-SERVE_OPTIONS = $(call option,--host,HOST) $(call option,--port,PORT) $(call option,--data,DATA)
+# Made-up people on the first start; SEED=0 for none.
+SEED ?= 200
+SERVE_OPTIONS = $(call option,--seed,SEED) $(call option,--host,HOST) $(call option,--port,PORT) $(call option,--data,DATA)
 
 .PHONY: help setup run test test-long check format bench bench-long lock upgrade
 
 help:
-	@echo 'make run         start the server on this machine  (PORT=8000 HOST=127.0.0.1 DATA=data, as needed)'
+	@echo 'make run         start the server on this machine  (PORT=8000 HOST=127.0.0.1 DATA=data SEED=200, as needed)'
 	@echo 'make test        all tests but the long ones, in parallel  (ARGS= for pytest)'
 	@echo 'make test-long   the long ones'
 	@echo 'make check       style, types, import rules, house rules, stale generated files'

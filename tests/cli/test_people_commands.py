@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from datingtoday.cli.main import run
 from datingtoday.safety.models import UserReport
@@ -126,6 +129,27 @@ class TestModeration:
         told = json.loads(capsys.readouterr().out)
         assert told["evidence"]["profile"]["nickname"] == "坏人"
         assert (told["about"], told["by"], told["state"]) == (about, by, "open")
+
+    def test_the_photos_that_a_report_keeps(self, server: Api, capsys: Capture, tmp_path: Path) -> None:
+        user, peer = make_user(server), make_user(server)
+        file = io.BytesIO()
+        Image.new("RGB", (40, 30), (9, 9, 200)).save(file, "JPEG")
+        media_id = server.upload("/api/media/upload", peer, file.getvalue(), kind="photo").data["media_id"]
+        (photo,) = server.post("/api/album/add", peer, mediaId=media_id).data
+        sent = {"peerId": peer.user_id, "reason": "nudity"}
+        report_id = server.post("/api/user/report", user, **sent).data["report_id"]
+        assert server.post("/api/album/remove", peer, photoId=photo["photo_id"]).code == 0
+        data = ["--data", str(server.parts.settings.data_dir)]
+
+        assert run(["moderation", "show", str(report_id), "--photos", str(tmp_path / "out"), *data]) == 0
+
+        told = json.loads(capsys.readouterr().out)
+        assert told["evidence"]["held_photos"] == [media_id]
+        with Image.open(tmp_path / "out" / f"{media_id}.jpg") as image:
+            assert image.size == (40, 30)
+        assert run(["moderation", "dismiss", str(report_id), *data]) == 0
+        assert run(["moderation", "show", str(report_id), "--photos", str(tmp_path / "none"), *data]) == 0
+        assert list((tmp_path / "none").iterdir()) == []
 
     def test_dismiss(self, server: Api, capsys: Capture) -> None:
         report_id, *_ = report_about(server)

@@ -119,7 +119,9 @@ def test_a_change_shows_with_its_commit(cache: ReadyCache, database: Database) -
     notes = Notes()
     fetch(cache, notes, 1, 2)
     write(cache, database, notes, 1, "ONE")
-    assert fetch(cache, notes, 1, 2) == [b"ONE", b"two"]
+    for _ in range(2):
+        assert fetch(cache, notes, 1, 2) == [b"ONE", b"two"]
+    # Kept again from the first reader on: the mark is gone with the commit.
     assert notes.made == [[1, 2], [1]]
 
 

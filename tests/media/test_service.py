@@ -187,8 +187,12 @@ class TestModeration:
         assert api.parts.media.ask(media.id, now()) is Verdict.APPROVED
         assert asked.asked[0][1] == f"medium {media.id}".encode()
 
-    def test_a_moderator_that_fails_is_asked_again(self, api: Api, vendor: Callable[..., Vendor]) -> None:
-        asked = vendor(OSError("down"), OSError("still down"), Judgement(Verdict.REFUSED))
+    def test_a_moderator_that_fails_is_asked_again(
+        self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        api = app_of()
+        asked = Vendor(OSError("down"), OSError("still down"), Judgement(Verdict.REFUSED))
+        monkeypatch.setattr(api.parts.media, "_moderator", asked)
         media_id = upload(api, make_user(api)).data["media_id"]
         row = row_of(api, media_id)
         assert row is not None and (row.verdict, row.asked_at) == ("pending", None)
@@ -207,8 +211,12 @@ class TestModeration:
         row = row_of(api, media_id)
         assert row is not None and row.verdict == "refused"
 
-    def test_who_answers_later_is_not_asked_again(self, api: Api, vendor: Callable[..., Vendor]) -> None:
-        vendor(Judgement(Verdict.PENDING, reference="case-2"))
+    def test_who_answers_later_is_not_asked_again(
+        self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        api = app_of()
+        asked = Vendor(Judgement(Verdict.PENDING, reference="case-2"))
+        monkeypatch.setattr(api.parts.media, "_moderator", asked)
         media_id = upload(api, make_user(api)).data["media_id"]
         assert ask_again(api.parts.media, now() + DAY) == 0
         with api.parts.database.transaction() as session:

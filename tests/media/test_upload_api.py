@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,9 +17,10 @@ from PIL import Image
 
 from datingtoday.infra.storage.storage import StorageError
 from datingtoday.media import images
+from datingtoday.media.errors import FileRefused
 from datingtoday.media.inspect import Kind
 from datingtoday.media.models import Media, MediaGarbage, MediaUsage
-from datingtoday.media.prepare import Prepared
+from datingtoday.media.prepare import Form, Prepared
 from tests.accounts.at_once import at_once
 from tests.media.av_samples import film, sound
 from tests.media.image_samples import SECRET, jpeg_with_everything, photo, saved
@@ -223,6 +225,40 @@ class TestQuota:
         assert (usage.files, usage.stored_bytes) == (3, sum(row.stored_bytes for row in rows if row))
         assert count(api, MediaGarbage) == 0
         assert files_in_store(api) == 9
+
+    def test_that_are_counted_at_the_same_moment(
+        self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All of them are stored before the first is counted."""
+        api = app_of(MEDIA_USER_FILES=4)
+        user, media = make_user(api), api.parts.media
+        form = Form(b"sound", "audio/mp4", 5, hashlib.sha256(b"sound").hexdigest())
+        all_stored = threading.Barrier(8)
+        put = media.storage.put
+
+        @contextmanager
+        def prepare(kind: Kind, file: IO[bytes]) -> Iterator[Prepared]:
+            yield Prepared(kind, form, {}, 1000)
+
+        def put_and_wait(*arguments: Any) -> None:
+            put(*arguments)
+            all_stored.wait(30)
+
+        monkeypatch.setattr(media.preparer, "prepare", prepare)
+        monkeypatch.setattr(media.storage, "put", put_and_wait)
+
+        def taken() -> bool:
+            try:
+                media.upload(user.user_id, Kind.AUDIO, io.BytesIO(), datetime.now(UTC))
+            except FileRefused:
+                return False
+            return True
+
+        assert sorted(at_once([taken] * 8)) == [False] * 4 + [True] * 4
+        with api.parts.database.transaction(write=False) as session:
+            usage = session.get_one(MediaUsage, user.user_id)
+        assert (usage.files, usage.stored_bytes) == (4, 20)
+        assert (count(api, Media), count(api, MediaGarbage), files_in_store(api)) == (4, 0, 4)
 
 
 class TestFailures:

@@ -240,10 +240,14 @@ def test_a_content_length_that_is_none_is_refused(lab: Lab, length: str) -> None
 
 def test_a_body_that_ends_early_is_refused(lab: Lab) -> None:
     class Broken:
-        def read(self, size: int) -> bytes:
-            raise ConnectionResetError("peer")
+        def __init__(self, error: Exception) -> None:
+            self.error = error
 
-    for stream in (io.BytesIO(b"a=1"), Broken()):
+        def read(self, size: int) -> bytes:
+            raise self.error
+
+    # The last one stands for what a server raises when chunks are none.
+    for stream in (io.BytesIO(b"a=1"), Broken(ConnectionResetError("peer")), Broken(LookupError("chunk"))):
         answer = lab.client().send(
             "POST",
             ECHO,

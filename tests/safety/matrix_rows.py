@@ -155,4 +155,7 @@ FIND: Mapping[str, tuple[Arrange, Callable[[Api, User, User], dict[str, Any]]]] 
         lambda api, user, peer: {},
     ),
 }
-"""Lists that show others: what puts somebody on them, and what to ask."""
+"""Lists that show others at once: what puts somebody on them, and what to ask.
+
+The hot list shows editions, which somebody new is not on yet: its own tests hold it against the columns.
+"""

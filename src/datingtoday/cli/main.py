@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hot": ("datingtoday.cli.hot", "Make search index and hot list anew."),
     "nearby": ("datingtoday.cli.nearby", "Rebuild the index of who is nearby."),
     "purge": ("datingtoday.cli.purge", "Remove old codes, logins and deleted accounts."),
+    "seed": ("datingtoday.cli.seed", "Fill the database with made-up people."),
 }
 
 EXIT_FAILED = 1

@@ -32,8 +32,21 @@ PORTS_TO_TRY = 20
 @click.option("--host", help="Address to listen on [127.0.0.1].")
 @click.option("--port", help="Port; if it is taken, the next free one is used [8000].")
 @click.option("--workers", help="Number of worker processes [2].")
+@click.option(
+    "--seed",
+    "seed_users",
+    type=click.IntRange(0, 100_000),
+    default=0,
+    show_default=True,
+    help="On the first start without settings: so many made-up people, so that lists show something.",
+)
 def command(
-    config_file: Path | None, data_dir: Path | None, host: str | None, port: str | None, workers: str | None
+    config_file: Path | None,
+    data_dir: Path | None,
+    host: str | None,
+    port: str | None,
+    workers: str | None,
+    seed_users: int,
 ) -> int:
     """Run the server.
 
@@ -48,10 +61,10 @@ def command(
     validate_for_serving(settings)
     _end_at_once_on_signals(None)
     with ExitStack() as at_end:
-        return _serve(settings, at_end)
+        return _serve(settings, at_end, seed_users)
 
 
-def _serve(settings: Settings, at_end: ExitStack) -> int:
+def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
     folder = DataFolder(settings.data_dir)
     folder.take()
     at_end.callback(folder.release)
@@ -67,7 +80,7 @@ def _serve(settings: Settings, at_end: ExitStack) -> int:
         at_end.callback(redis.stop)
         settings = settings.with_redis_uri(redis.uri)
 
-    _migrate(settings)
+    is_first_start = _migrate(settings)
     from datingtoday.protocol.metrics import count_across_processes
 
     if settings.metrics.enabled:
@@ -78,6 +91,8 @@ def _serve(settings: Settings, at_end: ExitStack) -> int:
     parts: Parts = app.extensions[PARTS]
     if redis is not None:
         redis.wait_until_ready()
+    if seed_users and is_first_start and settings.embedded:
+        _seed(parts, seed_users)
     _prepare(parts)
 
     def seal_and_stop() -> None:
@@ -126,11 +141,30 @@ def _run(
     return 0
 
 
-def _migrate(settings: Settings) -> None:
+def _migrate(settings: Settings) -> bool:
+    """Bring the database up to date; whether there was none."""
     from datingtoday.infra import migrations
 
-    if not migrations.is_current(settings.database.uri):
+    current = migrations.current(settings.database.uri)
+    if current != migrations.head():
         migrations.upgrade(settings.database.uri, lambda line: click.echo(f"database: {line}", err=True))
+    return current is None
+
+
+def _seed(parts: Any, users: int) -> None:
+    """Let the lists of a new trial show somebody."""
+    from datetime import UTC, datetime
+
+    from datingtoday.cli.seed_load import SeedLoad
+
+    now = datetime.now(UTC)
+    load = SeedLoad(parts)
+    load.load(users, 1, now, lambda done: None)
+    load.make_edition(now)
+    _say(
+        f"first start: {users} made-up people for trying things out (`make run SEED=0` for none)",
+        f"首次启动：已生成 {users} 个虚构用户供试用（`make run SEED=0` 则不生成）",
+    )
 
 
 def _prepare(parts: Any) -> None:

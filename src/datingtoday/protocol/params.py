@@ -12,6 +12,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
+import structlog
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
@@ -28,6 +29,8 @@ _BOUNDARY_LINE_SLACK_BYTES = 128
 """For the line ends and dashes around a boundary, and the blanks that may follow it."""
 _LENGTH_DIGITS = 18
 """More digits than any body has bytes; what has more is not even read as a number."""
+
+log = structlog.get_logger(__name__)
 
 Environ = dict[str, Any]
 
@@ -151,8 +154,10 @@ class _Body:
             size = _CHUNK_BYTES if self._left is None else min(_CHUNK_BYTES, self._left)
             try:
                 data = self._stream.read(size)
-            except OSError:
-                # The connection ended, or what should be chunks is none: both are the sender's doing.
+            except Exception as error:
+                # The connection ended, or what should be chunks is none: both are the sender's doing, and each HTTP
+                # server has exceptions of its own for them.
+                log.info("body_not_readable", reason=type(error).__name__)
                 raise ParameterError.plain("the body ended before it was complete", "请求体不完整") from None
             if not data:
                 if self._left is not None:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
+from datingtoday.accounts import service
 from datingtoday.accounts.models import UserAuth
 from datingtoday.accounts.service import LoggedIn
 from datingtoday.profiles.models import FIRST_USER_ID, UserInfo, UserStatus
@@ -225,6 +227,39 @@ class TestBannedAndDeleted:
             parts.accounts.confirm(
                 session, user.user_id, "delete", code, address="10.0.0.1", now=datetime.now(UTC)
             )
+
+
+def test_a_login_into_an_account_that_is_being_closed_ends_with_it(
+    unlimited: Api, app_with: AppWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login has found the account, and its owner closes it elsewhere in that moment: one waits for the other."""
+    there = app_with(LIMITS_ENABLED=0)
+    user = unlimited.new_user()
+    there.new_user()
+    code = unlimited.new_code(user.phone)
+    locked_person = service._locked_person
+
+    def close() -> None:
+        with there.parts.database.transaction() as session:
+            there.parts.accounts.close_account(session, user.user_id, now=datetime.now(UTC))
+
+    closing = threading.Thread(target=close)
+
+    def when_it_is_being_closed(session: Session, user_id: int) -> UserInfo:
+        if threading.current_thread() is threading.main_thread():
+            closing.start()
+            # Long enough for a close that does not wait; one that does goes on after the login.
+            closing.join(0.5)
+        return locked_person(session, user_id)
+
+    monkeypatch.setattr(service, "_locked_person", when_it_is_being_closed)
+    data = unlimited.post("/api/auth/login", phone=user.phone, code=code).data
+    closing.join(30)
+    assert not closing.is_alive()
+
+    again = User(data["user_id"], data["token"], user.phone)
+    assert data["is_new"] is False
+    assert [unlimited.get("/api/user/show", one).code for one in (user, again)] == [1101, 1101]
 
 
 def test_person_and_login_are_navigable_both_ways(api: Api) -> None:

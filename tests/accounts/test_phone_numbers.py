@@ -87,18 +87,11 @@ def test_a_code_asked_for_in_one_notation_works_in_another(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("written", "e164"),
-    [
-        ("+852 6{0} {1}", "+8526{0}{1}"),
-        ("+1 202-55{2}-{1}", "+120255{2}{1}"),
-        ("00852 9{0} {1}", "+8529{0}{1}"),
-    ],
+    [("+852 6123 {}", "+8526123{}"), ("+1 202-555-{}", "+1202555{}"), ("00852 9123 {}", "+8529123{}")],
 )
-def test_numbers_of_other_regions_need_their_country(
-    unlimited: Api, written: str, e164: str, request: pytest.FixtureRequest
-) -> None:
-    digits = new_phone()[-7:]
-    parts = (digits[:3].replace("0", "1").replace("9", "2"), digits[3:], digits[0])
-    written, e164 = written.format(*parts), e164.format(*parts)
+def test_numbers_of_other_regions_need_their_country(unlimited: Api, written: str, e164: str) -> None:
+    digits = new_phone()[-4:]
+    written, e164 = written.format(digits), e164.format(digits)
     unlimited.post("/api/auth/sendsms", phone=written).data  # noqa: B018 - asserts success
 
     login = unlimited.post("/api/auth/login", phone=written, code=unlimited.sms.last(e164)).data
@@ -109,7 +102,7 @@ def test_numbers_of_other_regions_need_their_country(
 
 def test_the_default_region_is_a_setting(app_with: AppWith) -> None:
     hong_kong = app_with(ACCOUNTS_DEFAULT_REGION="HK", LIMITS_ENABLED=0)
-    local = f"6{new_phone()[-7:].replace('0', '1')}"
+    local = f"6123{new_phone()[-4:]}"
     hong_kong.post("/api/auth/sendsms", phone=local).data  # noqa: B018 - asserts success
     assert hong_kong.sms.last(f"+852{local}")
 

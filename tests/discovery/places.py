@@ -95,7 +95,11 @@ _areas = itertools.count()
 
 def new_area() -> Point:
     """The middle of a cell of the default grid, hundreds of kilometres from where other tests of this process are."""
-    number = next(_areas)
+    return area(next(_areas))
+
+
+def area(number: int) -> Point:
+    """The middle of a cell of the default grid; hundreds of kilometres from those with other numbers below 1092."""
     latitude, longitude = -50.0 + 4.0 * (number % 26), -170.0 + 8.0 * (number // 26 % 42)
     grid = Grid(2200)
     return grid.centre(grid.cell_of(latitude, longitude))

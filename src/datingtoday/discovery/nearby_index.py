@@ -36,6 +36,7 @@ BITS_MOST = 16
 _BITS_ASIDE = 2
 """Readers may know counts of a few minutes ago: buckets of so many more halvings than needed are forgotten, too."""
 _CELLS_AT_ONCE = 200
+_RANGES_AT_ONCE = 100
 
 
 class Counts(NamedTuple):
@@ -141,14 +142,16 @@ class TileEntries:
 
     def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
         cells: dict[int, list[list[int]]] = {tile: [] for tile in wanted}
-        ranges = [
-            and_(LocationCell.cell >= first, LocationCell.cell < end)
-            for first, end in map(Grid.cells_of, wanted)
-        ]
-        for row in session.scalars(select(LocationCell).where(or_(*ranges))):
-            counts = counts_of(row)
-            if any(counts) or row.changed_at > now - REMEMBERED:
-                cells[Grid.tile_of(row.cell)].append([row.cell, *counts])
+        ranges = _ranges(wanted)
+        for start in range(0, len(ranges), _RANGES_AT_ONCE):
+            within = [
+                and_(LocationCell.cell >= first, LocationCell.cell < end)
+                for first, end in ranges[start : start + _RANGES_AT_ONCE]
+            ]
+            for row in session.scalars(select(LocationCell).where(or_(*within))):
+                counts = counts_of(row)
+                if any(counts) or row.changed_at > now - REMEMBERED:
+                    cells[Grid.tile_of(row.cell)].append([row.cell, *counts])
         return {tile: Made(orjson.dumps(rows), KEPT_S) for tile, rows in cells.items()}
 
     @staticmethod
@@ -282,6 +285,17 @@ def last_cell_of(row: Location, grid: Grid) -> int | None:
     if row.latitude is None or row.longitude is None:
         return None
     return grid.cell_of(row.latitude, row.longitude)
+
+
+def _ranges(tiles: Iterable[int]) -> list[tuple[int, int]]:
+    """The ranges of cells of these tiles; those of neighbours within a row are one."""
+    ranges: list[tuple[int, int]] = []
+    for first, end in map(Grid.cells_of, sorted(tiles)):
+        if ranges and ranges[-1][1] == first:
+            ranges[-1] = (ranges[-1][0], end)
+        else:
+            ranges.append((first, end))
+    return ranges
 
 
 def _groups(wanted: Iterable[Bucket]) -> Iterator[list[Bucket]]:

@@ -111,6 +111,30 @@ def test_a_parameter_after_the_user_id_of_a_login(lab: Lab, lost: bool) -> None:
     assert send(client, recut, path=MINE) == 1002
 
 
+@both
+def test_a_login_cannot_be_cut_for_an_endpoint_without_one(lab: Lab, lost: bool) -> None:
+    """md5 covers no path: what is no login any more, cut differently, still fits an endpoint that needs none."""
+    client = lab.client()
+    later = str(NOW_S + 500)
+    own = {"v": later, "userId": str(USER.user_id), "token": USER.token}
+    captured = sign(client, {"appkey": client.appkey, "timestamp": str(NOW_S), "nonce": "bbbb", **own})
+    assert send(client, captured, path=MINE) == 0
+    if lost:
+        lose_the_memory(lab)
+    lab.let_time_pass(500)
+    recut = {
+        "appkey": client.appkey,
+        "rId": str(USER.user_id),
+        "v": "",
+        "token": "use",
+        "timestamp": later,
+        "nonce": f"{USER.token}{NOW_S}bbbb",
+        "sign": captured["sign"],
+    }
+    assert md5_sign(recut, client.appsecret, token_first=True) == captured["sign"]
+    assert send(client, recut) == 1002
+
+
 def test_a_second_is_not_stretched_across_a_loss(lab: Lab) -> None:
     """1795305605 + 999aaaa is also 1795305605999 + aaaa: later than the moment up to which a loss refuses."""
     client = lab.client()

@@ -38,18 +38,14 @@ def only_reading(sent_ms: int) -> Readings:
     return Readings(sent_ms, sent_ms, sent_ms)
 
 
-def readings(head: str, timestamp: str, nonce: str, *, sent_ms: int, head_is_fixed: bool) -> Readings:
+def readings(head: str, timestamp: str, nonce: str, *, sent_ms: int) -> Readings:
     """All readings of a correctly signed md5 request.
 
     :param head: what was signed before the timestamp.
-    :param head_is_fixed: no other head would be accepted for another reason (it ends with the token or the user id
-        that a login is checked by), so that only the cut between timestamp and nonce can move.
     """
     second = sent_ms // 1000
     # Thirteen digits are the finest form there is: nothing of the nonce can be added to them.
     latest_ms = sent_ms if len(timestamp) == 13 and "." not in timestamp else second * 1000 + 999
-    others: tuple[int, ...] = ()
-    if not head_is_fixed:
-        end = f"{head[-_LONGEST:]}{timestamp}{nonce}"[-_LONGEST:]
-        others = tuple(found for digits in _CUTS.findall(end) if (found := int(digits)) != second)
+    end = f"{head[-_LONGEST:]}{timestamp}{nonce}"[-_LONGEST:]
+    others = tuple(found for digits in _CUTS.findall(end) if (found := int(digits)) != second)
     return Readings(sent_ms, second * 1000, latest_ms, others)

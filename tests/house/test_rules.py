@@ -120,7 +120,7 @@ GOOD: list[tuple[Rule, str, str]] = [
         "scripts/lock",
         "uv pip compile --no-emit-index-url --no-emit-find-links\n",
     ),
-    (rules.no_paths_outside, "deploy/nginx.conf", "root /srv/work/x; # ./work/x\n"),
+    (rules.no_paths_outside, "deploy/nginx.conf", f"root /srv{ELSEWHERE}; # .{ELSEWHERE}\n"),
 ]
 
 

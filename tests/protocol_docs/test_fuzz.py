@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -140,7 +141,7 @@ class Fuzzer:
 
     def _name_somebody(self, own: dict[str, str]) -> None:
         """Half of the made-up people are real ones: nobody would ever guess an id."""
-        if own.get("peerId", "").isdigit() and int(own["peerId"]) % 2:
+        if re.fullmatch("[0-9]{1,18}", own.get("peerId", "")) and int(own["peerId"]) % 2:
             own["peerId"] = str(self._other_id or 1)
 
 

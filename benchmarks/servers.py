@@ -7,17 +7,23 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.clients import APPKEY, APPSECRET
 from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.processes import Port, end, spawn, tail_of
 from tests.plugins.tools import program
 
+_CORES = sorted(os.sched_getaffinity(0))
+"""Of this machine, before this process leaves one of them."""
+_SECRET_KEY = "b0" * 32
 SERVER_CORE = 0
 """The worker has this core to itself; databases and the load generator share the others."""
+_BUFFER_POOL = "1G"
+"""Enough for all of a million people that requests ask for, as docs/deployment tells to give it."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +37,9 @@ class Web:
         return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
 
     def worker_cpu_s(self) -> float:
-        """CPU time that the worker has used since it started."""
-        fields = Path(f"/proc/{self.worker_pid()}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """CPU time that the threads that the worker has now have used; to the nanosecond."""
+        threads = Path(f"/proc/{self.worker_pid()}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     def worker_rss_bytes(self) -> int:
         """Resident memory of the worker."""
@@ -41,10 +47,17 @@ class Web:
         return pages * os.sysconf("SC_PAGESIZE")
 
 
+class _RoomyMariaDB(MariaDBServer):
+    """With memory as in production, where the tests' server has little."""
+
+    def _options(self) -> list[str]:
+        return [*super()._options(), f"--innodb-buffer-pool-size={_BUFFER_POOL}"]
+
+
 @contextmanager
 def mariadb(folder: Path) -> Iterator[tuple[str, int]]:
     """A private MariaDB; yields the URI of an empty database and the server's pid."""
-    server = MariaDBServer(folder / "mariadb", template=folder / "mariadb-template").start()
+    server = _RoomyMariaDB(folder / "mariadb", template=folder / "mariadb-template").start()
     try:
         yield server.create_database(), server.pid
     finally:
@@ -96,19 +109,41 @@ def gunicorn(
         port.release()
 
 
+def product_environ(folder: Path, *, database_uri: str, redis_uri: str) -> dict[str, str]:
+    """Settings of the product under measurement: production's, but for the limit of requests per person."""
+    return {
+        "DATINGTODAY_DATABASE_URI": database_uri,
+        "DATINGTODAY_REDIS_URI": redis_uri,
+        "DATINGTODAY_APP_APPKEY": APPKEY,
+        "DATINGTODAY_APP_APPSECRET": APPSECRET,
+        "DATINGTODAY_SECURITY_SECRET_KEY": _SECRET_KEY,
+        "DATINGTODAY_LOG_ACCESS": "0",
+        "DATINGTODAY_LIMITS_PER_USER_PER_MINUTE": "1000000",
+        "DATINGTODAY_DATA": str(folder / "data"),
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def product_command(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Run a command of the product, on all cores; what it says goes to stderr. Ends the program if it fails."""
+    program_path = Path(sys.executable).parent / "datingtoday"
+    command = ["taskset", "--cpu-list", ",".join(map(str, _CORES)), str(program_path), *arguments]
+    done = subprocess.run(command, env={**os.environ, **environ}, stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise SystemExit(f"datingtoday {' '.join(arguments)} failed")
+
+
 def _pinned(command: list[str | Path], *, server: bool) -> list[str | Path]:
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
+    if len(_CORES) < 2:
         return command
-    chosen = cores[SERVER_CORE : SERVER_CORE + 1] if server else cores[SERVER_CORE + 1 :]
+    chosen = _CORES[SERVER_CORE : SERVER_CORE + 1] if server else _CORES[SERVER_CORE + 1 :]
     return ["taskset", "--cpu-list", ",".join(map(str, chosen)), *command]
 
 
 def pin_this_process() -> None:
-    """The load generator leaves the server's core alone."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(0, cores[SERVER_CORE + 1 :])
+    """The load generator, and what it starts without saying where, leave the server's core alone."""
+    if len(_CORES) > 1:
+        os.sched_setaffinity(0, _CORES[SERVER_CORE + 1 :])
 
 
 def _answers(port: int) -> bool:

@@ -21,7 +21,7 @@ help:
 	@echo 'make test-long   the long ones'
 	@echo 'make check       style, types, import rules, house rules, stale generated files'
 	@echo 'make format      let ruff mend what it can'
-	@echo 'make bench       measure speed on this machine; make bench-long: with large data'
+	@echo 'make bench       measure speed on this machine; make bench-long: with up to a million people'
 	@echo 'make lock        write the pinned requirements anew from pyproject.toml; make upgrade: with newest versions'
 	@echo 'make setup       only the setting up (.venv), which all the others do by themselves  (PYTHON=python3.12)'
 
@@ -48,10 +48,11 @@ format: $(STAMP)
 	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
 
 bench: $(STAMP)
-	@exec $(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
+	@exec $(BIN)/python -m benchmarks.discovery --users 10000 --users 100000 $(ARGS)
 
 bench-long: $(STAMP)
-	@exec $(BIN)/python -m benchmarks --long $(ARGS)
+	@exec $(BIN)/python -m benchmarks.discovery --users 10000 --users 100000 --users 1000000 $(ARGS)
 
 lock: $(STAMP)
 	@exec scripts/lock $(ARGS)

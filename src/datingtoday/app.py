@@ -64,7 +64,6 @@ from datingtoday.protocol.client_apps import ClientApps, KnownApp
 from datingtoday.protocol.endpoint import GUARD
 from datingtoday.protocol.error_answers import answer_errors
 from datingtoday.protocol.guard import Guard, GuardOptions
-from datingtoday.protocol.guarded_flask import GuardedFlask
 from datingtoday.protocol.metrics import Metrics
 from datingtoday.protocol.pages import register_pages
 from datingtoday.protocol.paging import Cursors
@@ -249,7 +248,7 @@ def create_app(
     """
     configure_logs(settings.log.level)
     parts = make_parts(settings, sms=sms, clock=clock)
-    app = GuardedFlask("datingtoday", static_folder=None)
+    app = Flask("datingtoday", static_folder=None)
     app.extensions[PARTS] = parts
     region = settings.accounts.default_region
     app.register_blueprint(auth_routes(parts.accounts, region=region, echo=settings.sms.echo))
@@ -279,6 +278,7 @@ def create_app(
         Peers(settings.server.trusted_proxies),
         guard_options(settings),
         observe=None if metrics is None else metrics.observe,
+        cache=parts.entries,
         clock=clock,
     )
     app.extensions[GUARD] = guard

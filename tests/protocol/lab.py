@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, Flask
 
 from datingtoday.infra.db import Base, Database
 from datingtoday.infra.redis import Command, RedisRole
@@ -17,7 +17,6 @@ from datingtoday.protocol.endpoint import GUARD
 from datingtoday.protocol.error_answers import answer_errors
 from datingtoday.protocol.errors import AccountBanned, NoPermission, TokenExpired
 from datingtoday.protocol.guard import Guard, GuardOptions
-from datingtoday.protocol.guarded_flask import GuardedFlask
 from datingtoday.protocol.login import Login
 from datingtoday.protocol.models import ClientApp, ClientSecret, KeptSignature, ReplayBucket
 from datingtoday.protocol.peer import Peers
@@ -103,7 +102,7 @@ class Lab:
             clock=self.clock,
         )
         self.apps = ClientApps(self.database, app or KnownApp(APPKEY, ((APPSECRET, None),), False))
-        self.flask = GuardedFlask("lab", static_folder=None)
+        self.flask = Flask("lab", static_folder=None)
         self.flask.register_blueprint(blueprint or probe_routes())
         answer_errors(self.flask)
         self.guard = Guard(

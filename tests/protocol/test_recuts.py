@@ -100,7 +100,7 @@ def test_a_parameter_after_the_user_id_of_a_login(lab: Lab, lost: bool) -> None:
     """The login holds, since token and user id stay as they are."""
     client = lab.client()
     later = str(NOW_S + 500)
-    params = client.params("POST", MINE, {"z": later}, user=USER)
+    params = client.params("POST", MINE, {"z": later}, user=USER, nonce="n123456")
     captured = sign(client, params, token_first=True)
     assert send(client, captured, path=MINE) == 0
     if lost:

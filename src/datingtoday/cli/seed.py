@@ -23,11 +23,13 @@ _TELL_EVERY_S = 2.0
 def command(config_file: Path | None, data_dir: Path | None, users: int, seed: int, force: bool) -> None:
     """Fill the database with made-up Chinese profiles: names, labels, introductions, places in 40 cities, activity.
 
-    They have no photos, and nobody can log in as one of them. Running it again adds more people.
+    Most have an avatar, one of some dozens of drawn faces; nobody can log in as one of them. Running it again adds more
+    people.
 
     Exit codes: 0 done, 1 failed (whole batches stay), 2 the settings are wrong.
     """
     from datingtoday.cli.seed_load import SeedLoad
+    from datingtoday.infra.storage.storage import StorageError
 
     began = told_at = time.monotonic()
 
@@ -45,10 +47,16 @@ def command(config_file: Path | None, data_dir: Path | None, users: int, seed: i
                 "该数据库中已有用户；如确需加入虚构用户，请加 --force",
             )
         now = datetime.now(UTC)
-        ids = load.load(users, seed, now, tell)
+        try:
+            ids = load.load(users, seed, now, tell)
+        except StorageError as error:
+            raise CommandFailed(
+                f"the pictures cannot be stored: {error}; nobody was made up",
+                f"无法保存头像：{error}；未生成任何用户",
+            ) from error
         load.make_edition(now)
     seconds = time.monotonic() - began
     if speaks_chinese():
-        click.echo(f"已生成 {users} 个虚构用户（{ids[0]} 到 {ids[-1]}，无头像），用时 {seconds:.1f} 秒")
+        click.echo(f"已生成 {users} 个虚构用户（{ids[0]} 到 {ids[-1]}），用时 {seconds:.1f} 秒")
     else:
-        click.echo(f"{users} made-up people ({ids[0]} to {ids[-1]}, without photos) in {seconds:.1f} s")
+        click.echo(f"{users} made-up people ({ids[0]} to {ids[-1]}) in {seconds:.1f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Table, func, insert, select
 
 from datingtoday.cli.seed_people import MadeUp, made_up_people
+from datingtoday.cli.seed_pictures import SIDE_PX, StoredPicture, store_pictures
 from datingtoday.discovery.models import Location, LocationCell
 from datingtoday.discovery.models_people import HotDay, SearchGram, SearchName
 from datingtoday.discovery.models_people import HotPerson as HotPersonRow
@@ -19,6 +21,10 @@ from datingtoday.discovery.people_index import PeopleIndex
 from datingtoday.discovery.queries import PersonFacts
 from datingtoday.discovery.ranking import ForwardDecay, day_of
 from datingtoday.infra.db import Base
+from datingtoday.media.images import MIME
+from datingtoday.media.inspect import Kind
+from datingtoday.media.models import Media, MediaUsage
+from datingtoday.media.moderation import Verdict
 from datingtoday.profiles.enumerations import NOBODY
 from datingtoday.profiles.models import FIRST_USER_ID, UserInfo, UserLabel, UserStatus
 
@@ -31,9 +37,15 @@ _FEW = 2_000
 Rows = dict[type[Base], list[tuple[Any, ...]]]
 COLUMNS: dict[type[Base], tuple[str, ...]] = {
     UserInfo: (
-        "id", "phone", "nickname", "gender", "birthday", "height", "sexual", "education", "emotion", "salary",
-        "authority", "intro", "stealth", "personal", "status", "last_active", "create_time", "update_time",
+        "id", "phone", "nickname", "gender", "birthday", "avatar", "height", "sexual", "education", "emotion",
+        "salary", "authority", "intro", "stealth", "personal", "status", "last_active", "create_time", "update_time",
     ),
+    Media: (
+        "id", "user_id", "kind", "mime", "storage_key", "size_bytes", "sha256", "medium_bytes", "medium_sha256",
+        "thumb_bytes", "thumb_sha256", "width", "height", "verdict", "reason", "reference", "asked_at", "uses",
+        "create_time",
+    ),
+    MediaUsage: ("user_id", "files", "stored_bytes"),
     UserLabel: ("user_id", "label_id", "position"),
     SearchName: ("user_id", "folded"),
     SearchGram: ("gram", "user_id"),
@@ -58,6 +70,8 @@ class SeedLoad:
         self._active = parts.places.rules.active
         self._index = PeopleIndex(ForwardDecay(parts.settings.discovery.hot_half_life_days))
         self._edition = parts.editions.make
+        self._storage = parts.media.storage
+        self._pictures: dict[int, Sequence[StoredPicture]] = {}
 
     def is_empty(self) -> bool:
         """Whether nobody is there."""
@@ -65,7 +79,11 @@ class SeedLoad:
             return session.scalar(select(UserInfo.id).limit(1)) is None
 
     def load(self, count: int, seed: int, now: datetime, tell: Callable[[int], None]) -> range:
-        """So many people; the ids that they got. :param tell: hears how many are there."""
+        """So many people; the ids that they got.
+
+        :param tell: hears how many are there. :raises StorageError: the pictures cannot be stored; nobody is there then.
+        """
+        self._pictures = {gender: store_pictures(self._storage, gender) for gender in (1, 2)}
         with self._database.transaction(write=False) as session:
             first_id = max(session.scalar(select(func.max(UserInfo.id))) or 0, FIRST_USER_ID - 1) + 1
         people = enumerate(made_up_people(count, seed, now), start=first_id)
@@ -93,10 +111,11 @@ class SeedLoad:
 
     def _add(self, rows: Rows, user_id: int, person: MadeUp, now: datetime) -> None:
         created, active = _stored(person.created), _stored(person.active)
+        avatar = self._add_avatar(rows, user_id, person)
         rows[UserInfo].append(
             (
                 # No number of this form exists, so nobody can log in as somebody made up.
-                user_id, f"+8610{user_id:09d}", person.nickname, person.gender, person.birthday, person.height,
+                user_id, f"+8610{user_id:09d}", person.nickname, person.gender, person.birthday, avatar, person.height,
                 person.sexual, person.education, person.emotion, person.salary, person.authority, person.intro, False,
                 True, UserStatus.ACTIVE.value, active, created, created,
             )
@@ -128,6 +147,24 @@ class SeedLoad:
                 _stored(person.active + self._active) if is_shown else None, person.gender, person.lot,
             )
         )  # fmt: skip
+
+    def _add_avatar(self, rows: Rows, user_id: int, person: MadeUp) -> str | None:
+        """An upload of the person's own, as if made when they came; its id."""
+        if person.picture is None:
+            return None
+        # In the order of the people, which is how the table grows fastest; and nobody can guess the rest.
+        media_id = f"{user_id:08x}{secrets.token_hex(12)}"
+        picture = self._pictures[person.gender][person.picture]
+        created = _stored(person.created)
+        rows[Media].append(
+            (
+                media_id, user_id, Kind.PHOTO.value, MIME, picture.key, picture.size_bytes, picture.sha256,
+                picture.medium_bytes, picture.medium_sha256, picture.thumb_bytes, picture.thumb_sha256, SIDE_PX,
+                SIDE_PX, Verdict.APPROVED.value, "", "", created, 1, created,
+            )
+        )  # fmt: skip
+        rows[MediaUsage].append((user_id, 1, picture.stored_bytes))
+        return media_id
 
     @staticmethod
     def _count(connection: Connection, shown: dict[int, list[int]], now: datetime) -> None:

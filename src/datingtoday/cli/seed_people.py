@@ -11,6 +11,8 @@ from datetime import date, datetime, time, timedelta
 from datingtoday.profiles.enumerations import EVERYONE, FOLLOWED, NOBODY
 
 LEAST_AGE, MOST_AGE = 18, 55
+PICTURES = 64
+"""How many different drawn pictures there are for each gender."""
 
 CITIES = (
     # (latitude, longitude, million inhabitants)
@@ -72,12 +74,14 @@ class MadeUp:
     active: datetime
     attention: tuple[tuple[int, int], ...]
     """(days ago, visitors)."""
+    picture: int | None
+    """The number of the drawn picture of the gender's pool; None: without a photo."""
 
     @property
     def details_given(self) -> int:
-        """How many of `ranking.DETAILS` the profile says; there is no photo."""
+        """How many of `ranking.DETAILS` the profile says."""
         said = (self.intro, self.birthday, self.height, self.education, self.salary, self.gender)
-        return sum(bool(value) for value in said) + (self.emotion is not None)
+        return sum(bool(value) for value in said) + (self.emotion is not None) + (self.picture is not None)
 
 
 def made_up_people(count: int, seed: int, now: datetime) -> Iterator[MadeUp]:
@@ -113,6 +117,7 @@ def _one(rng: random.Random, today: datetime, city: tuple[float, float, float]) 
         created=created,
         active=active,
         attention=_attention(rng, (today - created).days),
+        picture=rng.randrange(PICTURES) if rng.random() < 0.94 else None,
     )
 
 

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
@@ -53,6 +54,10 @@ _PUT = Script(
 )
 
 K = TypeVar("K")
+
+ReadAhead = Mapping[str, bytes | None]
+"""Values of keys as they were read a moment ago, for whoever wants them now."""
+NOTHING_AHEAD: ReadAhead = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,21 @@ class ReadyCache:
         self._unsent: set[str] = set()
         self._unsent_lock = threading.Lock()
 
-    def fetch(self, wishes: Sequence[Wish[Any]], now: datetime) -> list[bytes | None]:
+    def command_ahead(self, redis: RedisRole, keys: Sequence[str]) -> Command | None:
+        """The command that reads keys for `fetch`, for whoever has a conversation with this server anyway.
+
+        :return: None where they cannot be read along: another server, a cluster, or deletions not yet sent.
+        """
+        if redis is not self._redis or redis.is_cluster or self._unsent:
+            return None
+        return ("MGET", *keys)
+
+    def fetch(
+        self, wishes: Sequence[Wish[Any]], now: datetime, ahead: ReadAhead = NOTHING_AHEAD
+    ) -> list[bytes | None]:
         """The entries in the order of the wishes; None for what does not exist. Each key is wished for once.
+
+        :param ahead: what was read of them by `command_ahead` within this very request.
 
         One round trip if all are there. Of several readers of a missing entry one makes it; the others wait for it up
         to `WAIT_S` and then ask SQL themselves. With Redis down SQL serves.
@@ -104,7 +122,7 @@ class ReadyCache:
             return []
         keys = [wish.source.key(wish.what) for wish in wishes]
         try:
-            values = self._get(keys)
+            values = self._get_all(keys, ahead)
         except RedisDown:
             made = self._make(wishes, range(len(wishes)), now)
             return [made[at].data if at in made else None for at in range(len(wishes))]
@@ -139,6 +157,15 @@ class ReadyCache:
         self._delete(keys)
 
     # --- reading
+
+    def _get_all(self, keys: Sequence[str], ahead: ReadAhead) -> list[bytes | None]:
+        if not ahead:
+            return self._get(keys)
+        rest = [key for key in keys if key not in ahead]
+        if not rest:
+            return [ahead[key] for key in keys]
+        known = {**ahead, **dict(zip(rest, self._get(rest), strict=True))}
+        return [known[key] for key in keys]
 
     def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         self._send_unsent()

@@ -294,9 +294,19 @@ def _build(
 
 def _create_secrets(path: Path) -> None:
     """Write the generated secrets once. Of two processes at once one wins, and both read the same."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        return
+    try:
+        # The first to make the data folder: phone numbers, photos and sessions will lie in it, for this user only.
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            _write_secrets(path)
+    except OSError as error:
+        raise ConfigError(
+            f"data folder {path.parent} cannot be used: {error.strerror}; choose another with --data",
+            f"数据目录 {path.parent} 无法使用：{error.strerror}；请用 --data 指定其他目录",
+        ) from None
+
+
+def _write_secrets(path: Path) -> None:
     text = (
         "; Generated at the first start. Whoever reads this file can sign requests and forge URLs.\n"
         "; 首次启动时生成。能读取此文件者即可签名请求、伪造链接。\n"

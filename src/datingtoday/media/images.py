@@ -39,8 +39,9 @@ MAX_PROGRESSIVE_PIXELS = 25_000_000
 
 LIMITS = Limits(memory_bytes=448 * 1024 * 1024, cpu_s=10, wall_s=30.0, file_bytes=8 * 1024 * 1024)
 
-_FULL = "full"
-_QUALITY = {_FULL: 85, "medium": 82, "thumb": 80}
+FULL = "full"
+QUALITY: Mapping[str, int] = {FULL: 85, "medium": 82, "thumb": 80}
+"""Of the JPEGs, as Pillow counts it."""
 _FORMATS = {FileType.JPEG: "JPEG", FileType.PNG: "PNG", FileType.WEBP: "WEBP", FileType.HEIC: "HEIF"}
 _CHILD = str(Path(image_child.__file__).resolve())
 
@@ -75,8 +76,8 @@ def process_image(file: Path, file_type: FileType, kind: Kind) -> ProcessedImage
     `file` must be the only thing of interest in its folder, which is used for the results. Takes 0.3 s of CPU
     for a 12-megapixel JPEG, in another process; blocks meanwhile.
     """
-    sizes = [(_FULL, MAX_SIDE_PX, _QUALITY[_FULL])]
-    sizes += [(name, side, _QUALITY[name]) for name, side in THUMBS.items()]
+    sizes = [(FULL, MAX_SIDE_PX, QUALITY[FULL])]
+    sizes += [(name, side, QUALITY[name]) for name, side in THUMBS.items()]
     job = {
         "file": file.name,
         "format": _FORMATS[file_type],
@@ -90,7 +91,7 @@ def process_image(file: Path, file_type: FileType, kind: Kind) -> ProcessedImage
         name: Picture((file.parent / name).read_bytes(), width, height)
         for name, (width, height) in made.items()
     }
-    return ProcessedImage(pictures.pop(_FULL), pictures)
+    return ProcessedImage(pictures.pop(FULL), pictures)
 
 
 def _answer(outcome: Outcome, file_type: FileType, kind: Kind) -> dict[str, tuple[int, int]]:

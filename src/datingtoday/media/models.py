@@ -12,6 +12,8 @@ from datingtoday.infra.storage.storage import variant_key
 
 FULL = "full"
 THUMBS = ("medium", "thumb")
+_SHARED = "5eed" * 4
+"""How the names of shared objects begin; a random name does so once in 2^64 times."""
 
 
 class Media(Base):
@@ -93,6 +95,19 @@ class MediaGarbage(Base):
 
     storage_key: Mapped[str] = mapped_column(String(32), primary_key=True)
     collect_after: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+def shared_key(digest: str) -> str:
+    """The name of an object that any number of rows may show, and that therefore never becomes garbage.
+
+    :param digest: hex, 16 digits or more, of what the object holds.
+    """
+    return _SHARED + digest[: 32 - len(_SHARED)]
+
+
+def is_shared(storage_key: str) -> bool:
+    """Whether other rows may show the same object."""
+    return storage_key.startswith(_SHARED)
 
 
 def keys_of(storage_key: str) -> list[str]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database, should_retry
-from datingtoday.media.models import Media, MediaGarbage, MediaUsage
+from datingtoday.media.models import Media, MediaGarbage, MediaUsage, is_shared
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,10 @@ def locked_usage(session: Session, user_id: int) -> MediaUsage:
 
 
 def drop(session: Session, rows: Sequence[Media]) -> None:
-    """Remove these rows, which the transaction has locked; their files go to the garbage, their bytes are free."""
+    """Remove these rows, which the transaction has locked; their files go to the garbage, their bytes are free.
+
+    Files that others' rows show as well stay.
+    """
     if not rows:
         return
     files: Counter[int] = Counter()
@@ -59,8 +62,9 @@ def drop(session: Session, rows: Sequence[Media]) -> None:
     for row in rows:
         files[row.user_id] += 1
         freed[row.user_id] += row.stored_bytes
-        # Some moment of the past: to be collected as soon as this is committed.
-        session.add(MediaGarbage(storage_key=row.storage_key, collect_after=row.create_time))
+        if not is_shared(row.storage_key):
+            # Some moment of the past: to be collected as soon as this is committed.
+            session.add(MediaGarbage(storage_key=row.storage_key, collect_after=row.create_time))
     session.flush()
     session.execute(delete(Media).where(Media.id.in_([row.id for row in rows])))
     for user_id in sorted(files):

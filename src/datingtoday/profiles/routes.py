@@ -16,6 +16,7 @@ from datingtoday.profiles.labels import Labels
 from datingtoday.profiles.service import Profiles
 from datingtoday.protocol.endpoint import Call, endpoint
 from datingtoday.protocol.errors import Text
+from datingtoday.protocol.fields import id_or_none
 from datingtoday.protocol.paging import PageParams, PageRequest, page_schema
 
 
@@ -30,9 +31,10 @@ def user_routes(profiles: Profiles) -> Blueprint:
         params=schemas.ShowParams,
         returns=schemas.ProfileSchema,
         raises=(UserNotFound,),
+        ahead=lambda user_id, params, _: profiles.keys_to_show(user_id, id_or_none(params.get("peerId"))),
     )
     def show(call: Call, peer_id: int | None) -> Any:
-        return profiles.show(call.session, call.user_id, peer_id, call.now)
+        return profiles.show(call.session, call.user_id, peer_id, call.now, call.ahead)
 
     @bp.post("/update")
     @endpoint(

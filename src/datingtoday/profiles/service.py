@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import ReadyCache, Wish
+from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead, ReadyCache, Wish
 from datingtoday.infra.events import Events
 from datingtoday.media.inspect import Kind
 from datingtoday.media.service import MediaService
@@ -79,21 +79,35 @@ class Profiles:
         session.flush()
         return person
 
-    def show(self, session: Session, viewer_id: int, peer_id: int | None, now: datetime) -> ReadyJson:
-        """A profile as the viewer may see it; in one round trip to the cache, if it is there.
+    def keys_to_show(self, viewer_id: int, peer_id: int | None) -> list[str]:
+        """The entries of the cache that `show` wants."""
+        if peer_id is None or peer_id == viewer_id:
+            return [self._cards.own.key(viewer_id)]
+        return [self._cards.profiles.key(peer_id), self._visibility.ties.key((viewer_id, peer_id))]
+
+    def show(
+        self,
+        session: Session,
+        viewer_id: int,
+        peer_id: int | None,
+        now: datetime,
+        ahead: ReadAhead = NOTHING_AHEAD,
+    ) -> ReadyJson:
+        """A profile as the viewer may see it; in one round trip to the cache at the most, if it is there.
 
         Announces `ProfileVisited` if it is another's.
 
+        :param ahead: what was read of `keys_to_show`.
         :raises UserNotFound: nobody has this id, or the viewer may not see them.
         """
         if peer_id is None or peer_id == viewer_id:
-            return self._show_self(viewer_id, now)
+            return self._show_self(viewer_id, now, ahead)
         ties_of = self._visibility.ties
         wishes: list[Wish[Any]] = [
             Wish(self._cards.profiles, peer_id),
             Wish(ties_of, (viewer_id, peer_id)),
         ]
-        profile_bytes, ties_bytes = self._cache.fetch(wishes, now)
+        profile_bytes, ties_bytes = self._cache.fetch(wishes, now, ahead)
         if profile_bytes is None:
             raise UserNotFound
         profile = ReadyBytes.load(profile_bytes)
@@ -106,8 +120,8 @@ class Profiles:
         told = profile.signed_for(viewer_id, self._cards.signer)
         return extended(told, following=ties.follows, followed_by=ties.followed)
 
-    def _show_self(self, user_id: int, now: datetime) -> ReadyJson:
-        (own,) = self._cache.fetch([Wish(self._cards.own, user_id)], now)
+    def _show_self(self, user_id: int, now: datetime, ahead: ReadAhead) -> ReadyJson:
+        (own,) = self._cache.fetch([Wish(self._cards.own, user_id)], now, ahead)
         if own is None:
             raise UserNotFound
         return ReadyBytes.load(own).signed_for(user_id, self._cards.signer)

@@ -1,7 +1,8 @@
 """``@endpoint``: the one decorator of every route. It declares what a request must fulfil, and runs the view.
 
-The guard (`guard.py`) admits the request ahead of Flask's dispatch by what is declared here; the decorator then reads
-the endpoint's own parameters, opens the transaction, calls the view, commits, and wraps the result.
+The guard (`guard.py`) admits the request ahead of Flask's dispatch by what is declared here, and calls `run` of the
+decorated view: it reads the endpoint's own parameters, opens the transaction, calls the view, commits, and wraps the
+result. Flask calls the decorated view itself only where a path has a variable part, or a format of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
+from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
 from datingtoday.infra.db import Database, DatabaseDown, commit, raise_if_down, should_retry
 from datingtoday.protocol import envelope
 from datingtoday.protocol.errors import AppError, Text
@@ -38,6 +40,9 @@ RULE = "datingtoday.rule"
 """The routing rule of a path with a variable part, for whoever counts requests."""
 GUARD = "datingtoday.guard"
 """The guard's place in ``Flask.extensions``."""
+KeysAhead = Callable[[int, Mapping[str, str], datetime], Sequence[str]]
+"""Which entries of the cache a request will want, as far as its claimed user id and its parameters tell, neither of
+which is checked yet: a guess, which costs a little if it is wrong and decides nothing."""
 _ATTEMPTS = 3
 _LANG_IN_QUERY = re.compile(r"(?:^|&)lang=([A-Za-z-]+)")
 
@@ -69,6 +74,8 @@ class Endpoint:
     ``params`` then only says for the documentation what stands in the query."""
     own_answers: Mapping[int, Text] = field(default_factory=dict)
     """HTTP statuses of a route with its own format, and what they mean; for the documentation."""
+    ahead: KeysAhead | None = None
+    """Lets the guard read these entries in its own round trip; only where a token is required."""
 
 
 @dataclass(slots=True)
@@ -87,6 +94,8 @@ class Call:
     database: Database
     appkey: str = ""
     login: Login | None = None
+    ahead: ReadAhead = field(default_factory=lambda: NOTHING_AHEAD)
+    """Entries of the cache that the guard has read already."""
     _session: Session | None = field(default=None, repr=False)
 
     @property
@@ -145,6 +154,7 @@ def endpoint(
     file_name: str = "file",
     own_format: bool = False,
     own_answers: Mapping[int, Text] | None = None,
+    ahead: KeysAhead | None = None,
 ) -> Callable[[View], View]:
     """Declare a route. The view is called as ``view(call, **parameters)`` and returns what ``returns`` dumps.
 
@@ -163,9 +173,17 @@ def endpoint(
         file_name=file_name,
         own_format=own_format,
         own_answers=own_answers or {},
+        ahead=ahead,
     )
 
     def decorate(view: View) -> View:
+        def run(call: Call, path_values: Mapping[str, str]) -> Response | bytes:
+            try:
+                return _run(view, call, path_values)
+            finally:
+                if call.file is not None:
+                    call.file.stream.close()
+
         @functools.wraps(view)
         def admitted(**path_values: str) -> Response:
             call: Call | None = request.environ.get(CALL)
@@ -174,16 +192,13 @@ def endpoint(
                 guard: Guard = current_app.extensions[GUARD]
                 request.environ[RULE] = None if request.url_rule is None else request.url_rule.rule
                 call = request.environ[CALL] = guard.admit(request.environ, declared)
-            try:
-                result = _run(view, call, path_values)
-            finally:
-                if call.file is not None:
-                    call.file.stream.close()
+            result = run(call, path_values)
             if isinstance(result, Response):
                 return result
             return Response(result, content_type=envelope.CONTENT_TYPE)
 
         admitted.endpoint = declared  # type: ignore[attr-defined]
+        admitted.run = run  # type: ignore[attr-defined]
         return admitted
 
     return decorate
@@ -193,6 +208,12 @@ def declared_endpoint(view: Callable[..., Any]) -> Endpoint | None:
     """What ``@endpoint`` declared for a view function; None if it was not decorated."""
     found = getattr(view, "endpoint", None)
     return found if isinstance(found, Endpoint) else None
+
+
+def runner_of(view: Callable[..., Any]) -> Callable[[Call, Mapping[str, str]], Response | bytes]:
+    """Runs a decorated view for an admitted call, without Flask's contexts; raises what the view raises."""
+    run: Callable[[Call, Mapping[str, str]], Response | bytes] = view.run  # type: ignore[attr-defined]
+    return run
 
 
 def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | bytes:

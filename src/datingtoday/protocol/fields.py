@@ -138,6 +138,11 @@ class Id(Whole):
         super().__init__(least=1, most=MAX_ID, **options)
 
 
+def id_or_none(text: str | None) -> int | None:
+    """The number that an `Id` would read, None for anything else: for guesses ahead of the check."""
+    return int(text) if text and len(text) <= 10 and _DIGITS.match(text) else None
+
+
 class Flag(Parameter):
     """``1`` or ``0``."""
 

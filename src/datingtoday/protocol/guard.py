@@ -1,7 +1,7 @@
-"""The guard: checks every request ahead of Flask's dispatch, in the order that docs/protocol.md gives.
+"""The guard: checks every request in the order that docs/protocol.md gives, and calls the view of an admitted one.
 
-A refused request never reaches Flask, and an admitted one carries its `Call` there. Which checks a path needs is what
-its ``@endpoint`` declares; paths that no endpoint has go on to Flask, which answers 404 in the same form.
+Which checks a path needs is what its ``@endpoint`` declares. Flask dispatches what no endpoint has, paths with a
+variable part, and formats other than the service's own (see docs/decisions/guard-ahead-of-dispatch.md).
 """
 
 from __future__ import annotations
@@ -10,22 +10,30 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
 import structlog
-from flask import Flask
-from werkzeug.routing import Rule
+from flask import Flask, Response
 
+from datingtoday.infra.cache import ReadyCache
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.ratelimit import TooMany
 from datingtoday.infra.redis import Command, RedisDown
 from datingtoday.protocol import envelope
 from datingtoday.protocol.client_apps import ClientApps
-from datingtoday.protocol.endpoint import CALL, LANG, Call, Endpoint, declared_endpoint, lang_of
+from datingtoday.protocol.endpoint import (
+    CALL,
+    LANG,
+    Call,
+    Endpoint,
+    declared_endpoint,
+    lang_of,
+    runner_of,
+)
 from datingtoday.protocol.errors import (
     AppError,
     InternalError,
@@ -34,7 +42,6 @@ from datingtoday.protocol.errors import (
     RateLimited,
     Unavailable,
 )
-from datingtoday.protocol.guarded_flask import RULE
 from datingtoday.protocol.login import TOKEN, USER_ID, TokenVerifier
 from datingtoday.protocol.metrics import Observer
 from datingtoday.protocol.params import UploadedFile, read_params
@@ -49,6 +56,7 @@ access_log = structlog.get_logger("access")
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+Runner = Callable[[Call, Mapping[str, str]], Response | bytes]
 
 REQUEST_ID = "datingtoday.request_id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z", re.ASCII)
@@ -74,6 +82,7 @@ class Guard:
 
     :param verifier: knows the tokens; needed as soon as one endpoint requires a token.
     :param observe: told of every answer.
+    :param cache: whose entries are read ahead for the endpoints that tell which.
     :param clock: the server's time, by which timestamps are judged.
     """
 
@@ -86,6 +95,7 @@ class Guard:
         peers: Peers,
         options: GuardOptions,
         observe: Observer | None = None,
+        cache: ReadyCache | None = None,
         clock: Clock = time.time_ns,
     ) -> None:
         self._signatures = SignatureCheck(
@@ -97,18 +107,20 @@ class Guard:
         self._peers = peers
         self._options = options
         self._observe = observe
+        self._cache = cache
         self._clock = clock
-        self._routes: dict[str, dict[str, tuple[Endpoint, Rule]]] = {}
+        self._routes: dict[str, dict[str, tuple[Endpoint, Runner]]] = {}
         self._flask: WsgiApp | None = None
 
     def install(self, app: Flask) -> None:
         """Go ahead of the application's dispatch; call it when all routes are registered."""
         for rule in app.url_map.iter_rules():
-            declared = declared_endpoint(app.view_functions[rule.endpoint])
+            view = app.view_functions[rule.endpoint]
+            declared = declared_endpoint(view)
             if declared is None or rule.arguments:
                 continue
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-                self._routes.setdefault(rule.rule, {})[method] = declared, rule
+                self._routes.setdefault(rule.rule, {})[method] = declared, runner_of(view)
         self._flask = app.wsgi_app
         app.wsgi_app = self  # type: ignore[method-assign]
 
@@ -142,8 +154,10 @@ class Guard:
                 if route is None:
                     allowed = ", ".join(sorted(methods))
                     raise MethodNotAllowed(headers={"Allow": allowed}, allowed=allowed)
-                declared, environ[RULE] = route
-                environ[CALL] = self.admit(environ, declared)
+                declared, run = route
+                call = environ[CALL] = self.admit(environ, declared)
+                if not declared.own_format:
+                    return _answer_with(run(call, {}), environ, respond)
             except Exception as error:
                 return _send(as_app_error(error, environ), environ, respond)
         assert self._flask is not None  # noqa: S101 - install() comes first
@@ -195,13 +209,27 @@ class Guard:
         )
         answers: list[Any] = []
         also = self._token_commands(call)
+        keys_ahead = self._read_ahead(call, also) if also and declared.ahead is not None else ()
         if declared.require_sign:
             answers = self._signatures.admit(call, now_ns // 1_000_000, also)
         elif also:
             answers = self._replay.fetch(also)
         if declared.require_token:
+            if keys_ahead and answers:
+                call.ahead = dict(zip(keys_ahead, answers.pop(), strict=True))
             self._check_login(call, answers)
         return call
+
+    def _read_ahead(self, call: Call, also: list[Command]) -> Sequence[str]:
+        """Let what the endpoint will want from the cache be read in the same round trip; which keys these are."""
+        if self._cache is None or call.endpoint.ahead is None:
+            return ()
+        keys = call.endpoint.ahead(int(call.params["userId"]), call.params, call.now)
+        command = self._cache.command_ahead(self._replay.redis, keys) if keys else None
+        if command is None:
+            return ()
+        also.append(command)
+        return keys
 
     def _token_commands(self, call: Call) -> list[Command]:
         if not call.endpoint.require_token:
@@ -270,6 +298,13 @@ def as_app_error(error: Exception, environ: Environ) -> AppError:
         "unexpected_error", request_id=environ.get(REQUEST_ID), path=environ.get("PATH_INFO"), exc_info=error
     )
     return InternalError()
+
+
+def _answer_with(result: Response | bytes, environ: Environ, respond: StartResponse) -> Iterable[bytes]:
+    if isinstance(result, Response):
+        return result(environ, respond)
+    respond("200 OK", [("Content-Type", envelope.CONTENT_TYPE), ("Content-Length", str(len(result)))])
+    return [result]
 
 
 def _send(error: AppError, environ: Environ, respond: StartResponse) -> list[bytes]:

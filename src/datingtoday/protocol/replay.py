@@ -157,6 +157,11 @@ class ReplayGuard:
         self._repairing = threading.Lock()
         self._failed_at = float("-inf")
 
+    @property
+    def redis(self) -> RedisRole:
+        """Where the commands that are sent along run."""
+        return self._redis
+
     def admit(
         self, sign: str, nonce_scope: str, sent: Readings, *, now_ms: int, also: Sequence[Command] = ()
     ) -> tuple[Verdict, list[Any]]:

@@ -78,10 +78,9 @@ def signed_text(params: Mapping[str, str], secrets: Sequence[str]) -> Md5Text | 
     Each comparison takes the same time wherever the signatures differ.
     """
     given = params["sign"].lower()
-    texts = list(md5_texts(params))
-    for secret in secrets:
-        tail = _md5_tail(params, secret)
-        for text in texts:
+    tails = [_md5_tail(params, secret) for secret in secrets]
+    for text in md5_texts(params):
+        for tail in tails:
             if hmac.compare_digest(sign_md5(f"{text.head}{tail}"), given):
                 return text
     return None

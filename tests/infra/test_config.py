@@ -310,9 +310,19 @@ def test_secrets_are_made_once_for_this_user_only() -> None:
     assert len(first.app.appsecret) >= 32
     assert re.fullmatch("[0-9a-f]{64}", first.security.secret_key)
     assert stat.S_IMODE(Path("data/secrets.ini").stat().st_mode) == 0o600
+    assert Path("data").stat().st_mode & 0o077 == 0, "the database will lie beside it"
     other = load_settings(None, "other", {}, create_secrets=True)
     assert other.app.appsecret != first.app.appsecret
     assert other.security.secret_key != first.security.secret_key
+
+
+@pytest.mark.parametrize("folder", ["a-file/data", "/proc/nobody-can-make-this"])
+def test_a_data_folder_that_cannot_be_made_is_told(folder: str) -> None:
+    Path("a-file").touch()
+    with pytest.raises(ConfigError, match="^data folder .*: .*; choose another with --data$") as caught:
+        load_settings(None, folder, {}, create_secrets=True)
+    assert folder in caught.value.en
+    assert folder in caught.value.zh
 
 
 def test_two_starts_at_once_get_the_same_secrets() -> None:

@@ -179,6 +179,24 @@ def test_every_keeper_has_its_part_in_the_export(api: Api) -> None:
     assert set(told) == {"user_id", "exported_at", *names}
 
 
+def test_an_export_does_not_tell_of_a_report(api: Api) -> None:
+    user, other = make_user(api), make_user(api)
+    media = make_media(api, user)
+    assert api.post("/api/album/add", user, mediaId=media.id).code == 0
+    now = datetime.now(UTC)
+
+    def told() -> dict[str, Any]:
+        with api.parts.database.transaction(write=False) as session:
+            return {
+                keeper.name: keeper.export(session, user.user_id, now) for keeper in api.parts.personal_data
+            }
+
+    before = told()
+    assert len(before["media"]["uploads"]) == 1
+    assert api.post("/api/user/report", other, peerId=user.user_id, reason="spam").code == 0
+    assert told() == before
+
+
 def test_fans_that_hide_are_not_told(api: Api) -> None:
     user, fan = make_user(api), make_user(api)
     follows(api, fan, user)

@@ -28,12 +28,12 @@ class MediaData:
             select(Media).where(Media.user_id == user_id).order_by(Media.create_time, Media.id)
         )
         usage = session.get(MediaUsage, user_id)
+        # Not `uses`: a report that keeps a photo as evidence counts there, and nobody is told of reports.
         return {
             "uploads": [
                 {
                     **self._media.describe(row, user_id, now),
                     "moderation": row.verdict,
-                    "uses": row.uses,
                     "create_time": row.create_time,
                 }
                 for row in rows

@@ -16,6 +16,7 @@ from datingtoday.accounts.models import UserSession
 from datingtoday.app import Parts, make_parts
 from datingtoday.infra import migrations
 from datingtoday.infra.config import load_settings
+from datingtoday.infra.db import LONG_ANSWER_S
 from datingtoday.profiles.models import UserInfo
 
 PEOPLE = 60_000
@@ -29,7 +30,7 @@ class People:
     def __init__(self, environ: Mapping[str, str]) -> None:
         settings = load_settings(None, None, {**os.environ, **environ})
         migrations.upgrade(settings.database.uri)
-        self._parts: Parts = make_parts(settings)
+        self._parts: Parts = make_parts(settings, answer_s=LONG_ANSWER_S)
         self._tokens = [secrets.token_hex(16) for _ in range(LOGGED_IN)]
         self._first_id = self._insert()
         # As after an import: otherwise the servers would do it while they are measured.

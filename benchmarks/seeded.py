@@ -29,7 +29,9 @@ _DENSE_DEGREES = 0.1
 _SQUARES_PER_DEGREE = 2
 _LEAST_AROUND = 20
 """Who has fewer people around gets a page that is not full, which would measure less work."""
-_SOME_S = timedelta(days=7)
+_FULL = 8
+"""Of ten on a page; who may not be found is left out of a page that is asked for by its number."""
+_SESSION = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class Seeded:
                     "device": "",
                     "login_time": now,
                     "last_seen": now + timedelta(hours=3),
-                    "expires_at": now + _SOME_S,
+                    "expires_at": now + _SESSION,
                 }
                 for viewer in viewers
             ]
@@ -186,7 +188,7 @@ def with_full_page(
 
     Ends the program if they are fewer than ``least``: a few people's lists are no measure.
     """
-    full = {viewer: data for viewer, data in pages(port, path, viewers, **own) if len(data["list"]) == 10}
+    full = {viewer: data for viewer, data in pages(port, path, viewers, **own) if len(data["list"]) >= _FULL}
     tell(f"{path} {own or ''}: {len(full)} of {len(viewers)} people have a full page")
     if len(full) < least:
         raise SystemExit(

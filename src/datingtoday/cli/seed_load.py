@@ -81,7 +81,8 @@ class SeedLoad:
     def load(self, count: int, seed: int, now: datetime, tell: Callable[[int], None]) -> range:
         """So many people; the ids that they got.
 
-        :param tell: hears how many are there. :raises StorageError: the pictures cannot be stored; nobody is there then.
+        :param tell: hears how many are there.
+        :raises StorageError: the pictures cannot be stored; nobody is there then.
         """
         self._pictures = {gender: store_pictures(self._storage, gender) for gender in (1, 2)}
         with self._database.transaction(write=False) as session:

@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from datingtoday.profiles.enumerations import EVERYONE, FOLLOWED, NOBODY
 
 LEAST_AGE, MOST_AGE = 18, 55
-PICTURES = 64
+PICTURES = 48
 """How many different drawn pictures there are for each gender."""
 
 CITIES = (

@@ -57,12 +57,28 @@ def test_the_embedded_default_serves(tmp_path: Path) -> None:
         ({"DATABASE_URI": "mysql+pymysql://user:password@127.0.0.1/datingtoday"}, "[DATABASE] uri: "),
         ({"SMS_ECHO": "1"}, "[SMS] echo: DATINGTODAY_SMS_ECHO: must be off"),
         ({"SMS_ALLOW_CONSOLE": None}, "[SMS] provider: default: console sends nothing"),
+        (
+            {"DISCOVERY_NEARBY_GRID_M": "1999"},
+            "[DISCOVERY] nearby_grid_m: DATINGTODAY_DISCOVERY_NEARBY_GRID_M: must be 2000 or more",
+        ),
     ],
 )
 def test_each_thing_that_stands_against_it(environ: dict[str, str | None], begins: str) -> None:
     found = problems(**environ)
     assert len(found) == 1
     assert found[0].startswith(begins)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"DISCOVERY_NEARBY_GRID_M": "2000"},
+        # Nobody but this machine.
+        {"DISCOVERY_NEARBY_GRID_M": "100", "DATABASE_URI": None},
+    ],
+)
+def test_squares_that_hide_people_serve(environ: dict[str, str | None]) -> None:
+    assert problems(**environ) == []
 
 
 def test_every_secret_of_the_example_file_is_refused() -> None:

@@ -8,6 +8,9 @@ from datingtoday.infra.config_fields import notes_of
 _PUBLISHED = frozenset({"432ABZ", "1AE32B09224", "8c2c0b555e6e6cb01a5fd36dd981bcee"})
 """Values that stand in the articles about the protocol; whoever read them could sign requests."""
 
+_LEAST_GRID_M = 2000
+"""With smaller squares people can be located more exactly than they were promised."""
+
 _PROVIDER_KEYS = {
     ("SMS", "aliyun"): (
         "aliyun_access_key_id",
@@ -64,6 +67,16 @@ def serving_problems(settings: Settings) -> list[ConfigError]:
                 "provider",
                 "console sends nothing; choose aliyun or tencent, or set [SMS] allow_console = true",
                 "console 不会发送短信；请选择 aliyun 或 tencent，或设置 [SMS] allow_console = true",
+            )
+        )
+    if settings.discovery.nearby_grid_m < _LEAST_GRID_M:
+        problems.append(
+            _problem(
+                settings,
+                "DISCOVERY",
+                "nearby_grid_m",
+                f"must be {_LEAST_GRID_M} or more with a database of one's own: smaller squares tell where people live",
+                f"使用自己的数据库时必须不小于 {_LEAST_GRID_M}，网格过小会泄露用户的住处",
             )
         )
     return problems

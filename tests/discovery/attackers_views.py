@@ -131,20 +131,33 @@ class TwinView:
 
 
 class NaiveView:
-    """A server as one would write it without thinking: exact places, and the list sorted by distance."""
+    """A server as one would write it without thinking: exact places, and the list sorted by distance.
 
-    def __init__(self, target: Point) -> None:
+    :param grid: for the bands cells count; the order stays that of the true distances.
+    :param half: for the bands the viewer's cell counts, and the exact place of the others; the order tells nothing.
+    """
+
+    def __init__(self, target: Point, grid: Grid | None = None, *, half: bool = False) -> None:
         self._people = {1: target}
+        self._grid = grid
+        self._half = half
 
     def look(self, point: Point, radius_km: int, *, day: int = 0) -> Listed:
-        near = sorted((metres_between(point, place), user_id) for user_id, place in self._people.items())
-        told = [(user_id, sum(distance_m > limit for limit in BANDS_M)) for distance_m, user_id in near]
-        listed = [(user_id, BANDS_KM[band]) for user_id, band in told if band < len(BANDS_KM)]
-        return tuple((user_id, band) for user_id, band in listed if band <= radius_km)
+        here = self._snapped(point)
+        near = []
+        for user_id, place in self._people.items():
+            distance_m = metres_between(here, place if self._half else self._snapped(place))
+            band = sum(distance_m > limit for limit in BANDS_M)
+            near.append((band, 0.0 if self._half else metres_between(point, place), user_id))
+        bands = [(who, BANDS_KM[band]) for band, _, who in sorted(near) if band < len(BANDS_KM)]
+        return tuple((user_id, band) for user_id, band in bands if band <= radius_km)
 
     def put_decoy(self, point: Point) -> int:
         self._people[2] = point
         return 2
+
+    def _snapped(self, point: Point) -> Point:
+        return point if self._grid is None else self._grid.centre(self._grid.cell_of(*point))
 
 
 class Memory:

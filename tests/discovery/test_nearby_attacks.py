@@ -182,6 +182,22 @@ def test_every_attacker_finds_people_on_a_naive_server() -> None:
     assert all(it.median_m < 450 for it in errors.values()), told(errors)
 
 
+@pytest.mark.parametrize("half", [True, False], ids=["exact for the filter", "exact for the order"])
+def test_half_a_defence_does_not_hold(half: bool) -> None:
+    """Cells everywhere but in one place, where the target's own distance counts."""
+    rng = random.Random(7)
+    persons = people(6, rng)
+    views = [(NaiveView(person.home, GRID, half=half), 1) for person in persons]
+    by_name = {name: attack for name, attack in attacks(GRID).items() if name != "enumeration"}
+    errors = attacked(views, persons, by_name, rng)
+    with pytest.raises(LocatedError):
+        assert_nobody_is_located(errors)
+    if half:
+        assert max(it.median_m for name, it in errors.items() if name != "sandwich") < MEDIAN_M, told(errors)
+    else:
+        assert errors["sandwich"].median_m < EXACT_M, told(errors)
+
+
 # --- both steps at once
 
 

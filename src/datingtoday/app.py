@@ -53,6 +53,7 @@ from datingtoday.media.signed_urls import UrlSigner
 from datingtoday.profiles.album import Album
 from datingtoday.profiles.blocks import Blocks
 from datingtoday.profiles.cards import Cards
+from datingtoday.profiles.finding import Finding
 from datingtoday.profiles.follows import Followed, Follows
 from datingtoday.profiles.labels import Labels
 from datingtoday.profiles.people import NobodyIsVip, People
@@ -146,6 +147,7 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
     cards = Cards(entries, signer, People(vip, media))
     events.listen(MediaJudged, cards.judged)
     visibility = Visibility(entries, vip)
+    finding = Finding(entries, cards, visibility)
     album = Album(media, visibility, cards)
     delivery.register_authoriser(Kind.PHOTO, album.may_see)
     cursors = Cursors(secret_key)
@@ -215,7 +217,7 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         search=Search(cards, cursors),
         attention=attention,
         editions=editions,
-        hot=HotList(editions, visibility, cards, cursors, personal=settings.discovery.hot_personal),
+        hot=HotList(editions, finding, cards, cursors, personal=settings.discovery.hot_personal),
         hot_rebuild=HotRebuild(database, people_index, editions),
         places=places,
         nearby=make_nearby(database, cache, places, people_nearby, events),

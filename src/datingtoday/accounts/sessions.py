@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from datingtoday.infra.redis import Command, RedisDown, RedisRole
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.service import Profiles
 from datingtoday.protocol.errors import NoPermission, TokenExpired
-from datingtoday.protocol.login import Login
+from datingtoday.protocol.login import Login, new_token
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +64,7 @@ class Sessions:
         """
         live = self._live(session, user_id, now)
         self._end(session, live[: max(0, len(live) - self._devices + 1)], "pushed_out", now)
-        token = secrets.token_hex(16)
+        token = new_token()
         row = UserSession(
             user_id=user_id,
             token_hash=_digest(token),

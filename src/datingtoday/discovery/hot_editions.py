@@ -116,6 +116,20 @@ class Editions:
             found += rows[max(0, start - first) : end - first]
         return found
 
+    def remembered(self, name: str | None, kind: int, start: int, count: int) -> list[Ranked]:
+        """As much of a stretch as this process has in memory. :param name: None: of the edition known last."""
+        if name is None:
+            if self._newest is None:
+                return []
+            name = self._newest.name
+        found: list[Ranked] = []
+        with self._lock:
+            for part in range(start // _PART, (start + count - 1) // _PART + 1):
+                first = part * _PART
+                rows = self._parts.get((name, kind, part), [])
+                found += rows[max(0, start - first) : start + count - first]
+        return found
+
     def _part(self, name: str, kind: int, part: int, length: int) -> list[Ranked]:
         at = (name, kind, part)
         with self._lock:

@@ -17,10 +17,13 @@ from sqlalchemy.orm import Session
 from datingtoday.discovery.hot_editions import KINDS, Edition, EditionLost, Editions, Ranked
 from datingtoday.discovery.models_people import HotPerson
 from datingtoday.discovery.ranking import shelves_for
+from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
 from datingtoday.infra.redis import RedisDown
 from datingtoday.profiles.cards import Cards
-from datingtoday.profiles.visibility import Action, Visibility
+from datingtoday.profiles.finding import Finding
+from datingtoday.profiles.ready_bytes import ReadyBytes
 from datingtoday.protocol.envelope import ReadyJson
+from datingtoday.protocol.errors import ParameterError
 from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
 
 _NAME = "hot"
@@ -31,6 +34,7 @@ _REFILLED_MOST = 100
 _AHEAD_MOST = 500
 """People who are looked at to know whether there is another page."""
 _EVERYBODY = 0
+_KINDS_MOST = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +52,51 @@ class HotList:
     """
 
     def __init__(
-        self, editions: Editions, visibility: Visibility, cards: Cards, cursors: Cursors, *, personal: bool
+        self, editions: Editions, finding: Finding, cards: Cards, cursors: Cursors, *, personal: bool
     ) -> None:
         self._editions = editions
-        self._visibility = visibility
+        self._finding = finding
         self._cards = cards
         self._cursors = cursors
         self._personal = personal
+        self._kinds: dict[int, int] = {}
+        """What kind viewers were the last time: for guesses of what they will want."""
 
-    def page(self, session: Session, user_id: int, page: PageRequest, now: datetime) -> ReadyJson:
+    def keys_ahead(self, user_id: int, page: PageRequest) -> list[str]:
+        """The entries of the cache that `page` will want, as far as this process can guess."""
+        name: str | None = None
+        kind: int | None = None
+        if page.cursor is None:
+            kind, rank = self._kinds.get(user_id), page.offset
+        else:
+            try:
+                name, kind, _, rank, *_ = self._cursors.read(_NAME, user_id, page.cursor)
+            except ParameterError:
+                return []
+        people = self._editions.remembered(name, kind, rank, page.count + _ASIDE) if kind is not None else []
+        keys = self._finding.keys(user_id, [ranked.user_id for ranked in people])
+        return keys if page.cursor is not None else [self._cards.wishes_key(user_id), *keys]
+
+    def page(
+        self,
+        session: Session,
+        user_id: int,
+        page: PageRequest,
+        now: datetime,
+        ahead: ReadAhead = NOTHING_AHEAD,
+    ) -> ReadyJson:
         """Cards of the hottest people who fit the viewer.
 
         Page ``number`` is that stretch of the newest edition without those whom the viewer may not find. A page by
         cursor goes on in the edition in which the reading began, and is filled up. With Redis down, or its edition
         lost, SQL serves from the same score on: nobody comes twice, but who rose meanwhile is passed over.
 
+        :param ahead: what was read of `keys_ahead`.
         :raises ParameterError: the cursor is not one of this list and person.
         """
         if page.cursor is None:
             edition = self._editions.newest(now)
-            kind = self._kind_of(user_id, now)
+            kind = self._kind_of(user_id, now, ahead)
             total = self._total(session, edition, kind)
             people = self._from(session, edition, kind, page)
             wanted = page.count
@@ -79,13 +108,13 @@ class HotList:
             edition = Edition(name, now, (size,) * len(KINDS)) if name else None
             people = self._behind(session, edition, kind, (name, rank, score, last_id))
             wanted = page.count + _REFILLED_MOST
-        judged = self._judged(session, user_id, people, page.count + _ASIDE, now)
-        shown: list[int] = []
+        judged = self._judged(session, user_id, people, page.count + _ASIDE, now, ahead)
+        shown: list[ReadyJson] = []
         last: _Candidate | None = None
-        for candidate, is_visible in islice(judged, wanted):
+        for candidate, card in islice(judged, wanted):
             last = candidate
-            if is_visible:
-                shown.append(candidate.user_id)
+            if card is not None:
+                shown.append(card.signed_for(user_id, self._cards.signer))
                 if len(shown) == page.count:
                     break
         # With a page's number the stretch counts, visible or not; where it was not all looked at, the rest is hidden.
@@ -96,33 +125,41 @@ class HotList:
             size = edition.sizes[kind] if name and edition is not None else 0
             position = [name, kind, size, rank, score, last_id, total.number, total.more]
             next_ = self._cursors.write(_NAME, user_id, position)
-        cards = self._cards.of(user_id, shown, now)
-        return page_answer(cards, total=total, has_next=has_next, next_=next_)
+        return page_answer(shown, total=total, has_next=has_next, next_=next_)
 
-    def _kind_of(self, user_id: int, now: datetime) -> int:
-        wishes = self._cards.wishes_of(user_id, now)
-        if not (self._personal and wishes.personal):
-            return _EVERYBODY
-        return KINDS.index((wishes.gender, wishes.sexual))
+    def _kind_of(self, user_id: int, now: datetime, ahead: ReadAhead) -> int:
+        wishes = self._cards.wishes_of(user_id, now, ahead)
+        is_personal = self._personal and wishes.personal
+        kind = KINDS.index((wishes.gender, wishes.sexual)) if is_personal else _EVERYBODY
+        if len(self._kinds) >= _KINDS_MOST:
+            self._kinds.clear()
+        self._kinds[user_id] = kind
+        return kind
 
     @staticmethod
-    def _goes_on(judged: Iterator[tuple[_Candidate, bool]]) -> bool:
+    def _goes_on(judged: Iterator[tuple[_Candidate, ReadyBytes | None]]) -> bool:
         # So many whom one may not find in a row: the next page will go on looking.
         return any(
-            is_visible or looked_at == _AHEAD_MOST
-            for looked_at, (_, is_visible) in enumerate(judged, start=1)
+            card is not None or looked_at == _AHEAD_MOST
+            for looked_at, (_, card) in enumerate(judged, start=1)
         )
 
     def _judged(
-        self, session: Session, user_id: int, people: Iterator[_Candidate], first: int, now: datetime
-    ) -> Iterator[tuple[_Candidate, bool]]:
-        """Candidates, and whether the viewer may find them; asked for in batches."""
+        self,
+        session: Session,
+        user_id: int,
+        people: Iterator[_Candidate],
+        first: int,
+        now: datetime,
+        ahead: ReadAhead,
+    ) -> Iterator[tuple[_Candidate, ReadyBytes | None]]:
+        """Candidates, and the cards of those whom the viewer may find; asked for in batches."""
         count = first
         while some := list(islice(people, count)):
             ids = [candidate.user_id for candidate in some]
-            visible = self._visibility.allowed(session, user_id, ids, Action.FIND, now)
+            cards = self._finding.cards_of(session, user_id, ids, now, ahead)
             for candidate in some:
-                yield candidate, candidate.user_id in visible
+                yield candidate, cards.get(candidate.user_id)
             count = 50
 
     def _total(self, session: Session, edition: Edition | None, kind: int) -> Total:

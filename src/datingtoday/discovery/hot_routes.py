@@ -10,7 +10,7 @@ from datingtoday.discovery.hot_list import HotList
 from datingtoday.profiles.schemas import CardSchema
 from datingtoday.protocol.endpoint import Call, endpoint
 from datingtoday.protocol.errors import Text
-from datingtoday.protocol.paging import PageParams, PageRequest, page_schema
+from datingtoday.protocol.paging import PageParams, PageRequest, page_ahead, page_schema
 
 
 def hot_routes(hot: HotList) -> Blueprint:
@@ -29,8 +29,9 @@ def hot_routes(hot: HotList) -> Blueprint:
             "按双方想认识的性别筛选（已填写时）；`personal=0` 时所有人看到相同的列表。"
             "用 `cursor` 翻页时，列表保持第一页时的样子。",
         ),
+        ahead=lambda user_id, params, _: hot.keys_ahead(user_id, page_ahead(params)),
     )
     def hot_list(call: Call, page: PageRequest) -> Any:
-        return hot.page(call.session, call.user_id, page, call.now)
+        return hot.page(call.session, call.user_id, page, call.now, call.ahead)
 
     return bp

@@ -10,10 +10,11 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import Made, ReadyCache, Wish
+from datingtoday.infra.cache import NOTHING_AHEAD, Made, ReadAhead, ReadyCache, Wish
 from datingtoday.media.inspect import Kind
 from datingtoday.media.service import MediaJudged
 from datingtoday.media.signed_urls import UrlSigner
@@ -63,12 +64,12 @@ class _Entries:
 
 
 class CardEntries(_Entries):
-    """Of the user id: the card. The head is empty."""
+    """Of the user id: the card. The head is (authority, banned, deleted)."""
 
     kind = "card"
 
     def ready(self, person: Person, now: datetime) -> ReadyBytes:
-        return ReadyBytes.of(None, card_of(person, now))
+        return ReadyBytes.of(_standing_of(person, now), card_of(person, now))
 
 
 class ProfileEntries(_Entries):
@@ -78,9 +79,8 @@ class ProfileEntries(_Entries):
     with_album = True
 
     def ready(self, person: Person, now: datetime) -> ReadyBytes:
-        row = person.row
-        head = [row.authority, is_banned(row, now), row.status == UserStatus.DELETED]
-        return ReadyBytes.of(head, {} if is_gone(row, now) else public_profile_of(person, now))
+        gone = is_gone(person.row, now)
+        return ReadyBytes.of(_standing_of(person, now), {} if gone else public_profile_of(person, now))
 
 
 class OwnEntries(_Entries):
@@ -146,9 +146,13 @@ class Cards:
         }
         return [ready.get(user_id) or _neutral(user_id) for user_id in user_ids]
 
-    def wishes_of(self, user_id: int, now: datetime) -> Wishes:
+    def wishes_key(self, user_id: int) -> str:
+        """The entry of the cache that `wishes_of` wants."""
+        return self._wishes.key(user_id)
+
+    def wishes_of(self, user_id: int, now: datetime, ahead: ReadAhead = NOTHING_AHEAD) -> Wishes:
         """Of somebody who exists."""
-        (data,) = self._cache.fetch([Wish(self._wishes, user_id)], now)
+        (data,) = self._cache.fetch([Wish(self._wishes, user_id)], now, ahead)
         return Wishes(*ReadyBytes.load(data).head) if data else Wishes(0, 0, personal=False)
 
     def changed(self, session: Session, user_ids: Iterable[int]) -> None:
@@ -162,6 +166,11 @@ class Cards:
 
     def _keys(self, user_ids: Iterable[int]) -> list[str]:
         return [kind.key(user_id) for user_id in user_ids for kind in self._kinds]
+
+
+def _standing_of(person: Person, now: datetime) -> list[Any]:
+    row = person.row
+    return [row.authority, is_banned(row, now), row.status == UserStatus.DELETED]
 
 
 @cache

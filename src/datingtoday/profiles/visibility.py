@@ -231,7 +231,10 @@ class Visibility:
 
     def ties_changed(self, session: Session, pairs: Iterable[tuple[int, int]]) -> None:
         """Follows or blocks between these people change with the session's commit."""
-        self._cache.forget(session, {self.ties.key(pair) for pair in pairs})
+        changed = list(pairs)
+        keys = {self.ties.key(pair) for pair in changed}
+        keys.update(circle_key(user_id) for pair in changed for user_id in pair)
+        self._cache.forget(session, keys)
 
 
 def findable(viewer_id: int, target: type[UserInfo], now: datetime) -> ColumnElement[bool]:
@@ -253,6 +256,11 @@ def findable(viewer_id: int, target: type[UserInfo], now: datetime) -> ColumnEle
         ~blocks,
         ~is_blocked,
     )
+
+
+def circle_key(user_id: int) -> str:
+    """Of the entry that lists whom a person has to do with; see `finding.py`."""
+    return f"circle:{{{user_id}}}"
 
 
 class TiesEntries:

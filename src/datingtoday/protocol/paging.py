@@ -10,7 +10,7 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -23,7 +23,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from datingtoday.protocol.envelope import ReadyJson, to_json
 from datingtoday.protocol.errors import ParameterError, Text
-from datingtoday.protocol.fields import Parameter, ParamsSchema, Whole
+from datingtoday.protocol.fields import Parameter, ParamsSchema, Whole, id_or_none
 
 PAGES_MOST = 100_000
 PAGE_COUNT_MOST = 50
@@ -80,6 +80,13 @@ class PageParams(ParamsSchema):
     def _gather(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         request = PageRequest(data.pop("page"), data.pop("page_count"), data.pop("cursor"))
         return {**data, "page": request}
+
+
+def page_ahead(params: Mapping[str, str]) -> PageRequest:
+    """What a request seems to ask for, before its parameters are checked: for guesses only."""
+    number, count = (id_or_none(params.get(name)) or 0 for name in ("page", "pageCount"))
+    count = count if 0 < count <= PAGE_COUNT_MOST else PAGE_COUNT
+    return PageRequest(number or 1, count, params.get("cursor"))
 
 
 def page_schema(item: type[Schema]) -> Schema:

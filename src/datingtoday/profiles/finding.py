@@ -1,0 +1,124 @@
+"""Cards of those whom a viewer may find: what pages of hot list and nearby are made of.
+
+`Action.FIND` for the candidates of a page, answered from the cache in one round trip with their cards: a card's head
+has what the person decided about who sees them, and the viewer's *circle* whom they have to do with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.cache import NOTHING_AHEAD, Made, ReadAhead, ReadyCache, Wish
+from datingtoday.profiles.cards import KEPT_S, Cards
+from datingtoday.profiles.enumerations import FOLLOWED
+from datingtoday.profiles.models import UserBlock, UserFollow
+from datingtoday.profiles.ready_bytes import ReadyBytes
+from datingtoday.profiles.visibility import Action, Relation, Ties, Visibility, circle_key
+
+CIRCLE_MOST = 300
+"""People of either kind who are listed in a circle; who has more is answered by SQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """Whom a viewer has to do with; None: too many to be listed."""
+
+    blocked: frozenset[int] | None
+    """Who blocks the viewer, or is blocked by them."""
+    fans: frozenset[int] | None
+    """Who follows the viewer."""
+
+    def relation(self, target_id: int, head: Sequence[Any]) -> Relation | None:
+        """What somebody is to the viewer; None if SQL must be asked. :param head: of their card."""
+        authority, banned, deleted = head
+        if self.blocked is None or (self.fans is None and authority == FOLLOWED):
+            return None
+        is_fan = self.fans is not None and target_id in self.fans
+        # Which of the two blocks makes no difference to what may be found.
+        return Relation(authority, banned, deleted, Ties(False, is_fan, target_id in self.blocked, False))
+
+
+class CircleEntries:
+    """Of the user id: the circle. `Visibility.ties_changed` lets it be made anew."""
+
+    def key(self, what: int) -> str:
+        return circle_key(what)
+
+    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
+        return {user_id: Made(orjson.dumps(_lists(session, user_id)), KEPT_S) for user_id in wanted}
+
+    @staticmethod
+    def load(data: bytes) -> Circle:
+        blocked, fans = orjson.loads(data)
+        return Circle(
+            None if blocked is None else frozenset(blocked), None if fans is None else frozenset(fans)
+        )
+
+
+def _lists(session: Session, user_id: int) -> list[list[int] | None]:
+    own = select(UserBlock.peer_id).where(UserBlock.user_id == user_id)
+    others = select(UserBlock.user_id).where(UserBlock.peer_id == user_id)
+    fans = select(UserFollow.user_id).where(UserFollow.peer_id == user_id)
+    by_kind = [list(session.scalars(ids.limit(CIRCLE_MOST + 1))) for ids in (own, others, fans)]
+    blocked = sorted({*by_kind[0], *by_kind[1]})
+    return [ids if len(ids) <= CIRCLE_MOST else None for ids in (blocked, by_kind[2])]
+
+
+class Finding:
+    """Answers for every list of people whom the viewer does not know yet."""
+
+    def __init__(self, entries: ReadyCache, cards: Cards, visibility: Visibility) -> None:
+        self._cache = entries
+        self._cards = cards
+        self._visibility = visibility
+        self._circles = CircleEntries()
+
+    def keys(self, viewer_id: int, user_ids: Sequence[int]) -> list[str]:
+        """The entries of the cache that `cards_of` wants."""
+        return [circle_key(viewer_id), *map(self._cards.cards.key, user_ids)]
+
+    def cards_of(
+        self,
+        session: Session,
+        viewer_id: int,
+        user_ids: Sequence[int],
+        now: datetime,
+        ahead: ReadAhead = NOTHING_AHEAD,
+    ) -> dict[int, ReadyBytes]:
+        """The cards of those of these people whom the viewer may find; never the viewer's own.
+
+        One round trip to the cache at the most, if all is there, and one statement for those whom the viewer's circle
+        is too large to tell of. Neither grows with the number of anybody's follows and blocks.
+        """
+        others = [user_id for user_id in dict.fromkeys(user_ids) if user_id != viewer_id]
+        if not others:
+            return {}
+        wishes: list[Wish[Any]] = [Wish(self._circles, viewer_id)]
+        wishes += [Wish(self._cards.cards, user_id) for user_id in others]
+        circle_bytes, *found = self._cache.fetch(wishes, now, ahead)
+        circle = CircleEntries.load(circle_bytes) if circle_bytes else Circle(None, None)
+        # Nobody has the id of a card that does not exist.
+        cards = {
+            user_id: ReadyBytes.load(data)
+            for user_id, data in zip(others, found, strict=True)
+            if data is not None
+        }
+        relations: dict[int, Relation] = {}
+        unsure: list[int] = []
+        for user_id, card in cards.items():
+            relation = circle.relation(user_id, card.head)
+            if relation is None:
+                unsure.append(user_id)
+            else:
+                relations[user_id] = relation
+        if unsure:
+            relations |= self._visibility.relations(session, viewer_id, unsure, now)
+        allowed = self._visibility.decide(session, viewer_id, relations, Action.FIND, now)
+        return {user_id: card for user_id, card in cards.items() if user_id in allowed}

@@ -14,12 +14,13 @@ from typing import Any
 
 import pymysql
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 
 from datingtoday.app import create_app
 from datingtoday.infra import migrations
 from datingtoday.infra.config import load_settings
+from datingtoday.infra.db import ANSWER_S, Database, DatabaseDown
 from tests.accounts.at_once import at_once
 from tests.accounts.conftest import AppWith
 from tests.accounts.rows import all_rows
@@ -82,6 +83,34 @@ class TestMariaDbIsKilled:
         # The same code: the tries that failed were no tries.
         wait_until(lambda: log_in(api, phone, code).code == 0, "a login", deadline_s=30)
         assert api.get("/api/user/show", user).code == 0
+
+    def test_one_that_hangs_holds_nobody_for_long(
+        self,
+        private_mariadb: Callable[[], MariaDBServer],
+        private_redis: Callable[..., RedisServer],
+        tmp_path: Path,
+    ) -> None:
+        """It takes connections and answers nothing, which only a limit of our own can end."""
+        server, redis = private_mariadb(), private_redis("real")
+        api = self.api_on(server.create_database(), redis, tmp_path)
+        phone = new_phone()
+        code = api.new_code(phone)
+        assert api.parts.database.answer_s == ANSWER_S
+        short = 1.0
+        database = Database(api.parts.database.uri)
+        database.answer_s = short
+        with database.transaction() as session:
+            session.execute(text("SELECT 1"))
+        server.pause()
+        try:
+            started = time.monotonic()
+            with pytest.raises(DatabaseDown), database.transaction() as session:
+                session.execute(text("SELECT 1"))
+            # The connection at hand, then a new one; as documented.
+            assert time.monotonic() - started < 2 * short + 2
+        finally:
+            server.resume()
+        assert log_in(api, phone, code).code == 0
 
     @staticmethod
     def api_on(database_uri: str, redis: RedisServer, tmp_path: Path) -> Api:

@@ -25,7 +25,7 @@ def open_parts(
     :param needs_redis: False for what SQL alone can do; then none is started.
     """
     from datingtoday.app import make_parts
-    from datingtoday.infra.db import DatabaseDown
+    from datingtoday.infra.db import LONG_ANSWER_S, DatabaseDown
     from datingtoday.infra.embedded import with_redis
     from datingtoday.infra.logs import configure_logs
     from datingtoday.infra.redis import RedisDown
@@ -35,6 +35,7 @@ def open_parts(
     configure_logs(settings.log.level)
     with with_redis(settings) if needs_redis else nullcontext(_as_it_is(settings)) as reachable:
         parts = make_parts(reachable)
+        parts.database.answer_s = LONG_ANSWER_S
         try:
             yield parts
         except DatabaseDown as error:

@@ -22,6 +22,10 @@ from sqlalchemy.types import TypeDecorator
 log = structlog.get_logger(__name__)
 
 _AFTER_COMMIT = "after_commit"
+ANSWER_S = 10.0
+"""How long a server of requests waits for the answer to one statement: far beyond any that a request needs."""
+LONG_ANSWER_S = 300.0
+"""The same for commands, which touch many rows at once, and where nobody waits."""
 _MYSQL_RETRY = frozenset({1020, 1205, 1213})
 """Record changed since last read, lock wait timeout, deadlock: the same work may succeed when done again."""
 
@@ -93,12 +97,23 @@ class Database:
 
     def __init__(self, uri: str, *, pool_size: int = 10, timeout_s: float = 5.0) -> None:
         self.uri = uri
+        self.answer_s = ANSWER_S
+        """How long MariaDB or MySQL may take for one statement; then the connection is given up. Counts for
+        connections that are made from now on. A server that hangs holds who asks for up to twice as long: the
+        connection at hand is tried, then a new one."""
         self.engine = _make_engine(uri, pool_size, timeout_s)
+        if not self.is_sqlite:
+            event.listen(self.engine, "do_connect", self._limit_answers)
         self._reading = self.engine.execution_options(read_only=True)
 
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
+
+    def _limit_answers(
+        self, _dialect: object, _record: object, _cargs: object, cparams: dict[str, Any]
+    ) -> None:
+        cparams["read_timeout"] = cparams["write_timeout"] = self.answer_s
 
     def session(self, *, write: bool) -> Session:
         """A session that begins its transaction with the first statement; costs no round trip before that.
@@ -203,8 +218,6 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
         isolation_level="READ COMMITTED",
         connect_args={
             "connect_timeout": max(1, int(timeout_s)),
-            "read_timeout": 30,
-            "write_timeout": 30,
             "init_command": "SET time_zone = '+00:00'",
         },
         pool_size=pool_size,

@@ -319,7 +319,7 @@ def test_secrets_are_made_once_for_this_user_only() -> None:
 @pytest.mark.parametrize("folder", ["a-file/data", "/proc/nobody-can-make-this"])
 def test_a_data_folder_that_cannot_be_made_is_told(folder: str) -> None:
     Path("a-file").touch()
-    with pytest.raises(ConfigError, match="^data folder .*: .*; choose another with --data$") as caught:
+    with pytest.raises(ConfigError, match=r"^data folder .*: .*; choose another with --data$") as caught:
         load_settings(None, folder, {}, create_secrets=True)
     assert folder in caught.value.en
     assert folder in caught.value.zh

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -18,6 +17,7 @@ from datingtoday.infra import migrations
 from datingtoday.infra.config import load_settings
 from datingtoday.infra.db import LONG_ANSWER_S
 from datingtoday.profiles.models import UserInfo
+from datingtoday.protocol.login import new_token
 
 PEOPLE = 60_000
 LOGGED_IN = 20_000
@@ -30,8 +30,9 @@ class People:
     def __init__(self, environ: Mapping[str, str]) -> None:
         settings = load_settings(None, None, {**os.environ, **environ})
         migrations.upgrade(settings.database.uri)
-        self._parts: Parts = make_parts(settings, answer_s=LONG_ANSWER_S)
-        self._tokens = [secrets.token_hex(16) for _ in range(LOGGED_IN)]
+        self._parts: Parts = make_parts(settings)
+        self._parts.database.answer_s = LONG_ANSWER_S
+        self._tokens = [new_token() for _ in range(LOGGED_IN)]
         self._first_id = self._insert()
         # As after an import: otherwise the servers would do it while they are measured.
         self._parts.hot_rebuild.take_in_all(lambda done: None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from benchmarks.servers import product_command
 from datingtoday.accounts.models import UserSession
 from datingtoday.discovery.models import Location
 from datingtoday.profiles.models import UserInfo
+from datingtoday.protocol.login import new_token
 
 DENSE_CITY = (31.23, 121.47)
 """Latitude and longitude of the middle of the seed's biggest city."""
@@ -120,7 +120,7 @@ class Seeded:
     def _log_in(self, chosen: Any) -> list[Viewer]:
         now = datetime.now(UTC)
         with self._engine.begin() as connection:
-            viewers = [Viewer(user_id, secrets.token_hex(16)) for user_id in connection.scalars(chosen)]
+            viewers = [Viewer(user_id, new_token()) for user_id in connection.scalars(chosen)]
             rows = [
                 {
                     "user_id": viewer.user_id,

@@ -95,6 +95,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
 
 
+@pytest.mark.needs("curl")
 @pytest.mark.parametrize("command", sorted(SERVED))
 def test_the_server_starts_and_the_shell_lines_work(copy: Path, command: str, tmp_path: Path) -> None:
     port = Port()

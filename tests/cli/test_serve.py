@@ -85,7 +85,8 @@ def test_the_banner_says_what_one_needs(shared: RunningServer) -> None:
     assert '{"' not in banner, "no log line stands in the banner"
 
 
-@pytest.mark.parametrize("shell", ["dash", "bash"])
+@pytest.mark.needs("curl")
+@pytest.mark.parametrize("shell", [pytest.param("dash", marks=pytest.mark.needs("dash")), "bash"])
 def test_the_lines_of_the_banner_work_as_printed(shared: RunningServer, shell: str) -> None:
     sendsms, login = shared.shell_lines
     sent = subprocess.run([shell, "-c", sendsms], capture_output=True, text=True, check=True)

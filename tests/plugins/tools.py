@@ -56,6 +56,7 @@ TOOLS = {
         Tool("nginx", ("nginx",), ("nginx-light",)),
         Tool("curl", ("curl",), ("curl",)),
         Tool("openssl", ("openssl",), ("openssl",)),
+        Tool("dash", ("dash",), ("dash",)),
     )
 }
 

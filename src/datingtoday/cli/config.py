@@ -25,7 +25,8 @@ def command() -> None:
 def check(config_file: Path | None, data_dir: Path | None) -> int:
     """Check the settings; nothing is started or written.
 
-    Exit codes: 0 the server would start with them, 2 it would not (every reason is a line on stderr).
+    Exit codes: 0 the server would start with them, 2 it would not. Every reason is a line on stderr; of settings
+    that are unknown or malformed, which hide the others, only the first.
     """
     settings = load_settings(config_file, data_dir)
     problems = serving_problems(settings)

@@ -22,7 +22,6 @@ from datingtoday.accounts.models import UserSession
 from datingtoday.discovery.models import Location
 from datingtoday.profiles.models import UserInfo
 from datingtoday.protocol.login import new_token
-from datingtoday.protocol.login import new_token
 
 DENSE_CITY = (31.23, 121.47)
 """Latitude and longitude of the middle of the seed's biggest city."""

@@ -1,0 +1,56 @@
+"""The benchmarks run: with tiny numbers and however busy the machine is, so that what they say means nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--runs", "1", "--seconds", "0.1", "--any-noise", "--json"]
+
+
+def run(*arguments: str) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments, *TINY],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told: dict[str, object] = json.loads(done.stdout)
+    return told
+
+
+@pytest.mark.long
+@pytest.mark.real
+def test_of_discovery() -> None:
+    told = run("benchmarks.discovery", "--users", "6000", "--viewers", "60")
+    report = told["6000"]
+    assert isinstance(report, dict)
+    assert all(case["per_second"] > 0 and case["cpu_us"] > 0 for case in report["cases"].values())
+    assert {
+        "bare Flask hello",
+        "hot list, page 500, cursor",
+        "nearby, countryside",
+        "search, 3 filters",
+    } <= set(report["cases"])
+    assert report["cases"]["bare Flask hello"]["ratio"] == 1
+    size = report["bytes_per_user"]
+    assert 500 < size["sql"] < 20_000 and 50 < size["redis"] < 5_000
+    assert size["sql_tables"]["user_info"] > 50
+
+
+@pytest.mark.long
+@pytest.mark.real
+def test_of_the_protocol() -> None:
+    told = run("benchmarks")
+    cases = told["cases"]
+    assert isinstance(cases, dict)
+    assert cases["signed + token no-op"]["to_token_noop"] == 1
+    assert "show of a peer, cold" in cases

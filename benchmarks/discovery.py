@@ -32,6 +32,8 @@ from datingtoday.cli.seed_people import GIVEN, SURNAMES
 
 HOT, SEARCH, NEARBY = "/api/user/hot/list", "/api/user/search", "/api/user/nearby/list"
 DEEP_PAGE = 500
+LEAST_USERS = 10_000
+"""With fewer nobody's hot list has so many pages."""
 _PER_SECOND = 8_000
 SEARCHES: dict[str, dict[str, str]] = {
     "search, no filter": {},
@@ -46,7 +48,7 @@ SEARCHES: dict[str, dict[str, str]] = {
 @click.option(
     "--users",
     "numbers",
-    type=click.IntRange(1_000),
+    type=click.IntRange(LEAST_USERS),
     multiple=True,
     default=[10_000],
     show_default=True,

@@ -30,8 +30,8 @@ def run(*arguments: str) -> dict[str, object]:
 @pytest.mark.long
 @pytest.mark.real
 def test_of_discovery() -> None:
-    told = run("benchmarks.discovery", "--users", "6000", "--viewers", "60")
-    report = told["6000"]
+    told = run("benchmarks.discovery", "--users", "10000", "--viewers", "60")
+    report = told["10000"]
     assert isinstance(report, dict)
     assert all(case["per_second"] > 0 and case["cpu_us"] > 0 for case in report["cases"].values())
     assert {

@@ -32,7 +32,9 @@ from tests.plugins.processes import Port, end, spawn
 @pytest.fixture(scope="module")
 def shared(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server for tests that leave it as it is."""
-    server = RunningServer(run_folder / tmp_path_factory.mktemp("shared").name / "data", LIMITS_ENABLED="0")
+    server = RunningServer(
+        run_folder / tmp_path_factory.mktemp("serve-shared").name / "data", LIMITS_ENABLED="0"
+    )
     try:
         yield server.wait_until_ready()
     finally:

@@ -20,6 +20,7 @@ import pytest
 import requests
 
 from datingtoday.cli.banner import EXAMPLE_PHONE
+from datingtoday.cli.error_pages import errors_page
 from datingtoday.infra.config import load_settings
 from datingtoday.infra.data_folder import is_in_use
 from datingtoday.infra.embedded import running_redis_uri
@@ -182,16 +183,28 @@ def test_what_stops_the_start_is_one_line(data: Path, environ: dict[str, str], c
     assert running_redis_uri(data) is None
 
 
-def test_what_is_no_http_is_answered_in_json(shared: RunningServer) -> None:
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET / HTTP/9.9 <script>\r\n\r\n", 400),
+        ("GET /?nickname=<script>张 HTTP/1.1\r\nHost: x\r\n\r\n".encode(), 400),
+        (b"GET /?<script>" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nExpect: <script>\r\n\r\n", 417),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: <script>" + b"a" * 20_000 + b"\r\n\r\n", 431),
+    ],
+)
+def test_what_is_no_http_is_answered_in_json(shared: RunningServer, request_line: bytes, status: int) -> None:
     with socket.create_connection(("127.0.0.1", shared.wanted_port), timeout=30) as connection:
-        connection.sendall(b"GET / HTTP/9.9 <script>\r\n\r\n")
+        connection.sendall(request_line)
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 ")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"Content-Type: application/json" in head
     assert b"X-Request-Id: " in head
-    assert orjson.loads(body)["code"] == 400
+    assert orjson.loads(body)["code"] == status
     assert b"script" not in answer
+    (documented,) = re.findall("^## HTTP (400, .*), the same number", errors_page("en"), re.MULTILINE)
+    assert str(status) in documented.split(", ")
 
 
 # -- stopping

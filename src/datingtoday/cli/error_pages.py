@@ -29,6 +29,25 @@ HTTP 层面的拒绝保留其状态码，`code` 与之相同。因此 500 和 50
 只有本页写明时才有 `data`。
 """,
 )
+_BEFORE_THE_PROGRAM = Text(
+    """<a id="no-http"></a>
+## HTTP 400, 414, 417, 431, the same number as code
+
+- Message: HTTP's own name of the status
+- Cause: What arrived is no valid HTTP, so no request was made of it: bytes in the URL that are not percent-encoded \
+(raw Chinese, for example), a broken request line or header (400), a request line longer than 8190 bytes (414), an \
+`Expect` that is not `100-continue` (417), headers that are too large or more than 100 (431).
+- Cure: Percent-encode the URL, and put long values into the form of a POST. Nothing was changed.
+- Where: everywhere; a proxy in front may answer for itself""",
+    """<a id="no-http"></a>
+## HTTP 400、414、417、431，code 相同
+
+- 消息: HTTP 状态的英文名称
+- 原因: 收到的不是合法的 HTTP，未构成请求：URL 中含未经百分号编码的字节（如直接写中文），请求行或请求头损坏（400）；\
+请求行超过 8190 字节（414）；`Expect` 不是 `100-continue`（417）；请求头过大或超过 100 个（431）。
+- 处理: 对 URL 做百分号编码，长的值放进 POST 表单。服务器没有做任何修改。
+- 出现于: 所有地址；前面的代理可能自行应答""",
+)
 _HEADING = Text("| code | HTTP | message |", "| code | HTTP | 消息 |")
 _MESSAGE = Text("Message", "消息")
 _CAUSE = Text("Cause", "原因")
@@ -52,7 +71,7 @@ def errors_page(language: Language) -> str:
         lines.append(f"| {code} | {cls.http_status} | {_message(cls, language)} |")
     for cls in errors:
         lines += ["", *_section(cls, routes, language)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", _BEFORE_THE_PROGRAM.within(language)]) + "\n"
 
 
 def _section(cls: type[AppError], routes: list[Route], language: Language) -> list[str]:

@@ -47,7 +47,7 @@ def list_(config_file: Path | None, data_dir: Path | None) -> None:
 def add(name: str, gender: str, meaning: str, config_file: Path | None, data_dir: Path | None) -> None:
     """Add a label; clients see it at once.
 
-    Exit codes: 0 added, 1 failed (there is one of this name), 2 wrong usage or settings.
+    Exit codes: 0 added, 1 failed (there is one of this name for the same gender), 2 wrong usage or settings.
     """
     from datingtoday.profiles.labels import LabelTaken
 
@@ -71,7 +71,8 @@ def rename(
 ) -> None:
     """Give a label another name, also where people have chosen it.
 
-    Exit codes: 0 done, 1 failed (no such label, or there is one of this name), 2 wrong usage or settings.
+    Exit codes: 0 done, 1 failed (no such label, or there is one of this name for the same gender), 2 wrong usage
+    or settings.
     """
     from datingtoday.profiles.labels import LabelTaken
 

@@ -184,7 +184,7 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
     )
     accounts = Accounts(codes, sessions, profiles, events)
     places = Places(entries, Grid(settings.discovery.nearby_grid_m), place_rules(settings))
-    people_nearby = NearbyList(entries, places, Orders(secret_key), visibility, cards, cursors)
+    people_nearby = NearbyList(entries, places, Orders(secret_key), finding, cards, cursors)
     keepers: tuple[KeepsPersonalData, ...] = (
         ProfileData(cards),
         PeopleData(people_index),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
@@ -11,17 +11,20 @@ from sqlalchemy.orm import Session
 
 from datingtoday.discovery.errors import page_too_deep, place_unknown
 from datingtoday.discovery.nearby_index import Counts, Place
+from datingtoday.discovery.nearby_looks import Look, Looks, Question
 from datingtoday.discovery.nearby_order import Orders, day_of
 from datingtoday.discovery.nearby_walk import START, Met, Step, View, Walk
 from datingtoday.discovery.places import Places
-from datingtoday.infra.cache import ReadyCache, Wish
+from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead, ReadyCache, Wish
 from datingtoday.profiles.cards import Cards
-from datingtoday.profiles.visibility import Action, Visibility
+from datingtoday.profiles.finding import Finding
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
 
 NUMBERED_MOST = 10_000
 """People that can be reached by the number of a page, without a cursor."""
+_NOBODY = 0
+_CELLS_MOST = 100_000
 _ASIDE = 8
 """People behind a page who are looked at together with it, to know whether there is another one."""
 _LOOKED_AT_MOST = 500
@@ -38,7 +41,7 @@ class _Start:
     after: Step
     skip: int
     total: Total | None
-    ahead: Counts | None
+    own: Counts | None
 
 
 class NearbyList:
@@ -49,21 +52,40 @@ class NearbyList:
         entries: ReadyCache,
         places: Places,
         orders: Orders,
-        visibility: Visibility,
+        finding: Finding,
         cards: Cards,
         cursors: Cursors,
     ) -> None:
         self._cache = entries
         self._places = places
         self._orders = orders
-        self._visibility = visibility
+        self._finding = finding
         self._cards = cards
         self._cursors = cursors
+        self._looks = Looks(entries)
+        self._cells: dict[int, int] = {}
+        """Where viewers were the last time: for guesses of what they will want."""
 
-    def place_of(self, user_id: int, now: datetime) -> Place:
+    def place_of(self, user_id: int, now: datetime, ahead: ReadAhead = NOTHING_AHEAD) -> Place:
         """Where somebody is, as everybody's answers have it."""
-        (data,) = self._cache.fetch([Wish(self._places.places, user_id)], now)
+        (data,) = self._cache.fetch([Wish(self._places.places, user_id)], now, ahead)
         return self._places.places.load(data)
+
+    def keys_ahead(
+        self, user_id: int, radius_km: int, gender: int | None, page: PageRequest, now: datetime
+    ) -> list[str]:
+        """The entries of the cache that `place_of` and `page` will want, as far as this process can guess."""
+        keys = [self._places.places.key(user_id)]
+        cell = self._cells.get(user_id)
+        if page.cursor is None and cell is not None:
+            keys += self._keys_of(user_id, _question(cell, radius_km, gender, page, now))
+        return keys
+
+    def _keys_of(self, user_id: int, question: Question) -> list[str]:
+        look = self._looks.remembered(question)
+        if look is None:
+            return []
+        return [*look.keys, *self._finding.keys(user_id, [met.user_id for met in look.met])]
 
     def page(
         self,
@@ -74,28 +96,39 @@ class NearbyList:
         gender: int | None,
         page: PageRequest,
         now: datetime,
+        ahead: ReadAhead = NOTHING_AHEAD,
     ) -> ReadyJson:
         """Cards of the people around a place, who are near first, each with the upper bound of its distance.
 
         A page is the next ``page.count`` people, without those whom the viewer may not find. A list that is gone on
         with by cursor is the one that began with its first page, whoever moved meanwhile.
 
+        :param ahead: what was read of `keys_ahead`.
+
         :raises ParameterError: no place, a page too deep, or a cursor of another list.
         """
         name = f"nearby {radius_km} {'' if gender is None else gender}"
         start = self._start(user_id, place, radius_km, gender, page, name, now)
-        walk = Walk(
-            self._cache, self._places, self._orders.of_day(start.day), start.view, now, ahead=start.ahead
-        )
-        total = start.total or self._total(walk, place, gender)
-        if not total.more:
-            walk.know_all()
-        wanted = start.skip + page.count + _ASIDE
-        people = walk.meet(start.after, wanted)
+        if start.total is None:
+            question = _question(start.view.cell, radius_km, gender, page, now)
+            ahead = self._cache.look(self._keys_of(user_id, question), ahead)
+            look = self._looks.current(question, now, ahead)
+            if look is None:
+                view = replace(start.view, viewer_id=_NOBODY)
+                look = self._looks.walk(question, self._walk(start, view, now, ahead))
+            total = _total(look.count, place, gender)
+            people = self._behind(start, look, user_id, now)
+        else:
+            total = start.total
+            walk = self._walk(start, start.view, now, ahead)
+            if not total.more:
+                walk.know_all()
+            people = walk.meet(start.after, page.count + _ASIDE)
         here = list(islice(people, start.skip, start.skip + page.count))
         further = list(islice(people, _ASIDE)) if len(here) == page.count else []
-        visible = self._findable(session, user_id, [*here, *further], now)
-        has_next = any(met.user_id in visible for met in further)
+        ids = [met.user_id for met in (*here, *further)]
+        cards = self._finding.cards_of(session, user_id, ids, now, ahead)
+        has_next = any(met.user_id in cards for met in further)
         if further and not has_next:
             has_next = self._is_anybody_findable(session, user_id, people, now)
         next_ = None
@@ -103,10 +136,24 @@ class NearbyList:
             view = start.view
             position = [start.day, view.cell, start.began_s, *here[-1].step, total.number, total.more]
             next_ = self._cursors.write(name, user_id, position)
-        shown = [met for met in here if met.user_id in visible]
-        cards = self._cards.of(user_id, [met.user_id for met in shown], now)
-        items = [_with_distance(card, met.distance_km) for card, met in zip(cards, shown, strict=True)]
+        signer = self._cards.signer
+        items = [
+            _with_distance(card.signed_for(user_id, signer), met.distance_km)
+            for met in here
+            if (card := cards.get(met.user_id)) is not None
+        ]
         return page_answer(items, total=total, has_next=has_next, next_=next_)
+
+    def _walk(self, start: _Start, view: View, now: datetime, ahead: ReadAhead) -> Walk:
+        order = self._orders.of_day(start.day)
+        return Walk(self._cache, self._places, order, view, now, own=start.own, ahead=ahead)
+
+    def _behind(self, start: _Start, look: Look, user_id: int, now: datetime) -> Iterator[Met]:
+        """Everybody who was met, and then everybody else; never the viewer."""
+        yield from (met for met in look.met if met.user_id != user_id)
+        if not look.is_all:
+            walk = self._walk(start, start.view, now, NOTHING_AHEAD)
+            yield from walk.meet(look.met[-1].step, _ASIDE)
 
     def _start(
         self,
@@ -127,35 +174,36 @@ class NearbyList:
                 return _Start(view, day, began_s, Step(*step), 0, Total(number, more), None)
         if place.cell is None:
             raise place_unknown()
+        if len(self._cells) >= _CELLS_MOST:
+            self._cells.clear()
+        self._cells[user_id] = place.cell
         skip = page.offset if page.cursor is None else 0
         if skip + page.count > NUMBERED_MOST:
             raise page_too_deep(NUMBERED_MOST)
         view = View(user_id, place.cell, radius_km, gender, None)
         return _Start(view, day_of(now), now.timestamp(), START, skip, None, place.counts)
 
-    def _findable(self, session: Session, user_id: int, people: list[Met], now: datetime) -> set[int]:
-        if not people:
-            return set()
-        user_ids = [met.user_id for met in people]
-        return self._visibility.allowed(session, user_id, user_ids, Action.FIND, now)
-
     def _is_anybody_findable(
         self, session: Session, user_id: int, people: Iterator[Met], now: datetime
     ) -> bool:
         looked_at = 0
         while looked_at < _LOOKED_AT_MOST and (some := list(islice(people, 100))):
-            if self._findable(session, user_id, some, now):
+            if self._finding.cards_of(session, user_id, [met.user_id for met in some], now):
                 return True
             looked_at += len(some)
         # So many whom one may not find in a row: the next page will go on looking.
         return looked_at >= _LOOKED_AT_MOST
 
-    @staticmethod
-    def _total(walk: Walk, place: Place, gender: int | None) -> Total:
-        number = walk.count()
-        if number <= TOTAL_MOST + 1 and place.is_shown and gender in (None, place.gender):
-            number -= 1
-        return Total.of(max(0, number))
+
+def _question(cell: int, radius_km: int, gender: int | None, page: PageRequest, now: datetime) -> Question:
+    # One more, in whose place the viewer may stand.
+    return Question(day_of(now), cell, radius_km, gender, page.offset + page.count + _ASIDE + 1)
+
+
+def _total(number: int, place: Place, gender: int | None) -> Total:
+    if number <= TOTAL_MOST + 1 and place.is_shown and gender in (None, place.gender):
+        number -= 1
+    return Total.of(max(0, number))
 
 
 def _with_distance(card: ReadyJson, distance_km: int) -> bytes:

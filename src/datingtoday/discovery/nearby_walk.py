@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from datingtoday.discovery.grid import BANDS_KM, BANDS_M, Grid
-from datingtoday.discovery.nearby_index import Bucket, Counts, bits_for, is_current
+from datingtoday.discovery.nearby_index import Bucket, Counts, TileEntries, bits_for, is_current
 from datingtoday.discovery.nearby_order import DailyOrder
 from datingtoday.discovery.places import Places
-from datingtoday.infra.cache import ReadyCache, Wish
+from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead, ReadyCache, Wish
 from datingtoday.protocol.paging import TOTAL_MOST
 
 BUCKETS_AT_ONCE = 64
@@ -71,7 +72,8 @@ class View:
 class Walk:
     """One walk, used once.
 
-    :param ahead: counts of the own cell, known beforehand: its first bucket is then fetched together with its tile.
+    :param own: counts of the own cell, known beforehand: its first bucket is then fetched together with its tile.
+    :param ahead: entries that were read a moment ago.
     """
 
     def __init__(
@@ -82,7 +84,8 @@ class Walk:
         view: View,
         now: datetime,
         *,
-        ahead: Counts | None = None,
+        own: Counts | None = None,
+        ahead: ReadAhead = NOTHING_AHEAD,
     ) -> None:
         self._cache = cache
         self._places = places
@@ -97,8 +100,11 @@ class Walk:
         self._cells: list[dict[int, Counts]] = [{} for _ in BANDS_KM]
         """Cells of the tiles known so far, by band."""
         self._fetched: dict[Bucket, bytes | None] = {}
-        if ahead is not None:
-            bits = bits_for(ahead.of(view.gender))
+        self._ahead = ahead
+        self._wishes: list[Wish[Any]] = []
+        self._entries: list[bytes | None] = []
+        if own is not None:
+            bits = bits_for(own.of(view.gender))
             first = Bucket(view.cell, view.gender, bits, order.bucket(view.cell, bits, 0))
             self._fetch([Grid.tile_of(view.cell)], [first])
 
@@ -125,6 +131,10 @@ class Walk:
             self.know_all()
             number = self._count_known()
         return number
+
+    def looked_at(self) -> tuple[list[Wish[Any]], list[bytes | None]]:
+        """The entries from which everything that was told so far follows."""
+        return self._wishes, self._entries
 
     def know_all(self) -> None:
         """Ask for all tiles within the radius together: for walks that will go far, because few people are near."""
@@ -184,12 +194,25 @@ class Walk:
         new = [bucket for bucket in buckets if bucket not in self._fetched]
         wishes: list[Wish[Any]] = [Wish(places.tiles, tile) for tile in tiles]
         wishes += [Wish(places.buckets, bucket) for bucket in new]
-        found = self._cache.fetch(wishes, self._now)
+        found = self._cache.fetch(wishes, self._now, self._ahead)
+        self._wishes += wishes
+        self._entries += found
         self._fetched.update(zip(new, found[len(tiles) :], strict=True))
         self._tiles.update(tiles)
-        here = self._view.cell
         for data in found[: len(tiles)]:
-            for cell, counts in places.tiles.load(data).items():
-                band = self._grid.band(here, cell)
-                if band < len(BANDS_KM):
-                    self._cells[band][cell] = counts
+            for known, cells in zip(self._cells, _by_band(self._grid, self._view.cell, data), strict=True):
+                known.update(cells)
+
+
+@lru_cache(maxsize=256)
+def _by_band(grid: Grid, here: int, tile: bytes | None) -> tuple[dict[int, Counts], ...]:
+    """The cells of a tile's entry, by their band as seen from a cell; those beyond the last one are left out.
+
+    Remembered, since whoever goes on in a list, or looks around from the same cell, meets the same tiles.
+    """
+    bands: tuple[dict[int, Counts], ...] = tuple({} for _ in BANDS_KM)
+    for cell, counts in TileEntries.load(tile).items():
+        band = grid.band(here, cell)
+        if band < len(BANDS_KM):
+            bands[band][cell] = counts
+    return bands

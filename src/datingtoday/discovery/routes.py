@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint
@@ -10,13 +12,18 @@ from datingtoday.discovery import schemas
 from datingtoday.discovery.service import Nearby
 from datingtoday.protocol.endpoint import Call, endpoint
 from datingtoday.protocol.errors import Text
-from datingtoday.protocol.fields import LatLngRefused
-from datingtoday.protocol.paging import page_schema
+from datingtoday.protocol.fields import LatLngRefused, id_or_none
+from datingtoday.protocol.paging import page_ahead, page_schema
 
 
 def nearby_routes(nearby: Nearby) -> Blueprint:
     """``/api/user/nearby/list`` and ``/api/user/location``."""
     bp = Blueprint("nearby", __name__, url_prefix="/api/user")
+
+    def keys_ahead(user_id: int, params: Mapping[str, str], now: datetime) -> Sequence[str]:
+        radius_km = id_or_none(params.get("radius")) or schemas.RADIUS_KM
+        gender = id_or_none(params.get("gender"))
+        return nearby.keys_ahead(user_id, radius_km, gender, page_ahead(params), now)
 
     @bp.get("/nearby/list")
     @endpoint(
@@ -31,9 +38,10 @@ def nearby_routes(nearby: Nearby) -> Blueprint:
             "传 `latlng` 会先上报自己的位置；不传则用上一次的位置。位置只精确到约 2 公里的网格，"
             "移动到其他网格后数分钟才生效，因此无法定位任何人。",
         ),
+        ahead=keys_ahead,
     )
     def nearby_list(call: Call, **wanted: Any) -> Any:
-        return nearby.list(call.session, call.user_id, now=call.now, **wanted)
+        return nearby.list(call.session, call.user_id, now=call.now, ahead=call.ahead, **wanted)
 
     @bp.post("/location")
     @endpoint(

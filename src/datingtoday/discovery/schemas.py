@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from marshmallow import fields
 
 from datingtoday.discovery.grid import BANDS_KM, RADII_KM
@@ -14,6 +16,8 @@ RADIUS_KM = 50
 
 
 class NearbyParams(PageParams):
+    remembers: ClassVar[frozenset[str]] = PageParams.remembers | {"radius", "gender"}
+
     latlng = LatLng(load_default=None)
     radius = Number(RADII_KM, load_default=RADIUS_KM)
     gender = Number(GENDER.numbers, load_default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -14,6 +15,7 @@ from datingtoday.discovery.errors import nothing_to_change
 from datingtoday.discovery.nearby import NearbyList
 from datingtoday.discovery.nearby_index import Place
 from datingtoday.discovery.places import Places, Point, retried
+from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.redis import RedisDown, RedisRole
 from datingtoday.profiles.service import FirstActiveToday, ProfileChanged
@@ -55,18 +57,27 @@ class Nearby:
         gender: int | None,
         page: PageRequest,
         now: datetime,
+        ahead: ReadAhead = NOTHING_AHEAD,
     ) -> ReadyJson:
         """A page of the people within ``radius`` km; with ``latlng`` one's own place is reported first.
 
         :param session: nothing was read in it yet: the report is committed before.
+        :param ahead: what was read of `keys_ahead`.
         :raises ParameterError: no place is known, a page too deep, or a cursor of another list.
         """
         self._tend(now)
-        place = self._people.place_of(user_id, now)
+        place = self._people.place_of(user_id, now, ahead)
         if latlng is not None and not self._says_nothing_new(place, latlng, now):
             self._report(user_id, latlng, now)
-            place = self._people.place_of(user_id, now)
-        return self._people.page(session, user_id, place, radius, gender, page, now)
+            # What was read before may say otherwise.
+            place, ahead = self._people.place_of(user_id, now), NOTHING_AHEAD
+        return self._people.page(session, user_id, place, radius, gender, page, now, ahead)
+
+    def keys_ahead(
+        self, user_id: int, radius_km: int, gender: int | None, page: PageRequest, now: datetime
+    ) -> Sequence[str]:
+        """The entries of the cache that `list` will want, as far as this process can guess."""
+        return self._people.keys_ahead(user_id, radius_km, gender, page, now)
 
     def locate(self, user_id: int, *, latlng: Point | None, hide: bool | None, now: datetime) -> None:
         """Say where one is, or whether one is to be found.

@@ -108,6 +108,16 @@ class ReadyCache:
             return None
         return ("MGET", *keys)
 
+    def look(self, keys: Sequence[str], ahead: ReadAhead) -> ReadAhead:
+        """What `fetch` will want, read in one round trip where it was not yet; as much as there is of it."""
+        rest = [key for key in keys if key not in ahead]
+        if not rest:
+            return ahead
+        try:
+            return {**ahead, **dict(zip(rest, self._get(rest), strict=True))}
+        except RedisDown:
+            return ahead
+
     def fetch(
         self, wishes: Sequence[Wish[Any]], now: datetime, ahead: ReadAhead = NOTHING_AHEAD
     ) -> list[bytes | None]:

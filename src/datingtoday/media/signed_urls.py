@@ -1,9 +1,9 @@
 """URLs of media that expire, and that open one object in one size for one viewer.
 
 A URL is ``/api/media/<media_id>?size=…&expires=…&signature=…``. The signature carries the viewer's id in the
-clear (base64url, so that the server knows whom to ask about) and an HMAC-SHA256 over object, size, expiry and
-viewer. A URL proves who asks, for how long; whether that viewer may see the object is decided at every
-delivery.
+clear (base64url, so that the server knows whom to ask about) and a keyed BLAKE2b over object, size, expiry and
+viewer, which costs a third of an HMAC: a page of people has ten of them. A URL proves who asks, for how long;
+whether that viewer may see the object is decided at every delivery.
 
 Pure functions of their arguments: `now` is passed in, nothing is stored, all servers with one secret agree.
 """
@@ -18,6 +18,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 
 PATH = "/api/media/"
 SIZES = ("thumb", "medium")
@@ -32,8 +33,9 @@ CHAT_LIFE_S = 600
 _MEDIA_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _EXPIRES = re.compile(r"[1-9][0-9]{9,10}")
 _SIGNATURE = re.compile(r"[0-9A-Za-z_-]{54}")
-_VIEWER_BYTES = 8
-_PURPOSE = b"datingtoday: signed media URLs, version 1"
+_VIEWER_BYTES, _MAC_BYTES = 8, 32
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_PURPOSE = b"datingtoday: signed media URLs, version 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,14 @@ class UrlSigner:
 
     def signature(self, media_id: str, *, viewer_id: int, expires: int, size: str | None = None) -> str:
         """The last part of the URL: the only one that depends on the viewer."""
-        _check(media_id, size, str(expires))
+        return self.signature_of(grounds(media_id, expires=expires, size=size), viewer_id).decode()
+
+    def signature_of(self, what: bytes, viewer_id: int) -> bytes:
+        """The signature from `grounds`; what is cached for all viewers keeps these."""
         viewer = viewer_id.to_bytes(_VIEWER_BYTES, "big")
-        return (
-            base64.urlsafe_b64encode(viewer + self._mac(media_id, size, expires, viewer))
-            .rstrip(b"=")
-            .decode()
-        )
+        raw = viewer + self._mac(what, viewer)
+        # 40 bytes are 54 signs and two of padding.
+        return binascii.b2a_base64(raw, newline=False)[:54].translate(_URL_SAFE)
 
     def verify(
         self, media_id: str, *, size: str | None, expires: str | None, signature: str | None, now: datetime
@@ -80,15 +83,22 @@ class UrlSigner:
             return None
         assert expires is not None  # noqa: S101 -- _check refused it
         viewer, mac = raw[:_VIEWER_BYTES], raw[_VIEWER_BYTES:]
-        if not hmac.compare_digest(mac, self._mac(media_id, size, int(expires), viewer)):
+        right = self._mac(grounds(media_id, expires=int(expires), size=size), viewer)
+        if not hmac.compare_digest(mac, right):
             return None
         if now.timestamp() >= int(expires):
             return None
         return Grant(media_id, size, int.from_bytes(viewer, "big"), int(expires))
 
-    def _mac(self, media_id: str, size: str | None, expires: int, viewer: bytes) -> bytes:
-        # No part can contain the separator and the viewer has a fixed length: no two meanings, one message.
-        return hmac.digest(self._key, f"{media_id}\n{size or ''}\n{expires}\n".encode() + viewer, "sha256")
+    def _mac(self, what: bytes, viewer: bytes) -> bytes:
+        return blake2b(what + viewer, key=self._key, digest_size=_MAC_BYTES).digest()
+
+
+def grounds(media_id: str, *, expires: int, size: str | None = None) -> bytes:
+    """What is signed, but for the viewer. ValueError for an id, size or expiry that `verify` would never accept."""
+    _check(media_id, size, str(expires))
+    # No part can contain the separator and the viewer has a fixed length: no two meanings, one message.
+    return f"{media_id}\n{size or ''}\n{expires}\n".encode()
 
 
 def unsigned_url(media_id: str, *, expires: int, size: str | None = None) -> str:

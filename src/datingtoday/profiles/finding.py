@@ -20,7 +20,7 @@ from datingtoday.profiles.cards import KEPT_S, Cards
 from datingtoday.profiles.enumerations import FOLLOWED
 from datingtoday.profiles.models import UserBlock, UserFollow
 from datingtoday.profiles.ready_bytes import ReadyBytes
-from datingtoday.profiles.visibility import Action, Relation, Ties, Visibility, circle_key
+from datingtoday.profiles.visibility import NO_TIES, Action, Relation, Ties, Visibility, circle_key
 
 CIRCLE_MOST = 300
 """People of either kind who are listed in a circle; who has more is answered by SQL."""
@@ -40,9 +40,11 @@ class Circle:
         authority, banned, deleted = head
         if self.blocked is None or (self.fans is None and authority == FOLLOWED):
             return None
-        is_fan = self.fans is not None and target_id in self.fans
         # Which of the two blocks makes no difference to what may be found.
-        return Relation(authority, banned, deleted, Ties(False, is_fan, target_id in self.blocked, False))
+        is_blocked = target_id in self.blocked
+        is_fan = self.fans is not None and target_id in self.fans
+        ties = Ties(False, is_fan, is_blocked, False) if is_fan or is_blocked else NO_TIES
+        return Relation(authority, banned, deleted, ties)
 
 
 class CircleEntries:

@@ -1,7 +1,7 @@
 """Ready-made JSON that differs from viewer to viewer only in the signatures of its photo URLs.
 
 A URL is signed for one viewer, so what is cached for all of them has a gap where each signature belongs. A gap is
-one NUL byte, which JSON never contains. Filling one costs about 3 µs; making the JSON anew would cost SQL.
+one NUL byte, which JSON never contains. Filling one costs about 2 µs; making the JSON anew would cost SQL.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from datingtoday.media.signed_urls import UrlSigner, photo_expires, unsigned_url
+from datingtoday.media.signed_urls import UrlSigner, grounds, photo_expires, unsigned_url
 from datingtoday.protocol.envelope import ReadyJson, wire_time
 
 _GAP = b"\0"
@@ -34,7 +34,7 @@ class ReadyBytes:
 
     __slots__ = ("_body", "_gaps", "head")
 
-    def __init__(self, head: Any, gaps: list[list[Any]], body: bytes) -> None:
+    def __init__(self, head: Any, gaps: list[str], body: bytes) -> None:
         self.head = head
         self._gaps = gaps
         self._body = body
@@ -42,11 +42,11 @@ class ReadyBytes:
     @classmethod
     def of(cls, head: Any, content: Any) -> ReadyBytes:
         """From plain values, moments, days and `PhotoUrl`."""
-        gaps: list[list[Any]] = []
+        gaps: list[str] = []
 
         def on_the_wire(value: Any) -> Any:
             if isinstance(value, PhotoUrl):
-                gaps.append([value.media_id, value.size, value.expires])
+                gaps.append(grounds(value.media_id, expires=value.expires, size=value.size).decode())
                 url = unsigned_url(value.media_id, expires=value.expires, size=value.size)
                 return orjson.Fragment(b'"' + url.encode() + _GAP + b'"')
             if isinstance(value, datetime):
@@ -70,11 +70,10 @@ class ReadyBytes:
         """The JSON with every URL signed for this viewer."""
         if not self._gaps:
             return ReadyJson(self._body)
-        pieces = self._body.split(_GAP)
-        parts = [pieces[0]]
-        for (media_id, size, expires), piece in zip(self._gaps, pieces[1:], strict=True):
-            signature = signer.signature(media_id, viewer_id=viewer_id, expires=expires, size=size)
-            parts += (signature.encode(), piece)
+        first, *pieces = self._body.split(_GAP)
+        parts = [first]
+        for what, piece in zip(self._gaps, pieces, strict=True):
+            parts += (signer.signature_of(what.encode(), viewer_id), piece)
         return ReadyJson(b"".join(parts))
 
 

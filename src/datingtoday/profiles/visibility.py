@@ -24,7 +24,13 @@ from datingtoday.profiles.people import VipDeadlines
 TIES_KEPT_S = 60
 
 
-class Standing(Enum):
+class _Word(Enum):
+    """An enumeration whose members are found in dictionaries as fast as any object: each is only equal to itself."""
+
+    __hash__ = object.__hash__
+
+
+class Standing(_Word):
     """What a target is to a viewer; of several the last one counts."""
 
     OPEN = auto()
@@ -37,7 +43,7 @@ class Standing(Enum):
     """Also an id that nobody has."""
 
 
-class Action(Enum):
+class Action(_Word):
     """What a viewer wants to do."""
 
     FIND = auto()
@@ -53,7 +59,7 @@ class Action(Enum):
     REPORT = auto()
 
 
-class Rule(Enum):
+class Rule(_Word):
     """A cell of the table."""
 
     YES = auto()
@@ -208,9 +214,10 @@ class Visibility:
         now: datetime,
     ) -> set[int]:
         """Like `allowed`, for relations that were read before."""
+        rules = RULES[action]
         by_rule: dict[Rule, set[int]] = {}
         for target_id, relation in relations.items():
-            by_rule.setdefault(self.rule(action, relation), set()).add(target_id)
+            by_rule.setdefault(rules[relation.standing], set()).add(target_id)
         yes = set().union(*(by_rule.get(rule, ()) for rule in (Rule.YES, Rule.WITHOUT_LINK, Rule.NEUTRAL)))
         if stealthily := by_rule.get(Rule.UNLESS_STEALTHY):
             yes |= set() if self.is_stealthy(session, viewer_id, now) else stealthily

@@ -24,13 +24,28 @@ _DECIMAL = re.compile(r"-?[0-9]{1,3}(?:\.[0-9]{1,12})?\Z", re.ASCII)
 LINE_BREAKS = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
 """Every other way to write a line break."""
 DEFAULT_REGION = "CN"
+_REMEMBERED_MOST = 1_000
 
 
 class ParamsSchema(Schema):
     """Base of every endpoint's parameters; what is not declared is ignored."""
 
+    remembers: ClassVar[frozenset[str]] = frozenset()
+    """Names of parameters that thousands send alike (a page's number): what was read of the same texts before is taken
+    again if no others are given. Only those whose values cannot be changed and tell nothing of anybody."""
+
     class Meta:
         unknown = EXCLUDE
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.names = tuple(field.data_key or attribute for attribute, field in self.load_fields.items())
+        self._own = frozenset(self.names) - self.remembers
+        self.read_before: dict[tuple[str | None, ...], dict[str, Any]] = {}
+
+    def may_remember(self, params: Mapping[str, str]) -> bool:
+        """Whether only such parameters are given."""
+        return bool(self.remembers) and self._own.isdisjoint(params)
 
 
 class Parameter(fields.Field[Any]):
@@ -295,6 +310,19 @@ def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
 
     :raises AppError: for the first parameter, in the schema's order, that is missing or malformed.
     """
+    if not (isinstance(schema, ParamsSchema) and schema.may_remember(params)):
+        return _load(schema, params)
+    texts = tuple(map(params.get, schema.names))
+    before = schema.read_before.get(texts)
+    if before is None:
+        before = _load(schema, params)
+        if len(schema.read_before) >= _REMEMBERED_MOST:
+            schema.read_before.clear()
+        schema.read_before[texts] = before
+    return dict(before)
+
+
+def _load(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
     try:
         return dict(schema.load(params))
     except ValidationError as error:

@@ -72,6 +72,8 @@ class CursorText(Parameter):
 class PageParams(ParamsSchema):
     """Base of the parameters of every list; the view gets them as ``page``, a `PageRequest`."""
 
+    remembers: ClassVar[frozenset[str]] = frozenset({"page", "pageCount"})
+
     page = Whole(least=1, most=PAGES_MOST, load_default=1)
     page_count = Whole(least=1, most=PAGE_COUNT_MOST, data_key="pageCount", load_default=PAGE_COUNT)
     cursor = CursorText(load_default=None)

@@ -67,7 +67,7 @@ class Seeded:
         product_command(["db", "upgrade"], environ)
         empty = self._taken_up()
         product_command(["seed", "--users", str(users)], environ)
-        product_command(["nearby", "rebuild", "--quiet"], environ)
+        product_command(["nearby", "rebuild"], environ)
         filled = self._taken_up()
         self.taken_up = TakenUp(
             {table: size - empty.sql.get(table, 0) for table, size in filled.sql.items()},

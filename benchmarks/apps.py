@@ -5,6 +5,7 @@ The product's settings come from the environment, as in production.
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from flask import Blueprint, Flask
@@ -22,7 +23,7 @@ def hello() -> Flask:
     def view() -> Any:
         return {"code": 0, "msg": "success"}
 
-    return app
+    return _as_in_production(app)
 
 
 def noop_routes() -> Blueprint:
@@ -44,4 +45,10 @@ def noop_routes() -> Blueprint:
 
 def product() -> Flask:
     """The whole product, and the no-op routes beside its own."""
-    return create_app(load_settings(), blueprints=[noop_routes()])
+    return _as_in_production(create_app(load_settings(), blueprints=[noop_routes()]))
+
+
+def _as_in_production(app: Flask) -> Flask:
+    """Both as the product's server does it: the collector leaves alone what exists before the first request."""
+    gc.freeze()
+    return app

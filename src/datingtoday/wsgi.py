@@ -4,6 +4,7 @@ Settings come from DATINGTODAY_CONFIG, DATINGTODAY_DATA and the rest of the envi
 here: the database has been brought up to date by `datingtoday db upgrade`, and Redis runs.
 """
 
+import gc
 import sys
 
 from flask import Flask
@@ -56,3 +57,6 @@ if "gunicorn" in sys.modules:
     from datingtoday.infra.http_server import answer_errors_in_json
 
     answer_errors_in_json()
+
+# What exists by now lives as long as the process: the collector need not look at it again and again.
+gc.freeze()

@@ -96,3 +96,13 @@ def test_the_connection_goes_on_after_a_refused_body(connection: HTTPConnection)
     connection.request("POST", PATH, body=b"a=1", headers=FORM)
     status, answer = read(connection.getresponse())
     assert (status, answer["msg"]) == (200, "appkey is none.")
+
+
+def test_a_connection_that_cannot_go_on_says_so(connection: HTTPConnection) -> None:
+    """Otherwise a client's pool would send its next request into a connection that is about to be closed."""
+    connection.request("POST", PATH, body=b"a=" + b"x" * 230_000, headers=FORM)
+    response = connection.getresponse()
+    assert read(response)[0] == 413
+    assert response.headers["Connection"] == "close"
+    connection.request("POST", PATH, body=b"a=1", headers=FORM)
+    assert read(connection.getresponse())[0] == 200

@@ -59,6 +59,10 @@ WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 Runner = Callable[[Call, Mapping[str, str]], Response | bytes]
 
 REQUEST_ID = "datingtoday.request_id"
+_UNREAD = "datingtoday.unread"
+"""In the environ of a request of whose body more may be left than the HTTP server reads by itself."""
+_DRAINED_BYTES = 64 * 1024
+"""What gunicorn reads of it, so that the connection can be used again."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z", re.ASCII)
 
 
@@ -137,6 +141,8 @@ class Guard:
                 exc_info = exc_info or sys.exc_info()
             status_line = status
             headers.append(("X-Request-Id", request_id))
+            if _UNREAD in environ:
+                _close_after(start_response)
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         body = self._answer(environ, respond)
@@ -177,12 +183,17 @@ class Guard:
         file: UploadedFile | None = None
         if not declared.own_format:
             most = self._options.max_body_bytes
-            params, file = read_params(
-                environ,
-                max_form_bytes=min(self._options.max_form_bytes, most),
-                max_file_bytes=min(declared.max_file_bytes, most),
-                file_name=declared.file_name,
-            )
+            try:
+                params, file = read_params(
+                    environ,
+                    max_form_bytes=min(self._options.max_form_bytes, most),
+                    max_file_bytes=min(declared.max_file_bytes, most),
+                    file_name=declared.file_name,
+                )
+            except AppError:
+                if _is_large(environ):
+                    environ[_UNREAD] = True
+                raise
         try:
             return self._admit_params(environ, declared, params, file)
         except BaseException:
@@ -298,6 +309,20 @@ def as_app_error(error: Exception, environ: Environ) -> AppError:
         "unexpected_error", request_id=environ.get(REQUEST_ID), path=environ.get("PATH_INFO"), exc_info=error
     )
     return InternalError()
+
+
+def _is_large(environ: Environ) -> bool:
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not length:
+        return "HTTP_TRANSFER_ENCODING" in environ
+    return not (length.isascii() and length.isdigit() and len(length) < 9 and int(length) <= _DRAINED_BYTES)
+
+
+def _close_after(start_response: StartResponse) -> None:
+    """Let gunicorn say ``Connection: close``, which it does where more is left than it reads, and would not tell."""
+    force_close = getattr(getattr(start_response, "__self__", None), "force_close", None)
+    if force_close is not None:
+        force_close()
 
 
 def _answer_with(result: Response | bytes, environ: Environ, respond: StartResponse) -> Iterable[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,11 @@ from benchmarks.clients import signed_gets
 from benchmarks.measuring import tell
 from benchmarks.servers import product_command
 from datingtoday.accounts.models import UserSession
+from datingtoday.app import make_parts
+from datingtoday.discovery.jobs import Rebuilding
 from datingtoday.discovery.models import Location
+from datingtoday.infra.config import load_settings
+from datingtoday.infra.db import LONG_ANSWER_S
 from datingtoday.profiles.models import UserInfo
 from datingtoday.protocol.login import new_token
 
@@ -67,12 +72,24 @@ class Seeded:
         product_command(["db", "upgrade"], environ)
         empty = self._taken_up()
         product_command(["seed", "--users", str(users)], environ)
-        product_command(["nearby", "rebuild"], environ)
+        tell(f"{self._fill_nearby(environ)} entries of people nearby")
         filled = self._taken_up()
         self.taken_up = TakenUp(
             {table: size - empty.sql.get(table, 0) for table, size in filled.sql.items()},
             filled.redis - empty.redis,
         )
+
+    @staticmethod
+    def _fill_nearby(environ: Mapping[str, str]) -> int:
+        """Put all of them into Redis, as when the app is used everywhere; SQL is right after the loading."""
+        parts = make_parts(load_settings(None, None, {**os.environ, **environ}))
+        parts.database.answer_s = LONG_ANSWER_S
+        try:
+            return Rebuilding(parts.database, parts.places, parts.entries, datetime.now(UTC)).fill()
+        finally:
+            parts.redis.close()
+            parts.cache.close()
+            parts.database.dispose()
 
     def close(self) -> None:
         """Give the connections back."""

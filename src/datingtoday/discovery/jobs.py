@@ -89,7 +89,7 @@ class Rebuilding:
         """:raises DatabaseDown: what was done until then stays done."""
         people = self._people()
         cells, corrected = self._count()
-        return Rebuilt(people, cells, corrected, self._fill())
+        return Rebuilt(people, cells, corrected, self.fill())
 
     # --- people
 
@@ -206,7 +206,8 @@ class Rebuilding:
 
     # --- cache
 
-    def _fill(self) -> int:
+    def fill(self) -> int:
+        """Only the cache, where SQL is right as it is; how many entries that were. :raises DatabaseDown:"""
         done = 0
         for cells in self._cells():
             tiles = sorted({Grid.tile_of(cell) for cell in cells if self._places.grid.knows(cell)})

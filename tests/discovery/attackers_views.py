@@ -15,6 +15,7 @@ from datingtoday.discovery.grid import BANDS_KM, BANDS_M, Grid
 from datingtoday.discovery.nearby import NearbyList
 from datingtoday.discovery.nearby_index import NOBODY, Place
 from datingtoday.discovery.nearby_order import Orders
+from datingtoday.profiles.finding import Finding
 from datingtoday.protocol.paging import Cursors, PageRequest
 from tests.discovery.places import Point, metres_between, set_place, text_of, user_of
 from tests.plugins.api import SECRET_KEY, Api
@@ -41,8 +42,9 @@ class ServiceView:
         parts = api.parts
         key = bytes.fromhex(SECRET_KEY)
         self._api = api
+        finding = Finding(parts.entries, parts.cards, parts.visibility)
         self._people = NearbyList(
-            parts.entries, parts.places, Orders(key), parts.visibility, parts.cards, Cursors(key)
+            parts.entries, parts.places, Orders(key), finding, parts.cards, Cursors(key)
         )
         self._viewer = make_user(api)
         self._decoy = make_user(api)

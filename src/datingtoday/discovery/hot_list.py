@@ -94,6 +94,8 @@ class HotList:
         :param ahead: what was read of `keys_ahead`.
         :raises ParameterError: the cursor is not one of this list and person.
         """
+        if not ahead:
+            ahead = self._finding.look(self.keys_ahead(user_id, page))
         if page.cursor is None:
             edition = self._editions.newest(now)
             kind = self._kind_of(user_id, now, ahead)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -80,6 +80,10 @@ class NearbyList:
         if page.cursor is None and cell is not None:
             keys += self._keys_of(user_id, _question(cell, radius_km, gender, page, now))
         return keys
+
+    def look(self, keys: Sequence[str]) -> ReadAhead:
+        """Read what is guessed to be wanted in one round trip, where the guard did not."""
+        return self._cache.look(keys, NOTHING_AHEAD)
 
     def _keys_of(self, user_id: int, question: Question) -> list[str]:
         look = self._looks.remembered(question)

@@ -66,6 +66,8 @@ class Nearby:
         :raises ParameterError: no place is known, a page too deep, or a cursor of another list.
         """
         self._tend(now)
+        if not ahead:
+            ahead = self._people.look(self.keys_ahead(user_id, radius, gender, page, now))
         place = self._people.place_of(user_id, now, ahead)
         if latlng is not None and not self._says_nothing_new(place, latlng, now):
             self._report(user_id, latlng, now)

@@ -1,0 +1,151 @@
+"""Pages that are in the cache cost one conversation with Redis and no SQL, and never show what is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from datingtoday.infra.redis import RedisRole
+from datingtoday.profiles import finding
+from tests.discovery.places import area, crowd, text_of
+from tests.discovery.rankings import PATH as HOT
+from tests.discovery.rankings import edition, ids, numbers, ranked
+from tests.plugins.api import Api, User
+from tests.profiles.people import blocks, follows, hide, make_user, set_row
+
+NEARBY = "/api/user/nearby/list"
+SHOW = "/api/user/show"
+
+
+@contextmanager
+def asked(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Notes every conversation with Redis and every statement."""
+    notes: list[str] = []
+    talk = RedisRole._talk
+
+    def noting(role: RedisRole, *args: Any) -> Any:
+        notes.append("redis")
+        return talk(role, *args)
+
+    def note(*args: Any) -> None:
+        notes.append(args[2])
+
+    engine = api.parts.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(RedisRole, "_talk", noting)
+            yield notes
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def quiet(app_of: Callable[..., Api]) -> Iterator[Api]:
+    """An application that does nothing aside."""
+    api = app_of(DISCOVERY_HOT_REFRESH_S=3600, LIMITS_ENABLED=0)
+    yield api
+    api.parts.database.dispose()
+
+
+def asks(api: Api, user: User, path: str, **own: Any) -> Any:
+    return api.get(path, user, **own).data
+
+
+@pytest.mark.parametrize("what", ["hot", "hot, by cursor", "nearby", "oneself", "a peer"])
+def test_one_conversation_and_no_sql(quiet: Api, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = ranked(quiet, 12)
+    viewer = make_user(quiet, authority=0)
+    edition(quiet)
+    crowd(quiet, [area(0)] * 12)
+    if what == "nearby":
+        assert quiet.post("/api/user/location", viewer, latlng=text_of(area(0))).code == 0
+    path, own = {
+        "hot": (HOT, {}),
+        "hot, by cursor": (HOT, {"pageCount": 5}),
+        "nearby": (NEARBY, {}),
+        "oneself": (SHOW, {}),
+        "a peer": (SHOW, {"peerId": people[0].user_id}),
+    }[what]
+    if "cursor" in what:
+        own = {"pageCount": 5, "cursor": asks(quiet, viewer, path, **own)["next"]}
+    # The lists look for something new once a second: not in between.
+    monkeypatch.setattr("datingtoday.discovery.hot_editions._LOOK_AGAIN", quiet.parts.editions._refresh)
+    monkeypatch.setattr("datingtoday.discovery.service.TEND_EVERY", quiet.parts.editions._refresh)
+    first = [asks(quiet, viewer, path, **own) for _ in range(3)]
+    with asked(quiet, monkeypatch) as notes:
+        again = asks(quiet, viewer, path, **own)
+    assert (again.get("list") or again) == (first[-1].get("list") or first[-1])
+    # Where guard and cache are two servers, each is asked once.
+    is_one_server = quiet.parts.cache is quiet.parts.redis
+    assert notes == ["redis"] * (1 if is_one_server else 2)
+
+
+@pytest.mark.parametrize("path", [HOT, NEARBY])
+def test_what_changes_is_seen_by_the_next_page(quiet: Api, path: str) -> None:
+    viewer, target = make_user(quiet, authority=0), make_user(quiet)
+    for user in (viewer, target):
+        assert quiet.post("/api/user/location", user, latlng=text_of(area(1))).code == 0
+    edition(quiet)
+
+    def is_shown() -> bool:
+        return target.user_id in ids_of(quiet, viewer, path)
+
+    assert [is_shown() for _ in range(3)] == [True] * 3
+    set_row(quiet, target, nickname="改名了")
+    assert [card["nickname"] for card in asks(quiet, viewer, path)["list"]] == ["改名了"]
+    blocks(quiet, target, viewer)
+    assert not is_shown()
+    assert quiet.post("/api/user/unblock", target, peerId=viewer.user_id).code == 0
+    assert is_shown()
+    assert quiet.post("/api/user/block", viewer, peerId=target.user_id).code == 0
+    assert not is_shown()
+    assert quiet.post("/api/user/unblock", viewer, peerId=target.user_id).code == 0
+    assert is_shown()
+    assert quiet.post("/api/user/update", target, authority=2).code == 0
+    assert not is_shown()
+    follows(quiet, target, viewer)
+    assert is_shown()
+    assert quiet.post("/api/user/unfollow", target, peerId=viewer.user_id).code == 0
+    assert not is_shown()
+
+
+def ids_of(api: Api, user: User, path: str) -> list[int]:
+    return [card["user_id"] for card in asks(api, user, path)["list"]]
+
+
+@pytest.mark.parametrize("most", [0, 1, 300])
+def test_who_has_to_do_with_many_is_answered_by_sql(
+    own: Api, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks and fans beyond what is listed of them change nothing of what is answered."""
+    monkeypatch.setattr(finding, "CIRCLE_MOST", most)
+    people = ranked(own, 10)
+    viewer = make_user(own, authority=0)
+    blocks(own, viewer, people[0], people[1])
+    blocks(own, people[2], viewer)
+    for person in people[3:7]:
+        set_row(own, person, authority=2)
+    hide(own, people[7])
+    follows(own, people[3], viewer)
+    follows(own, people[4], viewer)
+    follows(own, viewer, people[5])
+    edition(own)
+    for _ in range(2):
+        assert ids(own, viewer) == numbers([people[3], people[4], people[8], people[9]])
+
+
+def test_a_guess_that_is_wrong_decides_nothing(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claimed user id lets another's entries be read ahead: they are not told."""
+    one, other = make_user(own, nickname="甲"), make_user(own, nickname="乙")
+    assert asks(own, one, SHOW)["nickname"] == "甲"
+    assert asks(own, other, SHOW)["nickname"] == "乙"
+    claimed = User(other.user_id, one.token, one.phone)
+    refused = own.get(SHOW, claimed)
+    assert (refused.code, b"data" in refused.body) == (504, False)
+    monkeypatch.setattr(own.parts.profiles, "keys_to_show", lambda *_: [f"own:{{{other.user_id}}}", "", "x"])
+    assert asks(own, one, SHOW)["nickname"] == "甲"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event
 from sqlalchemy.dialects.mysql import DATETIME as MYSQL_DATETIME
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -143,6 +143,21 @@ class Database:
             raise
         finally:
             session.close()
+
+    @contextmanager
+    def statements(self) -> Iterator[Connection]:
+        """A transaction of few plain statements, without a session; committed at the end.
+
+        :raises DatabaseDown: when the server cannot be reached.
+        """
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise_if_down(error)
+            raise
+        except PoolTimeoutError as error:
+            raise DatabaseDown(str(error)) from error
 
     def dispose(self, *, close: bool = True) -> None:
         """Let go of pooled connections; with ``close=False`` after a fork, leaving the parent's sockets alone."""

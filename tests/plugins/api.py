@@ -104,9 +104,12 @@ def new_address() -> str:
     return f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
 
 
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
+
+
 def _new_nonce() -> str:
     """A nonce with which an md5 signature has no later reading: the few that have one would write a row at random."""
-    return "n" + secrets.token_hex(32)[1:]
+    return secrets.token_hex(32).translate(_LETTERS)
 
 
 def md5_sign(

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
@@ -37,8 +36,7 @@ _EVERYBODY = 0
 _KINDS_MOST = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     """Somebody in the list, and where the list goes on behind them: edition ("" for SQL), rank, score, id."""
 
     user_id: int

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from datingtoday.discovery.nearby_walk import START, Met, Walk
-from datingtoday.infra.cache import ReadAhead, ReadyCache, Wish
+from datingtoday.infra.cache import ReadAhead, ReadyCache, Wish, value_of
 from datingtoday.protocol.paging import TOTAL_MOST
 
 _LOOKS_MOST = 1_000
@@ -37,17 +37,15 @@ class Look:
 
     wishes: tuple[Wish[Any], ...]
     """The entries that it follows from …"""
-    entries: tuple[bytes | None, ...]
-    """… as they were."""
+    keys: tuple[str, ...]
+    """… their keys …"""
+    values: tuple[bytes | None, ...]
+    """… and what these held."""
     met: tuple[Met, ...]
     is_all: bool
     """Nobody else is within the radius."""
     count: int
     """People shown within the radius; some number above `TOTAL_MOST` where there are more."""
-
-    @property
-    def keys(self) -> list[str]:
-        return [wish.source.key(wish.what) for wish in self.wishes]
 
 
 class Looks:
@@ -67,9 +65,10 @@ class Looks:
     def current(self, question: Question, now: datetime, ahead: ReadAhead) -> Look | None:
         """What comes out now, if it is known."""
         look = self._looks.get(question)
-        if look is None or tuple(self._cache.fetch(look.wishes, now, ahead)) != look.entries:
-            return None
-        return look
+        if look is None or tuple(map(ahead.get, look.keys)) == look.values:
+            return look
+        entries = self._cache.fetch(look.wishes, now, ahead)
+        return look if tuple(map(value_of, entries)) == look.values else None
 
     def walk(self, question: Question, walk: Walk) -> Look:
         """Answer a question by walking, and remember it. :param walk: one that began nowhere yet, of nobody."""
@@ -84,25 +83,23 @@ class Looks:
                 break
             met.append(person)
         wishes, entries = walk.looked_at()
-        look = Look(tuple(wishes), self._share(wishes, entries), tuple(met), is_all, count)
+        keys = tuple(wish.source.key(wish.what) for wish in wishes)
+        look = Look(tuple(wishes), keys, self._share(keys, entries), tuple(met), is_all, count)
         with self._lock:
             if len(self._looks) >= _LOOKS_MOST:
                 self._looks.clear()
             self._looks[question] = look
         return look
 
-    def _share(
-        self, wishes: Sequence[Wish[Any]], entries: Sequence[bytes | None]
-    ) -> tuple[bytes | None, ...]:
+    def _share(self, keys: Sequence[str], entries: Sequence[bytes | None]) -> tuple[bytes | None, ...]:
+        """What the keys hold; the same objects as in other looks, where it is the same."""
         shared: list[bytes | None] = []
         with self._lock:
             if len(self._shared) >= _SHARED_MOST:
                 self._shared.clear()
-            for wish, entry in zip(wishes, entries, strict=True):
-                if entry is not None:
-                    key = wish.source.key(wish.what)
-                    if self._shared.get(key) != entry:
-                        self._shared[key] = entry
-                    entry = self._shared[key]
-                shared.append(entry)
+            for key, entry in zip(keys, entries, strict=True):
+                value = value_of(entry)
+                if value is not None and self._shared.setdefault(key, value) != value:
+                    self._shared[key] = value
+                shared.append(None if value is None else self._shared[key])
         return tuple(shared)

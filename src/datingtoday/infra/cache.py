@@ -60,6 +60,11 @@ ReadAhead = Mapping[str, bytes | None]
 NOTHING_AHEAD: ReadAhead = MappingProxyType({})
 
 
+def value_of(entry: bytes | None) -> bytes | None:
+    """What a key holds for an entry that `ReadyCache.fetch` gave."""
+    return None if entry is None else b"=" + entry
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """An entry and for how many seconds what it says stays true; 0 or less: not to be kept."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ from datingtoday.profiles.cards import KEPT_S, Cards
 from datingtoday.profiles.enumerations import FOLLOWED
 from datingtoday.profiles.models import UserBlock, UserFollow
 from datingtoday.profiles.ready_bytes import ReadyBytes
-from datingtoday.profiles.visibility import NO_TIES, Action, Relation, Ties, Visibility, circle_key
+from datingtoday.profiles.visibility import Action, Relation, Rule, Ties, Visibility, circle_key
 
 CIRCLE_MOST = 300
 """People of either kind who are listed in a circle; who has more is answered by SQL."""
@@ -35,16 +36,23 @@ class Circle:
     fans: frozenset[int] | None
     """Who follows the viewer."""
 
-    def relation(self, target_id: int, head: Sequence[Any]) -> Relation | None:
-        """What somebody is to the viewer; None if SQL must be asked. :param head: of their card."""
+    def may_find(self, target_id: int, head: Sequence[Any]) -> bool | None:
+        """Whether the viewer may find somebody; None if SQL must be asked. :param head: of their card."""
         authority, banned, deleted = head
         if self.blocked is None or (self.fans is None and authority == FOLLOWED):
             return None
-        # Which of the two blocks makes no difference to what may be found.
-        is_blocked = target_id in self.blocked
         is_fan = self.fans is not None and target_id in self.fans
-        ties = Ties(False, is_fan, is_blocked, False) if is_fan or is_blocked else NO_TIES
-        return Relation(authority, banned, deleted, ties)
+        return _may_find(authority, banned, deleted, is_fan, target_id in self.blocked)
+
+
+@cache
+def _may_find(authority: int, banned: bool, deleted: bool, is_fan: bool, is_blocked: bool) -> bool:
+    # Which of the two blocks makes no difference to what may be found.
+    relation = Relation(authority, banned, deleted, Ties(False, is_fan, is_blocked, False))
+    rule = Visibility.rule(Action.FIND, relation)
+    if rule not in (Rule.YES, Rule.NO):
+        raise AssertionError("finding depends on what only SQL knows: it has to be asked here")
+    return rule is Rule.YES
 
 
 class CircleEntries:
@@ -116,15 +124,14 @@ class Finding:
             for user_id, data in zip(others, found, strict=True)
             if data is not None
         }
-        relations: dict[int, Relation] = {}
+        found_ids: set[int] = set()
         unsure: list[int] = []
         for user_id, card in cards.items():
-            relation = circle.relation(user_id, card.head)
-            if relation is None:
+            may = circle.may_find(user_id, card.head)
+            if may:
+                found_ids.add(user_id)
+            elif may is None:
                 unsure.append(user_id)
-            else:
-                relations[user_id] = relation
         if unsure:
-            relations |= self._visibility.relations(session, viewer_id, unsure, now)
-        allowed = self._visibility.decide(session, viewer_id, relations, Action.FIND, now)
-        return {user_id: card for user_id, card in cards.items() if user_id in allowed}
+            found_ids |= self._visibility.allowed(session, viewer_id, unsure, Action.FIND, now)
+        return {user_id: card for user_id, card in cards.items() if user_id in found_ids}

@@ -168,7 +168,7 @@ def measuring_options(*, runs: int, seconds: float) -> Callable[[Callable[..., N
             show_default=True,
             help="gunicorn's worker class: gthread, sync, gevent.",
         ),
-        click.option("--threads", default=8, show_default=True, help="Threads of a gthread worker."),
+        click.option("--threads", default=4, show_default=True, help="Threads of a gthread worker."),
         click.option(
             "--attempts", default=5, show_default=True, help="How often a disturbed measurement is repeated."
         ),

@@ -69,7 +69,7 @@ def test_show_prints_every_value_with_its_origin(
             assert sum(line.startswith(f"[{section}] {name} = ") for line in lines) == 1
     assert "[SERVER] port = 81  (my.ini:2)" in lines
     assert "[SERVER] workers = 3  (DATINGTODAY_SERVER_WORKERS)" in lines
-    assert "[SERVER] threads = 8  (default)" in lines
+    assert "[SERVER] threads = 4  (default)" in lines
     assert "[SMS] echo = true  (default (embedded))" in lines
     assert "[REDIS] uri = redis://u:********@h/0  (my.ini:4)" in lines
     assert f"[APP] appkey = {secrets.app.appkey}  ({Path('mine').absolute()}/secrets.ini:4)" in lines

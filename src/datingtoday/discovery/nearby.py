@@ -25,7 +25,7 @@ NUMBERED_MOST = 10_000
 """People that can be reached by the number of a page, without a cursor."""
 _NOBODY = 0
 _CELLS_MOST = 100_000
-_ASIDE = 8
+_ASIDE = 4
 """People behind a page who are looked at together with it, to know whether there is another one."""
 _LOOKED_AT_MOST = 500
 """People who are looked at to know that, if the viewer may find none of them."""
@@ -115,7 +115,9 @@ class NearbyList:
         start = self._start(user_id, place, radius_km, gender, page, name, now)
         if start.total is None:
             question = _question(start.view.cell, radius_km, gender, page, now)
-            ahead = self._cache.look(self._keys_of(user_id, question), ahead)
+            known = self._looks.remembered(question)
+            if known is not None and known.keys[0] not in ahead:
+                ahead = self._cache.look(self._keys_of(user_id, question), ahead)
             look = self._looks.current(question, now, ahead)
             if look is None:
                 view = replace(start.view, viewer_id=_NOBODY)

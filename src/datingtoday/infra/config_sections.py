@@ -319,7 +319,7 @@ class ServerSection(Section):
         zh="工作进程并发处理请求的方式。",
     )
     threads: int = key(
-        8, ge=1, le=256, en="Threads of each worker (gthread).", zh="每个工作进程的线程数（gthread）。"
+        4, ge=1, le=256, en="Threads of each worker (gthread).", zh="每个工作进程的线程数（gthread）。"
     )
     trusted_proxies: Networks = key(
         (),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from marshmallow import Schema, fields
 
 from datingtoday.profiles import enumerations as numbers
@@ -17,6 +19,8 @@ from datingtoday.protocol.fields import Flag, Id, Ids, Lines, Number, ParamsSche
 
 
 class ShowParams(ParamsSchema):
+    remembers: ClassVar[frozenset[str]] = frozenset({"peerId"})
+
     peer_id = Id(data_key="peerId", load_default=None)
 
 

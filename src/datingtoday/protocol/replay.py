@@ -41,7 +41,7 @@ CLUSTER_BUCKETS = 64
 _CLOCK_SLACK_MS = 10_000
 """Entries outlive the window by this much, for clocks of servers that differ."""
 
-RECUT_HORIZON_S = 10 * 366 * 24 * 3600
+RECUT_HORIZON_S = 3 * 366 * 24 * 3600
 """How far ahead other readings of a signature are remembered; by then the secret is another one."""
 _REPAIR_ATTEMPTS = 3
 _NOBODY = "-"

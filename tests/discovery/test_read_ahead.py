@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import event
 
 from datingtoday.infra.redis import RedisRole
 from datingtoday.profiles import finding
+from datingtoday.protocol.paging import PageRequest
 from tests.discovery.places import area, crowd, text_of
 from tests.discovery.rankings import PATH as HOT
 from tests.discovery.rankings import edition, ids, numbers, ranked
@@ -112,6 +114,20 @@ def test_what_changes_is_seen_by_the_next_page(quiet: Api, path: str) -> None:
     assert is_shown()
     assert quiet.post("/api/user/unfollow", target, peerId=viewer.user_id).code == 0
     assert not is_shown()
+
+
+def test_deep_pages_ask_for_a_few_keys_ahead(quiet: Api) -> None:
+    """A script of Redis takes some thousands of arguments at the most, and a request should not make that many."""
+    viewer = make_user(quiet, authority=0)
+    assert quiet.post("/api/user/location", viewer, latlng=text_of(area(2))).code == 0
+    crowd(quiet, [area(2)] * 400)
+    for number in (1, 2, 7, 8, 9):
+        pages = [asks(quiet, viewer, NEARBY, page=number, pageCount=50)["list"] for _ in range(3)]
+        assert pages[0] == pages[1] == pages[2]
+        assert len(pages[0]) == (50 if number <= 8 else 0)
+        page = PageRequest(number, 50, None)
+        keys = quiet.parts.nearby.keys_ahead(viewer.user_id, 50, None, page, datetime.now(UTC))
+        assert len(keys) <= 350
 
 
 def ids_of(api: Api, user: User, path: str) -> list[int]:

@@ -78,18 +78,18 @@ class NearbyList:
         keys = [self._places.places.key(user_id)]
         cell = self._cells.get(user_id)
         if page.cursor is None and cell is not None:
-            keys += self._keys_of(user_id, _question(cell, radius_km, gender, page, now))
+            keys += self._keys_of(user_id, _question(cell, radius_km, gender, page, now), page.offset)
         return keys
 
     def look(self, keys: Sequence[str]) -> ReadAhead:
         """Read what is guessed to be wanted in one round trip, where the guard did not."""
         return self._cache.look(keys, NOTHING_AHEAD)
 
-    def _keys_of(self, user_id: int, question: Question) -> list[str]:
+    def _keys_of(self, user_id: int, question: Question, skip: int) -> list[str]:
         look = self._looks.remembered(question)
         if look is None:
             return []
-        return [*look.keys, *self._finding.keys(user_id, [met.user_id for met in look.met])]
+        return [*look.keys, *self._finding.keys(user_id, [met.user_id for met in look.met[skip:]])]
 
     def page(
         self,
@@ -117,7 +117,7 @@ class NearbyList:
             question = _question(start.view.cell, radius_km, gender, page, now)
             known = self._looks.remembered(question)
             if known is not None and known.keys[0] not in ahead:
-                ahead = self._cache.look(self._keys_of(user_id, question), ahead)
+                ahead = self._cache.look(self._keys_of(user_id, question, start.skip), ahead)
             look = self._looks.current(question, now, ahead)
             if look is None:
                 view = replace(start.view, viewer_id=_NOBODY)

@@ -18,6 +18,9 @@ from datingtoday.protocol.paging import TOTAL_MOST
 
 _LOOKS_MOST = 1_000
 _SHARED_MOST = 5_000
+_MET_MOST = 150
+_ENTRIES_MOST = 150
+"""What took more to find out is not remembered: its keys would be too many for one command."""
 
 
 class Question(NamedTuple):
@@ -71,7 +74,10 @@ class Looks:
         return look if tuple(map(value_of, entries)) == look.values else None
 
     def walk(self, question: Question, walk: Walk) -> Look:
-        """Answer a question by walking, and remember it. :param walk: one that began nowhere yet, of nobody."""
+        """Answer a question by walking, and remember it if it is a small one.
+
+        :param walk: one that began nowhere yet, of nobody.
+        """
         count = walk.count()
         if count <= TOTAL_MOST:
             walk.know_all()
@@ -85,6 +91,8 @@ class Looks:
         wishes, entries = walk.looked_at()
         keys = tuple(wish.source.key(wish.what) for wish in wishes)
         look = Look(tuple(wishes), keys, self._share(keys, entries), tuple(met), is_all, count)
+        if len(met) > _MET_MOST or len(wishes) > _ENTRIES_MOST:
+            return look
         with self._lock:
             if len(self._looks) >= _LOOKS_MOST:
                 self._looks.clear()

@@ -22,7 +22,7 @@ from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.parameters import Birthday
 from datingtoday.profiles.people import age_in_years
 from datingtoday.profiles.ready_bytes import ReadyBytes, extended
-from datingtoday.profiles.visibility import Action, Relation, TiesEntries, Visibility
+from datingtoday.profiles.visibility import Action, Relation, Rule, TiesEntries, Visibility
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.errors import ParameterError
 
@@ -114,7 +114,10 @@ class Profiles:
         ties = TiesEntries.load(ties_bytes or b"", viewer_id, peer_id)
         authority, banned, deleted = profile.head
         relation = Relation(authority, banned, deleted, ties)
-        if not self._visibility.decide(session, viewer_id, {peer_id: relation}, Action.SHOW, now):
+        # Most are visible to everybody: nothing else has to be asked then.
+        if Visibility.rule(Action.SHOW, relation) is not Rule.YES and not self._visibility.decide(
+            session, viewer_id, {peer_id: relation}, Action.SHOW, now
+        ):
             raise UserNotFound
         self._events.announce(session, ProfileVisited(viewer_id, peer_id, now))
         told = profile.signed_for(viewer_id, self._cards.signer)

@@ -300,6 +300,8 @@ class TiesEntries:
     @staticmethod
     def load(data: bytes, viewer_id: int, target_id: int) -> Ties:
         """:param data: an entry of these two."""
+        if not data:
+            return NO_TIES
         by_low, by_high = (b"<", b">") if viewer_id < target_id else (b">", b"<")
         return Ties(
             b"f" + by_low in data, b"f" + by_high in data, b"b" + by_low in data, b"b" + by_high in data

@@ -5,12 +5,12 @@ The product's settings come from the environment, as in production.
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 from flask import Blueprint, Flask
 
 from datingtoday.app import create_app
+from datingtoday.infra.collector import settle_collector
 from datingtoday.infra.config import load_settings
 from datingtoday.protocol.endpoint import Call, endpoint
 
@@ -49,6 +49,6 @@ def product() -> Flask:
 
 
 def _as_in_production(app: Flask) -> Flask:
-    """Both as the product's server does it: the collector leaves alone what exists before the first request."""
-    gc.freeze()
+    """The collector of both as the product's server has it."""
+    settle_collector()
     return app

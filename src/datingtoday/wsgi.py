@@ -4,12 +4,12 @@ Settings come from DATINGTODAY_CONFIG, DATINGTODAY_DATA and the rest of the envi
 here: the database has been brought up to date by `datingtoday db upgrade`, and Redis runs.
 """
 
-import gc
 import sys
 
 from flask import Flask
 
 from datingtoday.app import create_app
+from datingtoday.infra.collector import settle_collector
 from datingtoday.infra.config import METRICS_FOLDER, ConfigError, Settings, load_settings
 from datingtoday.infra.config_serving import validate_for_serving
 from datingtoday.protocol.metrics import FOLDER_VARIABLE, count_across_processes
@@ -58,5 +58,4 @@ if "gunicorn" in sys.modules:
 
     answer_errors_in_json()
 
-# What exists by now lives as long as the process: the collector need not look at it again and again.
-gc.freeze()
+settle_collector()

@@ -4,7 +4,6 @@ A production setup that starts gunicorn by itself (`gunicorn datingtoday.wsgi:ap
 as its `logger_class`; `wsgi` calls `answer_errors_in_json`.
 """
 
-import gc
 import os
 import secrets
 import signal
@@ -21,6 +20,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
+from datingtoday.infra.collector import settle_collector
 from datingtoday.infra.config import Settings
 from datingtoday.infra.embedded import end_with_parent
 
@@ -136,8 +136,7 @@ class HttpServer(BaseApplication):
     def run(self) -> None:
         """Serve; ends with SystemExit, whose code is 0 after an orderly stop. Does not return in the workers."""
         answer_errors_in_json()
-        # What exists before the forks stays shared: no collector touches it in the workers.
-        gc.freeze()
+        settle_collector()
         _Arbiter(self).run()
 
 

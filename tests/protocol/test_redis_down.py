@@ -176,6 +176,18 @@ def test_idle_connections_of_a_server_that_has_gone_cost_no_request(
         assert set(pool.map(lambda _: role.execute("PING"), range(64))) == {b"PONG"}
 
 
+def test_idle_connections_of_a_server_that_hangs_cost_one_wait(own_redis: RedisServer) -> None:
+    role = RedisRole(own_redis.socket_uri, timeout_s=1.0, pause_s=0.05)
+    with ThreadPoolExecutor(8) as pool:
+        # Each waits on a connection of its own.
+        list(pool.map(lambda number: role.execute("BLPOP", f"nothing{number}", 0.3), range(8)))
+    own_redis.pause()
+    began = time.monotonic()
+    with pytest.raises(RedisDown):
+        role.execute("PING")
+    assert 0.9 < time.monotonic() - began < 3.5
+
+
 def test_while_it_is_known_to_be_down_nobody_tries(own_redis: RedisServer) -> None:
     role = RedisRole(own_redis.socket_uri, timeout_s=0.3, pause_s=60)
     role.execute("PING")

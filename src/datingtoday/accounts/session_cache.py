@@ -20,8 +20,9 @@ from datingtoday.infra.redis import Command, RedisRole, Script
 
 log = structlog.get_logger(__name__)
 
-CACHE_S = 60
-"""How long an entry lives, whatever it says."""
+CACHE_S = 330
+"""How long an entry lives, whatever it says: somewhat longer than sessions in use go without being renewed, so that
+SQL is not read for them."""
 FILL_WITHIN_S = 20
 """How old an answer of SQL may be to become an entry: well below the life of an "ask" that it must not miss."""
 ASK = b"ask"

@@ -1,4 +1,4 @@
-"""Sessions: which tokens are live. SQL is the truth; Redis holds ready answers for a minute (`session_cache.py`)."""
+"""Sessions: which tokens are live. SQL is the truth; Redis has ready answers for minutes (`session_cache.py`)."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -32,15 +32,37 @@ _REFILLED_MOST = 100
 """People whom the viewer may not find who are replaced on a page that was asked for by cursor."""
 _AHEAD_MOST = 500
 """People who are looked at to know whether there is another page."""
+_BATCH = 50
+"""People who are looked at at once behind a page's own."""
 _EVERYBODY = 0
 _KINDS_MOST = 100_000
 
 
-class _Candidate(NamedTuple):
-    """Somebody in the list, and where the list goes on behind them: edition ("" for SQL), rank, score, id."""
+_Position = tuple[str, int, float, int]
+"""Behind somebody in the list: edition ("" for SQL), rank, score, id."""
 
-    user_id: int
-    position: tuple[str, int, float, int]
+
+class _Stretch(NamedTuple):
+    """Some people of the list, one behind the other."""
+
+    edition: str
+    """"" for SQL."""
+    rank: int
+    """Of the first one in the edition, from 0."""
+    people: Sequence[Ranked]
+
+    def behind(self, at: int) -> _Position:
+        """The position behind one of them."""
+        person = self.people[at]
+        return self.edition, self.rank + at + 1 if self.edition else 0, person.score, person.user_id
+
+    @property
+    def end(self) -> _Position:
+        """The position behind the last one."""
+        return self.behind(len(self.people) - 1)
+
+
+_Judged = tuple[_Stretch, int, ReadyBytes | None]
 
 
 class HotList:
@@ -98,7 +120,7 @@ class HotList:
             edition = self._editions.newest(now)
             kind = self._kind_of(user_id, now, ahead)
             total = self._total(session, edition, kind)
-            people = self._from(session, edition, kind, page)
+            stretches = self._from(session, edition, kind, page)
             wanted = page.count
         else:
             name, kind, size, rank, score, last_id, number, more = self._cursors.read(
@@ -106,22 +128,24 @@ class HotList:
             )
             total = Total(number, more)
             edition = Edition(name, now, (size,) * len(KINDS)) if name else None
-            people = self._behind(session, edition, kind, (name, rank, score, last_id))
+            stretches = self._behind(session, edition, kind, (name, rank, score, last_id), page.count)
             wanted = page.count + _REFILLED_MOST
-        judged = self._judged(session, user_id, people, page.count + _ASIDE, now, ahead)
+        judged = self._judged(session, user_id, stretches, now, ahead)
+        signature_of = self._cards.signer.for_viewer(user_id)
         shown: list[ReadyJson] = []
-        last: _Candidate | None = None
-        for candidate, card in islice(judged, wanted):
-            last = candidate
+        last: tuple[_Stretch, int] | None = None
+        for stretch, at, card in islice(judged, wanted):
+            last = stretch, at
             if card is not None:
-                shown.append(card.signed_for(user_id, self._cards.signer))
+                shown.append(card.signed(signature_of))
                 if len(shown) == page.count:
                     break
         # With a page's number the stretch counts, visible or not; where it was not all looked at, the rest is hidden.
         has_next = last is not None and self._goes_on(judged)
         next_ = None
         if has_next and last is not None:
-            name, rank, score, last_id = last.position
+            stretch, at = last
+            name, rank, score, last_id = stretch.behind(at)
             size = edition.sizes[kind] if name and edition is not None else 0
             position = [name, kind, size, rank, score, last_id, total.number, total.more]
             next_ = self._cursors.write(_NAME, user_id, position)
@@ -137,30 +161,27 @@ class HotList:
         return kind
 
     @staticmethod
-    def _goes_on(judged: Iterator[tuple[_Candidate, ReadyBytes | None]]) -> bool:
+    def _goes_on(judged: Iterator[_Judged]) -> bool:
         # So many whom one may not find in a row: the next page will go on looking.
         return any(
             card is not None or looked_at == _AHEAD_MOST
-            for looked_at, (_, card) in enumerate(judged, start=1)
+            for looked_at, (_, _, card) in enumerate(judged, start=1)
         )
 
     def _judged(
         self,
         session: Session,
         user_id: int,
-        people: Iterator[_Candidate],
-        first: int,
+        stretches: Iterator[_Stretch],
         now: datetime,
         ahead: ReadAhead,
-    ) -> Iterator[tuple[_Candidate, ReadyBytes | None]]:
-        """Candidates, and the cards of those whom the viewer may find; asked for in batches."""
-        count = first
-        while some := list(islice(people, count)):
-            ids = [candidate.user_id for candidate in some]
+    ) -> Iterator[_Judged]:
+        """Everybody by stretch and place in it, with the card if the viewer may find them."""
+        for stretch in stretches:
+            ids = [person.user_id for person in stretch.people]
             cards = self._finding.cards_of(session, user_id, ids, now, ahead)
-            for candidate in some:
-                yield candidate, cards.get(candidate.user_id)
-            count = 50
+            for at, person_id in enumerate(ids):
+                yield stretch, at, cards.get(person_id)
 
     def _total(self, session: Session, edition: Edition | None, kind: int) -> Total:
         if edition is not None:
@@ -173,47 +194,42 @@ class HotList:
 
     def _from(
         self, session: Session, edition: Edition | None, kind: int, page: PageRequest
-    ) -> Iterator[_Candidate]:
+    ) -> Iterator[_Stretch]:
         """The people from a page's first one on."""
         if edition is not None:
-            people = self._in_edition(edition, kind, page.offset)
+            stretches = self._in_edition(edition, kind, page.offset, page.count + _ASIDE)
             try:
-                first = next(people, None)
+                first = next(stretches, None)
             except EditionLost:
                 self._forget(edition)
             else:
                 if first is not None:
                     yield first
-                    yield from self._or_sql(session, people, kind, first)
+                    yield from self._or_sql(session, stretches, kind, first.end)
                 return
         if page.offset < self._editions.size:
-            behind = self._in_sql(session, kind, None, page.offset)
-            yield from behind
+            yield from self._in_sql(session, kind, None, page.offset)
 
     def _behind(
-        self,
-        session: Session,
-        edition: Edition | None,
-        kind: int,
-        position: tuple[str, int, float, int],
-    ) -> Iterator[_Candidate]:
+        self, session: Session, edition: Edition | None, kind: int, position: _Position, count: int
+    ) -> Iterator[_Stretch]:
         """The people behind a position."""
         _, rank, score, user_id = position
-        start = _Candidate(user_id, position)
         if edition is None:
             return self._in_sql(session, kind, Ranked(user_id, score), 0)
-        return self._or_sql(session, self._in_edition(edition, kind, rank), kind, start)
+        stretches = self._in_edition(edition, kind, rank, count + _ASIDE)
+        return self._or_sql(session, stretches, kind, position)
 
     def _or_sql(
-        self, session: Session, people: Iterator[_Candidate], kind: int, last: _Candidate
-    ) -> Iterator[_Candidate]:
+        self, session: Session, stretches: Iterator[_Stretch], kind: int, last: _Position
+    ) -> Iterator[_Stretch]:
         """These people; if they are lost on the way, SQL goes on behind the last one."""
         try:
-            for candidate in people:
-                last = candidate
-                yield candidate
+            for stretch in stretches:
+                last = stretch.end
+                yield stretch
         except EditionLost:
-            _, _, score, user_id = last.position
+            _, _, score, user_id = last
             yield from self._in_sql(session, kind, Ranked(user_id, score), 0)
 
     def _forget(self, edition: Edition) -> None:
@@ -223,15 +239,17 @@ class HotList:
             # Then there is nothing to forget: whoever reads next asks SQL.
             return
 
-    def _in_edition(self, edition: Edition, kind: int, rank: int) -> Iterator[_Candidate]:
-        size = edition.sizes[kind]
+    def _in_edition(self, edition: Edition, kind: int, rank: int, first: int) -> Iterator[_Stretch]:
+        """From a rank on; :param first: how many in the first stretch."""
+        size, count = edition.sizes[kind], first
         while rank < size:
-            for ranked in self._editions.read(edition.name, kind, size, rank, 50):
-                rank += 1
-                yield _Candidate(ranked.user_id, (edition.name, rank, ranked.score, ranked.user_id))
+            people = self._editions.read(edition.name, kind, size, rank, count)
+            yield _Stretch(edition.name, rank, people)
+            rank += len(people)
+            count = _BATCH
 
     @staticmethod
-    def _in_sql(session: Session, kind: int, after: Ranked | None, skip: int) -> Iterator[_Candidate]:
+    def _in_sql(session: Session, kind: int, after: Ranked | None, skip: int) -> Iterator[_Stretch]:
         shelves = shelves_for(*KINDS[kind])
         while True:
             rows: list[Any] = []
@@ -242,10 +260,11 @@ class HotList:
                     is_behind = or_(HotPerson.score < after.score, HotPerson.user_id < after.user_id)
                     best = best.where(HotPerson.score <= after.score, is_behind)
                 best = best.order_by(HotPerson.score.desc(), HotPerson.user_id.desc())
-                rows += session.execute(best.limit(skip + 50))
-            rows = sorted(map(tuple, rows), reverse=True)[skip : skip + 50]
-            for score, user_id in rows:
-                yield _Candidate(user_id, ("", 0, score, user_id))
-            if len(rows) < 50:
+                rows += session.execute(best.limit(skip + _BATCH))
+            rows = sorted(map(tuple, rows), reverse=True)[skip : skip + _BATCH]
+            people = [Ranked(user_id, score) for score, user_id in rows]
+            if people:
+                yield _Stretch("", 0, people)
+            if len(people) < _BATCH:
                 return
-            after, skip = Ranked(rows[-1][1], rows[-1][0]), 0
+            after, skip = people[-1], 0

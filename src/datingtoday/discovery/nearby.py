@@ -142,9 +142,9 @@ class NearbyList:
             view = start.view
             position = [start.day, view.cell, start.began_s, *here[-1].step, total.number, total.more]
             next_ = self._cursors.write(name, user_id, position)
-        signer = self._cards.signer
+        signature_of = self._cards.signer.for_viewer(user_id)
         items = [
-            _with_distance(card.signed_for(user_id, signer), met.distance_km)
+            _with_distance(card.signed(signature_of), met.distance_km)
             for met in here
             if (card := cards.get(met.user_id)) is not None
         ]

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import structlog
 from sqlalchemy.orm import Session
@@ -83,8 +83,7 @@ class Source(Protocol[K]):
         """The entries as SQL has them now, in few statements; what does not exist is left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish(Generic[K]):
+class Wish(NamedTuple, Generic[K]):
     """One entry of one kind."""
 
     source: Source[K]

@@ -5,6 +5,7 @@ Works on SQLite (WAL; the embedded default) and on MariaDB or MySQL 8 through Py
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -105,6 +106,7 @@ class Database:
         if not self.is_sqlite:
             event.listen(self.engine, "do_connect", self._limit_answers)
         self._reading = self.engine.execution_options(read_only=True)
+        self._untouched: dict[bool, deque[Session]] = {True: deque(), False: deque()}
 
     @property
     def is_sqlite(self) -> bool:
@@ -120,7 +122,21 @@ class Database:
 
         :param write: False for work that only reads: on SQLite it then never waits for a writer.
         """
-        return Session(self.engine if write else self._reading, expire_on_commit=False)
+        try:
+            return self._untouched[write].pop()
+        except IndexError:
+            return Session(self.engine if write else self._reading, expire_on_commit=False)
+
+    def give_back(self, session: Session, *, write: bool) -> None:
+        """Close a session, or keep it for whoever wants one next if nothing was done with it.
+
+        Most requests are answered from the cache, and making a session costs them a tenth of their own work.
+        """
+        if session.in_transaction() or session.identity_map:
+            session.close()
+        else:
+            session.info.clear()
+            self._untouched[write].append(session)
 
     @contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[Session]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
+import ssl
+import struct
 import threading
 import time
 import weakref
@@ -164,7 +167,10 @@ class RedisRole:
                 return self._talk(self._new_connection(), commands)
             try:
                 return self._talk(connection, commands)
-            except RedisConnectionError:
+            except RedisConnectionError as error:
+                if isinstance(error.__context__, BlockingIOError):
+                    # No answer in time. The next connection would wait as long.
+                    raise
                 # An idle connection whose server has gone, or ended it; the next may be good, and a new one is.
                 continue
 
@@ -202,6 +208,7 @@ class RedisRole:
     def _new_connection(self) -> Any:
         connection: Any = self.client.connection_pool.make_connection()
         connection.connect()
+        _let_system_time(connection, self._timeout_s)
         return connection
 
     def _on_cluster(self, command: Command) -> Any:
@@ -233,6 +240,22 @@ class RedisRole:
             max_connections=10_000,
             **common,
         )
+
+
+def _let_system_time(connection: Any, timeout_s: float) -> None:
+    """Let the operating system watch over the time that sending and receiving take.
+
+    Python would ask it before each of them whether it can be done by now, and let another thread run in between.
+    """
+    sock = connection._sock
+    if isinstance(sock, ssl.SSLSocket):
+        # TLS needs to know which of the two it waits for.
+        return
+    seconds, rest = divmod(timeout_s, 1)
+    span = struct.pack("@ll", int(seconds), int(rest * 1e6))
+    sock.settimeout(None)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
 
 
 def _after_fork(role: RedisRole | None) -> None:

@@ -16,6 +16,7 @@ import hmac
 import math
 import re
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -36,6 +37,9 @@ _SIGNATURE = re.compile(r"[0-9A-Za-z_-]{54}")
 _VIEWER_BYTES, _MAC_BYTES = 8, 32
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _PURPOSE = b"datingtoday: signed media URLs, version 2"
+
+
+SignatureOf = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,18 @@ class UrlSigner:
 
     def signature(self, media_id: str, *, viewer_id: int, expires: int, size: str | None = None) -> str:
         """The last part of the URL: the only one that depends on the viewer."""
-        return self.signature_of(grounds(media_id, expires=expires, size=size), viewer_id).decode()
+        return self.for_viewer(viewer_id)(grounds(media_id, expires=expires, size=size)).decode()
 
-    def signature_of(self, what: bytes, viewer_id: int) -> bytes:
-        """The signature from `grounds`; what is cached for all viewers keeps these."""
+    def for_viewer(self, viewer_id: int) -> SignatureOf:
+        """Makes one viewer's signatures from `grounds`, which is what entries that are cached for all viewers keep."""
         viewer = viewer_id.to_bytes(_VIEWER_BYTES, "big")
-        raw = viewer + self._mac(what, viewer)
-        # 40 bytes are 54 signs and two of padding.
-        return binascii.b2a_base64(raw, newline=False)[:54].translate(_URL_SAFE)
+        mac = self._mac
+
+        def signature_of(what: bytes) -> bytes:
+            # 40 bytes are 54 signs and two of padding.
+            return binascii.b2a_base64(viewer + mac(what, viewer), newline=False)[:54].translate(_URL_SAFE)
+
+        return signature_of
 
     def verify(
         self, media_id: str, *, size: str | None, expires: str | None, signature: str | None, now: datetime

@@ -138,10 +138,9 @@ class Cards:
         """
         unique = [user_id for user_id in dict.fromkeys(user_ids) if visible is None or user_id in visible]
         found = self._cache.fetch([Wish(self.cards, user_id) for user_id in unique], now)
+        signature_of = self.signer.for_viewer(viewer_id)
         ready = {
-            user_id: _neutral(user_id)
-            if data is None
-            else ReadyBytes.load(data).signed_for(viewer_id, self.signer)
+            user_id: _neutral(user_id) if data is None else ReadyBytes.load(data).signed(signature_of)
             for user_id, data in zip(unique, found, strict=True)
         }
         return [ready.get(user_id) or _neutral(user_id) for user_id in user_ids]

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from datingtoday.media.signed_urls import UrlSigner, grounds, photo_expires, unsigned_url
+from datingtoday.media.signed_urls import SignatureOf, grounds, photo_expires, unsigned_url
 from datingtoday.protocol.envelope import ReadyJson, wire_time
 
 _GAP = b"\0"
@@ -66,14 +66,14 @@ class ReadyBytes:
     def dump(self) -> bytes:
         return orjson.dumps([self.head, self._gaps]) + b"\n" + self._body
 
-    def signed_for(self, viewer_id: int, signer: UrlSigner) -> ReadyJson:
-        """The JSON with every URL signed for this viewer."""
-        if not self._gaps:
+    def signed(self, signature_of: SignatureOf) -> ReadyJson:
+        """The JSON with every URL signed for the viewer whose signatures these are."""
+        gaps = self._gaps
+        if not gaps:
             return ReadyJson(self._body)
-        first, *pieces = self._body.split(_GAP)
-        parts = [first]
-        for what, piece in zip(self._gaps, pieces, strict=True):
-            parts += (signer.signature_of(what.encode(), viewer_id), piece)
+        parts = self._body.split(_GAP, len(gaps))
+        for at, what in enumerate(gaps):
+            parts[at] += signature_of(what.encode())
         return ReadyJson(b"".join(parts))
 
 

@@ -120,14 +120,14 @@ class Profiles:
         ):
             raise UserNotFound
         self._events.announce(session, ProfileVisited(viewer_id, peer_id, now))
-        told = profile.signed_for(viewer_id, self._cards.signer)
+        told = profile.signed(self._cards.signer.for_viewer(viewer_id))
         return extended(told, following=ties.follows, followed_by=ties.followed)
 
     def _show_self(self, user_id: int, now: datetime, ahead: ReadAhead) -> ReadyJson:
         (own,) = self._cache.fetch([Wish(self._cards.own, user_id)], now, ahead)
         if own is None:
             raise UserNotFound
-        return ReadyBytes.load(own).signed_for(user_id, self._cards.signer)
+        return ReadyBytes.load(own).signed(self._cards.signer.for_viewer(user_id))
 
     def update(self, session: Session, user_id: int, changes: Mapping[str, Any], now: datetime) -> ReadyJson:
         """Write what is given into one's profile, and return it as it is then.
@@ -149,7 +149,7 @@ class Profiles:
             session.flush()
             self._changed(session, user_id, now)
         entry = self._cards.own.make(session, [user_id], now)[user_id]
-        told = ReadyBytes.load(entry.data).signed_for(user_id, self._cards.signer)
+        told = ReadyBytes.load(entry.data).signed(self._cards.signer.for_viewer(user_id))
         # The articles answer with the id under this name.
         return extended(told, data=user_id)
 

@@ -125,15 +125,13 @@ class Call:
         session, self._session = self._session, None
         if session is None:
             return
-        is_used = session.in_transaction()
         try:
             if keep:
                 commit(session)
-            elif is_used:
+            elif session.in_transaction():
                 session.rollback()
         finally:
-            if is_used:
-                session.close()
+            self.database.give_back(session, write=self.method != "GET")
 
 
 View = Callable[..., Any]

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from hashlib import blake2b
 from typing import Any, ClassVar
 
 import orjson
@@ -158,7 +159,7 @@ class Cursors:
     """
 
     def __init__(self, secret_key: bytes) -> None:
-        self._key = hmac.digest(secret_key, b"datingtoday: cursors, version 1", "sha256")
+        self._key = hmac.digest(secret_key, b"datingtoday: cursors, version 2", "sha256")
 
     def write(self, name: str, user_id: int, position: Position) -> str:
         """:param name: of the list."""
@@ -178,7 +179,8 @@ class Cursors:
         return position
 
     def _tag(self, name: str, user_id: int, data: bytes) -> bytes:
-        return hmac.digest(self._key, f"{name}\n{user_id}\n".encode() + data, "sha256")[:_TAG_BYTES]
+        grounds = f"{name}\n{user_id}\n".encode() + data
+        return blake2b(grounds, key=self._key, digest_size=_TAG_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from hashlib import sha256
 
 from sqlalchemy import insert
 
@@ -17,7 +16,7 @@ from datingtoday.infra import migrations
 from datingtoday.infra.config import load_settings
 from datingtoday.infra.db import LONG_ANSWER_S
 from datingtoday.profiles.models import UserInfo
-from datingtoday.protocol.login import new_token
+from datingtoday.protocol.login import digest_of, new_token
 
 PEOPLE = 60_000
 LOGGED_IN = 20_000
@@ -60,7 +59,7 @@ class People:
         now = datetime.now(UTC)
         chosen = _take(self._fresh_users, count)
         for index in chosen:
-            self._parts.sessions.verify(self._first_id + index, self._tokens[index], [None], now)
+            self._parts.sessions.verify(self._first_id + index, digest_of(self._tokens[index]), [None], now)
         return self._each(signed_gets("/api/user/show", self._common(index), 1) for index in chosen)
 
     @staticmethod
@@ -102,7 +101,7 @@ class People:
     def _session(self, first_id: int, number: int, now: datetime) -> dict[str, object]:
         return {
             "user_id": first_id + number,
-            "token_hash": sha256(self._tokens[number].encode()).hexdigest(),
+            "token_hash": digest_of(self._tokens[number]),
             "login_time": now,
             "last_seen": now + timedelta(hours=1),
             "expires_at": now + timedelta(days=7),

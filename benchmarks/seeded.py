@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from itertools import cycle, islice
 from typing import Any
 
@@ -26,7 +25,7 @@ from datingtoday.discovery.models import Location
 from datingtoday.infra.config import load_settings
 from datingtoday.infra.db import LONG_ANSWER_S
 from datingtoday.profiles.models import UserInfo
-from datingtoday.protocol.login import new_token
+from datingtoday.protocol.login import digest_of, new_token
 
 DENSE_CITY = (31.23, 121.47)
 """Latitude and longitude of the middle of the seed's biggest city."""
@@ -141,7 +140,7 @@ class Seeded:
             rows = [
                 {
                     "user_id": viewer.user_id,
-                    "token_hash": sha256(viewer.token.encode()).hexdigest(),
+                    "token_hash": digest_of(viewer.token),
                     "device": "",
                     "login_time": now,
                     "last_seen": now + timedelta(hours=3),

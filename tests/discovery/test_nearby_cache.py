@@ -56,7 +56,7 @@ def statements(api: Api) -> Iterator[list[str]]:
 def forget_all(api: Api) -> None:
     """As if the cache had lost everything of places."""
     client = api.parts.cache.client
-    for pattern in ("place:*", "tile:*", "near:*", "card:*"):
+    for pattern in ("place:*", "counts:*", "near:*", "card:*"):
         for key in client.scan_iter(pattern):
             client.delete(key)
 

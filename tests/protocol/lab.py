@@ -17,7 +17,7 @@ from datingtoday.protocol.endpoint import GUARD
 from datingtoday.protocol.error_answers import answer_errors
 from datingtoday.protocol.errors import AccountBanned, NoPermission, TokenExpired
 from datingtoday.protocol.guard import Guard, GuardOptions
-from datingtoday.protocol.login import Login
+from datingtoday.protocol.login import Login, digest_of
 from datingtoday.protocol.models import ClientApp, ClientSecret, KeptSignature, ReplayBucket
 from datingtoday.protocol.peer import Peers
 from datingtoday.protocol.replay import ReplayGuard
@@ -58,16 +58,16 @@ class Clock:
 class KnownTokens:
     """A verifier that knows the four people above."""
 
-    def commands(self, token: str) -> list[Command]:
-        return [("GET", f"session:{token}")]
+    def commands(self, digest: str) -> list[Command]:
+        return [("GET", f"session:{digest}")]
 
-    def verify(self, user_id: int, token: str, answers: Sequence[Any], now: datetime) -> Login:
-        owners = {user.token: user.user_id for user in (USER, OTHER_USER, ENDED, BANNED)}
-        if owners.get(token) != user_id:
+    def verify(self, user_id: int, digest: str, answers: Sequence[Any], now: datetime) -> Login:
+        owners = {digest_of(user.token): user.user_id for user in (USER, OTHER_USER, ENDED, BANNED)}
+        if owners.get(digest) != user_id:
             raise NoPermission
-        if token == ENDED.token:
+        if digest == digest_of(ENDED.token):
             raise TokenExpired
-        if token == BANNED.token:
+        if digest == digest_of(BANNED.token):
             raise AccountBanned(data={"until": None, "reason": ""})
         return Login(user_id=user_id, session_id=1)
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import structlog
@@ -22,7 +21,7 @@ from datingtoday.infra.redis import Command, RedisDown, RedisRole
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.service import Profiles
 from datingtoday.protocol.errors import NoPermission, TokenExpired
-from datingtoday.protocol.login import Login, new_token
+from datingtoday.protocol.login import Login, digest_of, new_token
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +66,7 @@ class Sessions:
         token = new_token()
         row = UserSession(
             user_id=user_id,
-            token_hash=_digest(token),
+            token_hash=digest_of(token),
             device=device,
             login_time=now,
             last_seen=now,
@@ -123,11 +122,10 @@ class Sessions:
 
     # --- the guard's side
 
-    def commands(self, token: str) -> list[Command]:
-        return [self._cache.fetch(_digest(token))]
+    def commands(self, digest: str) -> list[Command]:
+        return [self._cache.fetch(digest)]
 
-    def verify(self, user_id: int, token: str, answers: Sequence[Any], now: datetime) -> Login:
-        digest = _digest(token)
+    def verify(self, user_id: int, digest: str, answers: Sequence[Any], now: datetime) -> Login:
         cached: bytes | None = answers[0]
         entry = None if cached is None else Entry.load(cached)
         if entry is None:
@@ -200,7 +198,3 @@ class Sessions:
             if not should_retry(error):
                 raise
             log.info("session_not_renewed", part="lost a race")
-
-
-def _digest(token: str) -> str:
-    return sha256(token.encode()).hexdigest()

@@ -26,7 +26,7 @@ from datingtoday.protocol.errors import ParameterError
 from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
 
 _NAME = "hot"
-_ASIDE = 3
+_ASIDE = 2
 """People behind a page who are looked at together with it, to know whether there is another one."""
 _REFILLED_MOST = 100
 """People whom the viewer may not find who are replaced on a page that was asked for by cursor."""

@@ -25,7 +25,7 @@ NUMBERED_MOST = 10_000
 """People that can be reached by the number of a page, without a cursor."""
 _NOBODY = 0
 _CELLS_MOST = 100_000
-_ASIDE = 4
+_ASIDE = 2
 """People behind a page who are looked at together with it, to know whether there is another one."""
 _LOOKED_AT_MOST = 500
 """People who are looked at to know that, if the viewer may find none of them."""

@@ -134,20 +134,15 @@ class ReadyCache:
         """
         if not wishes:
             return []
-        keys = [wish.source.key(wish.what) for wish in wishes]
+        keys = [source.key(what) for source, what in wishes]
         try:
             values = self._get_all(keys, ahead)
         except RedisDown:
             made = self._make(wishes, range(len(wishes)), now)
             return [made[at].data if at in made else None for at in range(len(wishes))]
-        found: list[bytes | None] = [None] * len(wishes)
-        missing: list[int] = []
-        for at, value in enumerate(values):
-            if value is not None and value[0] == _ENTRY:
-                found[at] = value[1:]
-            else:
-                missing.append(at)
-        if missing:
+        found = [value[1:] if value and value[0] == _ENTRY else None for value in values]
+        if None in found:
+            missing = [at for at, entry in enumerate(found) if entry is None]
             self._fill(wishes, keys, values, missing, found, now)
         return found
 
@@ -175,9 +170,12 @@ class ReadyCache:
     def _get_all(self, keys: Sequence[str], ahead: ReadAhead) -> list[bytes | None]:
         if not ahead:
             return self._get(keys)
+        values = list(map(ahead.get, keys))
+        if None not in values:
+            return values
         rest = [key for key in keys if key not in ahead]
         if not rest:
-            return [ahead[key] for key in keys]
+            return values
         known = {**ahead, **dict(zip(rest, self._get(rest), strict=True))}
         return [known[key] for key in keys]
 

@@ -50,6 +50,11 @@ class _Entries:
         # The braces keep one person's entries together on a Redis Cluster.
         return f"{self.kind}:{{{what}}}"
 
+    def keys(self, user_ids: Sequence[int]) -> list[str]:
+        """Of many."""
+        kind = self.kind
+        return [f"{kind}:{{{user_id}}}" for user_id in user_ids]
+
     def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
         people = self._people.read(session, wanted, album=self.with_album)
         return {user_id: self._made(person, now) for user_id, person in people.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -25,6 +25,9 @@ from datingtoday.profiles.visibility import Action, Relation, Rule, Ties, Visibi
 
 CIRCLE_MOST = 300
 """People of either kind who are listed in a circle; who has more is answered by SQL."""
+
+_LOADED_MOST = 2_000
+"""Cards that a process keeps in the form in which they are signed; about 2 KB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,12 @@ def _lists(session: Session, user_id: int) -> list[list[int] | None]:
     return [ids if len(ids) <= CIRCLE_MOST else None for ids in (blocked, by_kind[2])]
 
 
+@lru_cache(maxsize=_LOADED_MOST)
+def _loaded(card: bytes) -> ReadyBytes:
+    """Whoever is in one list is in many: the same bytes are taken apart once."""
+    return ReadyBytes.load(card)
+
+
 class Finding:
     """Answers for every list of people whom the viewer does not know yet."""
 
@@ -92,7 +101,7 @@ class Finding:
 
     def keys(self, viewer_id: int, user_ids: Sequence[int]) -> list[str]:
         """The entries of the cache that `cards_of` wants."""
-        return [circle_key(viewer_id), *map(self._cards.cards.key, user_ids)]
+        return [circle_key(viewer_id), *self._cards.cards.keys(user_ids)]
 
     def look(self, keys: Sequence[str]) -> ReadAhead:
         """Read what is guessed to be wanted in one round trip, where the guard did not."""
@@ -114,24 +123,24 @@ class Finding:
         others = [user_id for user_id in dict.fromkeys(user_ids) if user_id != viewer_id]
         if not others:
             return {}
-        wishes: list[Wish[Any]] = [Wish(self._circles, viewer_id)]
-        wishes += [Wish(self._cards.cards, user_id) for user_id in others]
-        circle_bytes, *found = self._cache.fetch(wishes, now, ahead)
+        source = self._cards.cards
+        wishes: list[Wish[Any]] = [Wish(source, user_id) for user_id in others]
+        wishes.append(Wish(self._circles, viewer_id))
+        *found, circle_bytes = self._cache.fetch(wishes, now, ahead)
         circle = CircleEntries.load(circle_bytes) if circle_bytes else Circle(None, None)
-        # Nobody has the id of a card that does not exist.
-        cards = {
-            user_id: ReadyBytes.load(data)
-            for user_id, data in zip(others, found, strict=True)
-            if data is not None
-        }
-        found_ids: set[int] = set()
-        unsure: list[int] = []
-        for user_id, card in cards.items():
+        cards: dict[int, ReadyBytes] = {}
+        unsure: dict[int, ReadyBytes] = {}
+        for user_id, data in zip(others, found, strict=True):
+            if data is None:
+                # Nobody has this id.
+                continue
+            card = _loaded(data)
             may = circle.may_find(user_id, card.head)
             if may:
-                found_ids.add(user_id)
+                cards[user_id] = card
             elif may is None:
-                unsure.append(user_id)
+                unsure[user_id] = card
         if unsure:
-            found_ids |= self._visibility.allowed(session, viewer_id, unsure, Action.FIND, now)
-        return {user_id: card for user_id, card in cards.items() if user_id in found_ids}
+            allowed = self._visibility.allowed(session, viewer_id, unsure, Action.FIND, now)
+            cards.update((user_id, unsure[user_id]) for user_id in allowed)
+        return cards

@@ -32,12 +32,12 @@ class PhotoUrl:
 class ReadyBytes:
     """JSON with gaps, and a head of a few values for the server itself."""
 
-    __slots__ = ("_body", "_gaps", "head")
+    __slots__ = ("_gaps", "_pieces", "head")
 
     def __init__(self, head: Any, gaps: list[str], body: bytes) -> None:
         self.head = head
-        self._gaps = gaps
-        self._body = body
+        self._gaps = [what.encode() for what in gaps]
+        self._pieces = body.split(_GAP, len(gaps))
 
     @classmethod
     def of(cls, head: Any, content: Any) -> ReadyBytes:
@@ -64,16 +64,14 @@ class ReadyBytes:
         return cls(head, gaps, body)
 
     def dump(self) -> bytes:
-        return orjson.dumps([self.head, self._gaps]) + b"\n" + self._body
+        gaps = [what.decode() for what in self._gaps]
+        return orjson.dumps([self.head, gaps]) + b"\n" + _GAP.join(self._pieces)
 
     def signed(self, signature_of: SignatureOf) -> ReadyJson:
         """The JSON with every URL signed for the viewer whose signatures these are."""
-        gaps = self._gaps
-        if not gaps:
-            return ReadyJson(self._body)
-        parts = self._body.split(_GAP, len(gaps))
-        for at, what in enumerate(gaps):
-            parts[at] += signature_of(what.encode())
+        parts = self._pieces.copy()
+        for at, what in enumerate(self._gaps):
+            parts[at] += signature_of(what)
         return ReadyJson(b"".join(parts))
 
 

@@ -93,6 +93,7 @@ class Call:
     lang: str
     database: Database
     appkey: str = ""
+    token_digest: str = field(default="", repr=False)
     login: Login | None = None
     ahead: ReadAhead = field(default_factory=lambda: NOTHING_AHEAD)
     """Entries of the cache that the guard has read already."""

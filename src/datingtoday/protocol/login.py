@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Protocol
 
 from datingtoday.infra.redis import Command
@@ -39,13 +40,18 @@ def new_token() -> str:
     return token
 
 
-class TokenVerifier(Protocol):
-    """Knows which tokens are live."""
+def digest_of(token: str) -> str:
+    """The SHA-256 of a token, in hex: what is stored in its place, anywhere."""
+    return sha256(token.encode()).hexdigest()
 
-    def commands(self, token: str) -> list[Command]:
+
+class TokenVerifier(Protocol):
+    """Knows which tokens are live, by their digests."""
+
+    def commands(self, digest: str) -> list[Command]:
         """Commands that fetch what is cached of the token; they only read."""
 
-    def verify(self, user_id: int, token: str, answers: Sequence[Any], now: datetime) -> Login:
+    def verify(self, user_id: int, digest: str, answers: Sequence[Any], now: datetime) -> Login:
         """Who this is.
 
         :param answers: to the commands of `commands`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -83,19 +84,21 @@ class Metrics:
         # Appending and taking from the left are atomic: no request ever waits for a lock.
         self._notes: deque[tuple[str, str, int, int]] = deque()
         self._flushing = threading.Lock()
-        self._pid = 0
+        self._is_flushing = False
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _after_fork(this()))
 
     def observe(self, environ: Environ, status_line: str, elapsed_ns: int) -> None:
         """Note one answer."""
         self._notes.append(
             (self._label(environ), status_line[:3], environ.get("datingtoday.code", 0), elapsed_ns)
         )
-        if self._pid != os.getpid():
+        if not self._is_flushing:
             self._begin()
 
     def _begin(self) -> None:
         """Start the thread: in each process anew, and anew after a time without requests."""
-        self._pid = os.getpid()
+        self._is_flushing = True
         threading.Thread(target=self._flush_while_busy, name="metrics", daemon=True).start()
 
     def _flush_while_busy(self) -> None:
@@ -105,10 +108,16 @@ class Metrics:
                 self.flush()
                 continue
             # In this order: whoever notes something from here on starts the next thread.
-            self._pid = 0
+            self._is_flushing = False
             if not self._notes:
                 return
-            self._pid = os.getpid()
+            self._is_flushing = True
+
+    def forget_notes(self) -> None:
+        """In a forked child: what was noted is the parent's to count."""
+        self._notes.clear()
+        self._flushing = threading.Lock()
+        self._is_flushing = False
 
     def flush(self) -> None:
         """Add up what was noted. Never raises: what cannot be counted is logged."""
@@ -146,3 +155,8 @@ class Metrics:
         if path in self._paths:
             return path
         return environ.get(RULE) or OTHER
+
+
+def _after_fork(metrics: Metrics | None) -> None:
+    if metrics is not None:
+        metrics.forget_notes()

@@ -12,8 +12,11 @@ import re
 from dataclasses import dataclass
 
 # Ten digits that begin a timestamp of any form, and after it nothing but a nonce. The forms differ by less than a
-# second, so it does not matter which of them the rest allows.
-_CUTS = re.compile(r"(?=([0-9]{10})(?:[0-9]{3}|\.[0-9]{1,9})?[A-Za-z0-9_-]{4,64}\Z)", re.ASCII)
+# second, so it does not matter which of them the rest allows. Seconds from November 2023 to January 2046: others have
+# been over before this program ran anywhere, or lie beyond `RECUT_HORIZON_S` until then.
+_CUTS = re.compile(
+    r"(?=((?:1[7-9]|2[0-3])[0-9]{8})(?:[0-9]{3}|\.[0-9]{1,9})?[A-Za-z0-9_-]{4,64}\Z)", re.ASCII
+)
 _LONGEST = 10 + 1 + 9 + 64
 """Characters of the longest timestamp and nonce."""
 

@@ -8,8 +8,7 @@ before can neither fill nor replace it. After the commit "ask" is written once m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
@@ -43,8 +42,7 @@ _REPLACE = Script(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What is kept of a session; moments in epoch seconds."""
 
     user_id: int
@@ -58,7 +56,7 @@ class Entry:
     ban_reason: str | None
 
     def dump(self) -> bytes:
-        return orjson.dumps([_FORM, *astuple(self)])
+        return orjson.dumps([_FORM, *self])
 
     @classmethod
     def load(cls, data: bytes) -> Entry | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -175,7 +174,7 @@ class Sessions:
         A renewal that fails does not refuse the request: the session is good, and a later request tries again.
         """
         expires_at = now + self._life
-        renewed = replace(entry, expires_s=expires_at.timestamp(), seen_s=now.timestamp())
+        renewed = entry._replace(expires_s=expires_at.timestamp(), seen_s=now.timestamp())
         try:
             # Where SQL must be asked there is no entry to take turns by; whoever comes renews.
             if (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -31,8 +31,7 @@ _LOOKED_AT_MOST = 500
 """People who are looked at to know that, if the viewer may find none of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(NamedTuple):
     """Where a page begins."""
 
     view: View
@@ -120,7 +119,7 @@ class NearbyList:
                 ahead = self._cache.look(self._keys_of(user_id, question, start.skip), ahead)
             look = self._looks.current(question, now, ahead)
             if look is None:
-                view = replace(start.view, viewer_id=_NOBODY)
+                view = start.view._replace(viewer_id=_NOBODY)
                 look = self._looks.walk(question, self._walk(start, view, now, ahead))
             total = _total(look.count, place, gender)
             people = self._behind(start, look, user_id, now)
@@ -144,7 +143,7 @@ class NearbyList:
             next_ = self._cursors.write(name, user_id, position)
         signature_of = self._cards.signer.for_viewer(user_id)
         items = [
-            _with_distance(card.signed(signature_of), met.distance_km)
+            card.signed(signature_of, b',"distance_km":%d' % met.distance_km)
             for met in here
             if (card := cards.get(met.user_id)) is not None
         ]
@@ -210,7 +209,3 @@ def _total(number: int, place: Place, gender: int | None) -> Total:
     if number <= TOTAL_MOST + 1 and place.is_shown and gender in (None, place.gender):
         number -= 1
     return Total.of(max(0, number))
-
-
-def _with_distance(card: ReadyJson, distance_km: int) -> bytes:
-    return card[:-1] + b',"distance_km":%d}' % distance_km

@@ -74,8 +74,7 @@ def bits_for(count: int) -> int:
     return min(BITS_MOST, max(0, (count - 1) // BUCKET_MOST).bit_length())
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where somebody is."""
 
     cell: int | None

@@ -7,7 +7,6 @@ buckets at a time: how much it looks at does not depend on how many people there
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -57,8 +56,7 @@ class _Piece(NamedTuple):
     expected: float
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """Who looks, from where, at whom."""
 
     viewer_id: int

@@ -7,10 +7,9 @@ changes what they say calls `Cards.changed` in the same transaction.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -98,8 +97,7 @@ class OwnEntries(_Entries):
         return ReadyBytes.of(None, own_profile_of(person, now))
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(NamedTuple):
     """What lists need to know of their viewer; ``personal``: whether they may go by the rest."""
 
     gender: int

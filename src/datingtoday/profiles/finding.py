@@ -7,10 +7,9 @@ has what the person decided about who sees them, and the viewer's *circle* whom 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import select
@@ -30,8 +29,7 @@ _LOADED_MOST = 2_000
 """Cards that a process keeps in the form in which they are signed; about 2 KB each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Circle:
+class Circle(NamedTuple):
     """Whom a viewer has to do with; None: too many to be listed."""
 
     blocked: frozenset[int] | None

@@ -32,12 +32,13 @@ class PhotoUrl:
 class ReadyBytes:
     """JSON with gaps, and a head of a few values for the server itself."""
 
-    __slots__ = ("_gaps", "_pieces", "head")
+    __slots__ = ("_end", "_gaps", "_pieces", "head")
 
     def __init__(self, head: Any, gaps: list[str], body: bytes) -> None:
         self.head = head
         self._gaps = [what.encode() for what in gaps]
-        self._pieces = body.split(_GAP, len(gaps))
+        self._end = body[-1:]
+        self._pieces = body[:-1].split(_GAP, len(gaps))
 
     @classmethod
     def of(cls, head: Any, content: Any) -> ReadyBytes:
@@ -65,16 +66,20 @@ class ReadyBytes:
 
     def dump(self) -> bytes:
         gaps = [what.decode() for what in self._gaps]
-        return orjson.dumps([self.head, gaps]) + b"\n" + _GAP.join(self._pieces)
+        return orjson.dumps([self.head, gaps]) + b"\n" + _GAP.join(self._pieces) + self._end
 
-    def signed(self, signature_of: SignatureOf) -> ReadyJson:
-        """The JSON with every URL signed for the viewer whose signatures these are."""
+    def signed(self, signature_of: SignatureOf, more: bytes = b"") -> ReadyJson:
+        """The JSON with every URL signed for the viewer whose signatures these are.
+
+        :param more: what an object gets at its end, from a comma on.
+        """
         parts = self._pieces.copy()
         for at, what in enumerate(self._gaps):
             parts[at] += signature_of(what)
+        parts += (more, self._end)
         return ReadyJson(b"".join(parts))
 
 
-def extended(json: ReadyJson, **more: Any) -> ReadyJson:
-    """A JSON object with a few more members at its end."""
-    return ReadyJson(json[:-1] + b"," + orjson.dumps(more)[1:])
+def members(**more: Any) -> bytes:
+    """What `ReadyBytes.signed` puts at an object's end."""
+    return b"," + orjson.dumps(more)[1:-1]

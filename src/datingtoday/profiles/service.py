@@ -21,7 +21,7 @@ from datingtoday.profiles.errors import UserNotFound
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.parameters import Birthday
 from datingtoday.profiles.people import age_in_years
-from datingtoday.profiles.ready_bytes import ReadyBytes, extended
+from datingtoday.profiles.ready_bytes import ReadyBytes, members
 from datingtoday.profiles.visibility import Action, Relation, Rule, TiesEntries, Visibility
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.errors import ParameterError
@@ -120,8 +120,8 @@ class Profiles:
         ):
             raise UserNotFound
         self._events.announce(session, ProfileVisited(viewer_id, peer_id, now))
-        told = profile.signed(self._cards.signer.for_viewer(viewer_id))
-        return extended(told, following=ties.follows, followed_by=ties.followed)
+        follows = members(following=ties.follows, followed_by=ties.followed)
+        return profile.signed(self._cards.signer.for_viewer(viewer_id), follows)
 
     def _show_self(self, user_id: int, now: datetime, ahead: ReadAhead) -> ReadyJson:
         (own,) = self._cache.fetch([Wish(self._cards.own, user_id)], now, ahead)
@@ -149,9 +149,9 @@ class Profiles:
             session.flush()
             self._changed(session, user_id, now)
         entry = self._cards.own.make(session, [user_id], now)[user_id]
-        told = ReadyBytes.load(entry.data).signed(self._cards.signer.for_viewer(user_id))
+        signature_of = self._cards.signer.for_viewer(user_id)
         # The articles answer with the id under this name.
-        return extended(told, data=user_id)
+        return ReadyBytes.load(entry.data).signed(signature_of, members(data=user_id))
 
     def _use_avatar(self, session: Session, person: UserInfo, media_id: str | None, now: datetime) -> None:
         if media_id is not None:

@@ -8,9 +8,9 @@ them are meant, which chat knows; "seen" is what visitors knows. Both are handed
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
+from typing import NamedTuple
 
 from sqlalchemy import BindParameter, and_, bindparam, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -88,8 +88,7 @@ RULES: Mapping[Action, Mapping[Standing, Rule]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ties:
+class Ties(NamedTuple):
     """What connects a viewer and a target."""
 
     follows: bool
@@ -105,8 +104,7 @@ class Ties:
 NO_TIES = Ties(False, False, False, False)
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(NamedTuple):
     """Everything that decides what a target is to a viewer."""
 
     authority: int
@@ -129,7 +127,7 @@ class Relation:
 
     def but_for_own_block(self) -> Relation:
         """As it would be if the viewer had not blocked the target."""
-        return replace(self, ties=replace(self.ties, blocks=False))
+        return self._replace(ties=self.ties._replace(blocks=False))
 
 
 NOBODY_HAS_IT = Relation(NOBODY, banned=False, deleted=True)

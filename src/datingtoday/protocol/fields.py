@@ -10,7 +10,8 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, cast
 
 import phonenumbers
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
@@ -310,7 +311,10 @@ def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
 
     :raises AppError: for the first parameter, in the schema's order, that is missing or malformed.
     """
-    if not (isinstance(schema, ParamsSchema) and schema.may_remember(params)):
+    if not _may_remember(type(schema)):
+        return _load(schema, params)
+    schema = cast(ParamsSchema, schema)
+    if not schema.may_remember(params):
         return _load(schema, params)
     texts = tuple(map(params.get, schema.names))
     before = schema.read_before.get(texts)
@@ -320,6 +324,12 @@ def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
             schema.read_before.clear()
         schema.read_before[texts] = before
     return dict(before)
+
+
+@cache
+def _may_remember(kind: type[Schema]) -> bool:
+    # Asked of the object, with marshmallow's metaclass, it would take longer than all the rest.
+    return issubclass(kind, ParamsSchema)
 
 
 def _load(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:

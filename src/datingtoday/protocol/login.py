@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from datingtoday.infra.redis import Command
 
@@ -20,8 +19,7 @@ _JOINS = re.compile(r"[0-9]{2}|.*(?:1[7-9]|2[0-3])[0-9]{0,8}\Z", re.ASCII)
 USER_ID = re.compile(r"[1-9][0-9]{0,9}\Z", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(NamedTuple):
     """Who is logged in, and by which session."""
 
     user_id: int

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import orjson
 from marshmallow import Schema, fields, post_load
@@ -117,8 +117,7 @@ def _page_class(item: type[Schema]) -> type[Schema]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(NamedTuple):
     """How many there are; ``more``: more than `TOTAL_MOST`, and ``number`` is that."""
 
     number: int

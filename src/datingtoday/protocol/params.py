@@ -71,7 +71,7 @@ def read_params(
     query = environ.get("QUERY_STRING", "")
     length = _content_length(environ)
     if length == 0:
-        return _collect(_pairs(query.encode("latin-1"))), None
+        return _plain(query) or _collect(_pairs(query.encode("latin-1"))), None
     content_type = environ.get("CONTENT_TYPE", "")
     if content_type == _URLENCODED:
         mimetype = content_type
@@ -91,7 +91,7 @@ def read_params(
             return _collect(_pairs(query.encode("latin-1"))), None
         if query:
             raise _both_places()
-        return _collect(_pairs(content)), None
+        return _plain(content.decode("latin-1")) or _collect(_pairs(content)), None
     if mimetype == _MULTIPART:
         if query:
             raise _both_places()
@@ -176,6 +176,18 @@ class _Body:
         return b"".join(self.chunks())
 
 
+def _plain(query: str) -> dict[str, str] | None:
+    """The parameters of a query as most are: ASCII, nothing escaped, each once and with a value. None of any other."""
+    if "%" in query or "+" in query or not query.isascii():
+        return None
+    pairs = query.split("&")
+    try:
+        params = dict([pair.split("=", 1) for pair in pairs])
+    except ValueError:
+        return None
+    return params if len(params) == len(pairs) <= MAX_PARAMS else None
+
+
 def _pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
     """The pairs of an urlencoded string, strictly UTF-8; ``+`` is a space, a name without ``=`` has an empty value."""
     if not encoded:
@@ -183,13 +195,6 @@ def _pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
     if encoded.count(b"&") > MAX_PARAMS:
         raise _too_many()
     try:
-        if b"%" not in encoded and b"+" not in encoded:
-            # Nothing is escaped, as in most requests: decoded at once.
-            for pair in encoded.decode().split("&"):
-                if pair:
-                    name, _, value = pair.partition("=")
-                    yield name, value
-            return
         for field in encoded.split(b"&"):
             if field:
                 escaped_name, _, escaped_value = field.partition(b"=")

@@ -61,7 +61,7 @@ class Peers:
     def is_local(environ: dict[str, Any]) -> bool:
         """On this machine, and nobody was in between: no header says that the request was forwarded."""
         remote = str(environ.get("REMOTE_ADDR") or "")
-        return _is_loopback(remote) and not any(name in environ for name in _FORWARDING)
+        return _is_loopback(remote) and not any(map(environ.__contains__, _FORWARDING))
 
 
 @lru_cache(maxsize=4096)

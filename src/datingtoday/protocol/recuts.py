@@ -9,7 +9,7 @@ to the nonce. The signature stays right, so the replay guard has to know at whic
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Ten digits that begin a timestamp of any form, and after it nothing but a nonce. The forms differ by less than a
 # second, so it does not matter which of them the rest allows. Seconds from November 2023 to January 2046: others have
@@ -21,8 +21,7 @@ _LONGEST = 10 + 1 + 9 + 64
 """Characters of the longest timestamp and nonce."""
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
+class Readings(NamedTuple):
     """When a request was sent, as it says, and all other times that its signature can be read as.
 
     :param sent_ms: the request's own timestamp.

@@ -17,10 +17,9 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import select, update
@@ -116,8 +115,7 @@ _REPAIR = Script(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What the guard says: accepted, seen before, or (``lost_at_ms``) from before a loss of memory."""
 
     accepted: bool

@@ -18,6 +18,7 @@ from datingtoday.infra.db import Database
 from tests.accounts.rows import all_rows
 from tests.plugins.api import Api, User, new_phone
 from tests.plugins.backend import Backend
+from tests.plugins.statements import statements
 
 NOW = datetime.now(UTC)
 SECOND = timedelta(seconds=1)
@@ -169,19 +170,11 @@ class TestBatches:
 
     def test_the_rows_are_found_by_an_index(self, backend: Backend, parts: Parts) -> None:
         """Reading all rows to find the old ones, again for every batch, would take hours where there are millions."""
-        found: list[str] = []
-
-        def look(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_others: Any) -> None:
-            if statement.startswith("SELECT"):
-                found.append(statement)
-                plans.append((statement, parameters))
-
-        plans: list[tuple[str, Any]] = []
-        event.listen(parts.database.engine, "before_cursor_execute", look)
-        purge(parts.database, NOW)
-        event.remove(parts.database.engine, "before_cursor_execute", look)
-        assert len(plans) == 3
-        for statement, parameters in plans:
+        with statements(parts.database) as seen:
+            purge(parts.database, NOW)
+        reading = [statement for statement in seen if statement.text.startswith("SELECT")]
+        assert len(reading) == 3
+        for statement, parameters in reading:
             with parts.database.engine.connect() as connection:
                 words = "EXPLAIN QUERY PLAN" if parts.database.is_sqlite else "EXPLAIN"
                 plan = connection.exec_driver_sql(f"{words} {statement}", parameters).fetchall()

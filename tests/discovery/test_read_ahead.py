@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from datingtoday.infra.redis import RedisRole
 from datingtoday.profiles import finding
@@ -17,6 +16,7 @@ from tests.discovery.places import area, crowd, text_of
 from tests.discovery.rankings import PATH as HOT
 from tests.discovery.rankings import edition, ids, numbers, ranked
 from tests.plugins.api import Api, User
+from tests.plugins.statements import statements
 from tests.profiles.people import blocks, follows, hide, make_user, set_row
 
 NEARBY = "/api/user/nearby/list"
@@ -33,17 +33,10 @@ def asked(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         notes.append("redis")
         return talk(role, *args)
 
-    def note(*args: Any) -> None:
-        notes.append(args[2])
-
-    engine = api.parts.database.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        with monkeypatch.context() as patch:
-            patch.setattr(RedisRole, "_talk", noting)
-            yield notes
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+    with monkeypatch.context() as patch, statements(api.parts.database) as seen:
+        patch.setattr(RedisRole, "_talk", noting)
+        yield notes
+        notes += [statement.text for statement in seen]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
 
 from datingtoday.discovery import search as search_module
 from datingtoday.discovery.nicknames import fold, grams, leading_grams
@@ -21,6 +21,7 @@ from datingtoday.discovery.search import years_before
 from datingtoday.profiles.models import UserLabel
 from datingtoday.profiles.people import age_in_years
 from tests.plugins.api import Api, User
+from tests.plugins.statements import statements
 from tests.profiles.people import ban, blocks, delete, follows, hide, make_user, set_row
 
 PATH = "/api/user/search"
@@ -341,23 +342,18 @@ def test_no_statement_sorts_or_reads_everybody(api: Api) -> None:
     viewer = make_user(api)
     for number in range(300):
         make_user(api, nickname=f"众人{number}", education=3 + number % 3)
-    statements: list[tuple[str, Any]] = []
-    engine = api.parts.database.engine
-
-    def note(_c: Any, _cursor: Any, text: str, values: Any, *_: Any) -> None:
-        if text.startswith("SELECT") and ("user_info" in text or "search_gram" in text):
-            statements.append((text, values))
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    with statements(api.parts.database) as seen:
         for own in ({}, {"gender": 2, "ageMin": 20}, {"nickname": "众人1"}, {"labelId": 3, "nickname": "众"},
                     {"education": 4, "heightMin": 150}):  # fmt: skip
             ids(api, viewer, **own)
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    assert len(statements) > 10
-    with engine.connect() as connection:
-        for text, values in statements:
+    found = [
+        statement
+        for statement in seen
+        if re.match("SELECT.*(user_info|search_gram)", statement.text, re.DOTALL)
+    ]
+    assert len(found) > 10
+    with api.parts.database.engine.connect() as connection:
+        for text, values in found:
             plan = connection.exec_driver_sql(
                 "EXPLAIN " + ("QUERY PLAN " if _is_sqlite(api) else "") + text, values
             )

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 import pytest
 import time_machine
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from datingtoday.profiles.cards import KEPT_S
@@ -18,6 +17,7 @@ from datingtoday.profiles.people import NEUTRAL_NICKNAME
 from datingtoday.profiles.schemas import CardSchema, PeerProfileSchema, ProfileSchema
 from datingtoday.profiles.service import ProfileVisited
 from tests.plugins.api import Api, User, new_phone
+from tests.plugins.statements import statements
 from tests.profiles.people import ban, blocks, delete, follows, hide, make_photo, make_user
 
 SECRETS = {"phone", "email", "birthday", "authority", "stealth", "personal", "create_time", "vip_deadline"}
@@ -272,19 +272,10 @@ def test_a_cached_profile_costs_no_sql(api: Api) -> None:
     viewer, peer = make_user(api), make_user(api)
     show(api, viewer, peer).data  # noqa: B018 - asserts success
     api.get("/api/user/show", viewer).data  # noqa: B018
-    statements: list[str] = []
-
-    def note(*args: Any) -> None:
-        statements.append(args[2])
-
-    engine = api.parts.database.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    with statements(api.parts.database) as seen:
         show(api, viewer, peer).data  # noqa: B018
         api.get("/api/user/show", viewer).data  # noqa: B018
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    assert statements == []
+    assert seen == []
 
 
 @pytest.mark.parametrize("sent", ["0", "-1", "abc", "", "1.5", "2147483648", "１", "9" * 100, "1,2", " 1"])

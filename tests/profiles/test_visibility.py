@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from datingtoday.profiles.models import UserBlock, UserInfo, UserStatus
 from datingtoday.profiles.visibility import Action, Rule, Visibility, findable
 from tests.plugins.api import Api, User
+from tests.plugins.statements import statements
 from tests.profiles.people import ban, blocks, delete, follows, make_user, set_row
 
 TABLE = Path(__file__).parent.parent / "data" / "visibility.md"
@@ -218,20 +218,13 @@ def test_a_page_costs_one_statement_whatever_one_has_blocked(api: Api) -> None:
     with api.parts.database.transaction() as session:
         rows = [{"user_id": viewer.user_id, "peer_id": other, "create_time": now} for other in others]
         session.bulk_insert_mappings(UserBlock.__mapper__, rows)
-    statements: list[str] = []
-    engine = api.parts.database.engine
-
-    def note(*args: Any) -> None:
-        statements.append(args[2])
-
-    event.listen(engine, "before_cursor_execute", note)
     with api.parts.database.transaction(write=False) as session:
         page = [target.user_id, *others[:20]]
-        may = api.parts.visibility.allowed(session, viewer.user_id, page, Action.FIND, now)
-        event.remove(engine, "before_cursor_execute", note)
-        plan = _plan(session, statements[-1], viewer.user_id, page)
+        with statements(api.parts.database) as seen:
+            may = api.parts.visibility.allowed(session, viewer.user_id, page, Action.FIND, now)
+        plan = _plan(session, seen[-1].text, viewer.user_id, page)
     assert may == {target.user_id}
-    assert [statement[:6] for statement in statements if statement != "BEGIN"] == ["SELECT"]
+    assert [statement.text[:6] for statement in seen] == ["SELECT"]
     assert all("SCAN" not in line and not line.startswith(("ALL", "index")) for line in plan), plan
 
 

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import ColumnElement, delete, or_, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from datingtoday.accounts.models import SmsCode, SmsNumber, UserSession
-from datingtoday.infra.db import Base, Database, should_retry
-
-log = structlog.get_logger(__name__)
+from datingtoday.infra.db import Base, Database
 
 CODES_KEPT = timedelta(days=2)
 """Twice as long as the longest limit looks back."""
@@ -24,7 +20,6 @@ SESSIONS_KEPT = timedelta(days=30)
 """After they expired: for so long their token is told (1101) from one that never was (504)."""
 PAUSE_S = 0.02
 """Between two batches, so that on SQLite others get the write lock too."""
-_LOST_RACES = 5
 
 
 @dataclass(frozen=True)
@@ -57,15 +52,8 @@ def purge(
     for rows in _old_rows(now):
         name = rows.table.__tablename__
         removed[name] = 0
-        lost_races = 0
         while keys := _find(database, rows, batch_rows):
-            try:
-                removed[name] += _remove(database, rows, keys)
-            except DBAPIError as error:
-                lost_races += 1
-                if not should_retry(error) or lost_races > _LOST_RACES:
-                    raise
-                log.info("purge_lost_a_race", table=name)
+            removed[name] += database.retried(_removal(rows, keys))
             tell(name, removed[name])
             time.sleep(PAUSE_S)
     return removed
@@ -91,8 +79,10 @@ def _find(database: Database, rows: _OldRows, most: int) -> Sequence[Any]:
         return session.scalars(select(rows.key).where(rows.old).order_by(rows.order).limit(most)).all()
 
 
-def _remove(database: Database, rows: _OldRows, keys: Sequence[Any]) -> int:
-    with database.transaction() as session:
+def _removal(rows: _OldRows, keys: Sequence[Any]) -> Callable[[Session], int]:
+    def remove(session: Session) -> int:
         # Looked at again: a code may have been sent to the number since it was found.
         found: Any = session.execute(delete(rows.table).where(rows.key.in_(keys), rows.old))
         return int(found.rowcount)
+
+    return remove

@@ -11,7 +11,6 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.models_people import HotAttention, HotDay, HotPerson
-from datingtoday.discovery.places import retried
 from datingtoday.discovery.ranking import Attention, ForwardDecay, day_of
 from datingtoday.infra.db import Database
 from datingtoday.infra.personal_data import remove_some
@@ -118,7 +117,7 @@ class AttentionListener:
             if not (is_visit and self._visibility.is_stealthy(session, peer_id, now)):
                 self._scores.note(session, user_id, peer_id, kind, now)
 
-        retried(self._database, work)
+        self._database.retried(work)
 
     def _is_counted(self, user_id: int, peer_id: int, kind: Attention, now: datetime) -> bool:
         key = f"hot:counted:{day_of(now)}:{user_id}:{peer_id}:{kind.value}"

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from datingtoday.discovery.grid import Grid
 from datingtoday.discovery.models import Location, LocationCell
 from datingtoday.discovery.nearby_index import NOBODY, REMEMBERED, Bucket, Counts, bits_for, counts_of
-from datingtoday.discovery.places import Places, retried
+from datingtoday.discovery.places import Places
 from datingtoday.infra.cache import ReadyCache, Wish
 from datingtoday.infra.db import Database
 from datingtoday.profiles.enumerations import GENDER
@@ -45,9 +45,9 @@ def tend(database: Database, places: Places, now: datetime) -> int:
             .limit(TENDED_MOST)
         ).all()
     if moving:
-        retried(database, lambda session: places.take_effect(session, moving, now))
+        database.retried(lambda session: places.take_effect(session, moving, now))
     if lapsed:
-        retried(database, lambda session: places.refresh(session, lapsed, now))
+        database.retried(lambda session: places.refresh(session, lapsed, now))
     return len(moving) + len(lapsed)
 
 
@@ -96,8 +96,7 @@ class Rebuilding:
     def _people(self) -> int:
         done = last = 0
         while user_ids := self._next_people(last):
-            retried(
-                self._database,
+            self._database.retried(
                 lambda session, chosen=user_ids: self._places.correct(session, chosen, self._now),  # type: ignore[misc]
             )
             last = user_ids[-1]
@@ -119,8 +118,7 @@ class Rebuilding:
     def _count(self) -> tuple[int, int]:
         done = corrected = 0
         for cells in self._cells():
-            corrected += retried(
-                self._database,
+            corrected += self._database.retried(
                 lambda session, chosen=cells: self._recount(session, chosen),  # type: ignore[misc]
             )
             done += len(cells)

@@ -9,14 +9,12 @@ Rows are locked in this order: the people's rows of `location`, by id, then rows
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
-import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.grid import Grid
@@ -32,18 +30,13 @@ from datingtoday.discovery.nearby_index import (
     last_cell_of,
 )
 from datingtoday.infra.cache import ReadyCache
-from datingtoday.infra.db import Database, should_retry
 from datingtoday.profiles.enumerations import NOBODY as VISIBLE_TO_NOBODY
 from datingtoday.profiles.models import UserInfo
 from datingtoday.profiles.people import is_gone
 from datingtoday.protocol.paging import TOTAL_MOST
 
-log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 Point = tuple[float, float]
 """Latitude and longitude in degrees."""
-_ATTEMPTS = 5
 _random = secrets.SystemRandom()
 
 
@@ -322,19 +315,6 @@ class Places:
             row.changed_at = now
             session.flush()
         return before, counts_of(row)
-
-
-def retried(database: Database, work: Callable[[Session], T]) -> T:
-    """The work in a transaction of its own, again after a lost race."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with database.transaction() as session:
-                return work(session)
-        except DBAPIError as error:
-            if not should_retry(error) or attempt == _ATTEMPTS:
-                raise
-            log.info("place_lost_a_race", attempt=attempt)
-    raise AssertionError("unreachable")
 
 
 def _listing(row: Location, now: datetime) -> _Listing:

@@ -14,7 +14,7 @@ from datingtoday.discovery import jobs
 from datingtoday.discovery.errors import nothing_to_change
 from datingtoday.discovery.nearby import NearbyList
 from datingtoday.discovery.nearby_index import Place
-from datingtoday.discovery.places import Places, Point, retried
+from datingtoday.discovery.places import Places, Point
 from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.redis import RedisDown, RedisRole
@@ -90,7 +90,7 @@ class Nearby:
             raise nothing_to_change()
         # Hidden first: who hides and says where they are is not shown there in between.
         if hide is not None:
-            retried(self._database, lambda session: self._places.hide(session, user_id, hide, now))
+            self._database.retried(lambda session: self._places.hide(session, user_id, hide, now))
         if latlng is not None and not self._says_nothing_new(
             self._people.place_of(user_id, now), latlng, now
         ):
@@ -100,8 +100,7 @@ class Nearby:
 
     def logged_in(self, event: LoggedIn) -> None:
         """The login's address is kept, and the place if it came with one."""
-        retried(
-            self._database,
+        self._database.retried(
             lambda session: self._places.note_login(
                 session, event.user_id, event.address, event.latlng, event.at
             ),
@@ -109,16 +108,16 @@ class Nearby:
 
     def profile_changed(self, event: ProfileChanged) -> None:
         """Gender, visibility or standing may be others now."""
-        retried(self._database, lambda session: self._places.refresh(session, [event.user_id], event.at))
+        self._database.retried(lambda session: self._places.refresh(session, [event.user_id], event.at))
 
     def active(self, event: FirstActiveToday) -> None:
         """Somebody is seen again, perhaps for the first time in a long while."""
-        retried(self._database, lambda session: self._places.refresh(session, [event.user_id], event.at))
+        self._database.retried(lambda session: self._places.refresh(session, [event.user_id], event.at))
 
     # --- in between
 
     def _report(self, user_id: int, point: Point, now: datetime) -> None:
-        retried(self._database, lambda session: self._places.report(session, user_id, point, now))
+        self._database.retried(lambda session: self._places.report(session, user_id, point, now))
 
     def _says_nothing_new(self, place: Place, point: Point, now: datetime) -> bool:
         """Whether a report would change neither a cell nor, by much, its time."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event
@@ -22,7 +22,10 @@ from sqlalchemy.types import TypeDecorator
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 _AFTER_COMMIT = "after_commit"
+_ATTEMPTS = 5
 ANSWER_S = 10.0
 """How long a server of requests waits for the answer to one statement: far beyond any that a request needs."""
 LONG_ANSWER_S = 300.0
@@ -159,6 +162,21 @@ class Database:
             raise
         finally:
             session.close()
+
+    def retried(self, work: Callable[[Session], T]) -> T:
+        """The work in a transaction of its own, again after a lost race (deadlock, lock wait).
+
+        :raises DatabaseDown: when the server cannot be reached. :raises DBAPIError: the race was lost every time.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self.transaction() as session:
+                    return work(session)
+            except DBAPIError as error:
+                if not should_retry(error) or attempt == _ATTEMPTS:
+                    raise
+                log.info("transaction_lost_a_race", attempt=attempt)
+        raise AssertionError("unreachable")
 
     @contextmanager
     def statements(self) -> Iterator[Connection]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from datingtoday.media.models import Media, MediaGarbage, keys_of
 from datingtoday.media.moderation import Verdict
 from datingtoday.media.service import STORING_TAKES_AT_MOST, MediaService
-from datingtoday.media.stored import drop, retried
+from datingtoday.media.stored import drop
 
 log = structlog.get_logger(__name__)
 
@@ -50,14 +50,14 @@ def purge(
     :raises DatabaseDown, StorageError: what was removed until then stays removed.
     """
     unused = objects = 0
-    while removed := retried(media.database, _remove_unused(now - unused_for, batch_rows)):
+    while removed := media.database.retried(_remove_unused(now - unused_for, batch_rows)):
         unused += removed
         tell("unused", unused)
     while keys := _garbage(media, now, batch_rows):
         for key in keys:
             for form in keys_of(key):
                 media.storage.delete(form)
-        retried(media.database, _forget(keys))
+        media.database.retried(_forget(keys))
         objects += len(keys)
         tell("objects", objects)
     leftovers = media.preparer.remove_leftovers(now - STORING_TAKES_AT_MOST)

@@ -26,7 +26,7 @@ from datingtoday.media.models import Media, MediaGarbage, MediaUsage, keys_of
 from datingtoday.media.moderation import ApproveAll, Judgement, Moderator, Subject, Verdict
 from datingtoday.media.prepare import MediaPreparer, Prepared
 from datingtoday.media.signed_urls import UrlSigner, chat_expires, photo_expires
-from datingtoday.media.stored import locked_usage, retried
+from datingtoday.media.stored import locked_usage
 from datingtoday.protocol.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -164,7 +164,7 @@ class MediaService:
                 if isinstance(self._moderator, ApproveAll):
                     # Needs no look, so no transaction of its own either.
                     _write(row, Judgement(Verdict.APPROVED), now)
-                retried(self.database, lambda session: self._keep(session, row, deadline))
+                self.database.retried(lambda session: self._keep(session, row, deadline))
             except BaseException:
                 self._discard(row.storage_key)
                 raise

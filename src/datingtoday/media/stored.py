@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-import structlog
 from sqlalchemy import delete, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.db import Database, should_retry
 from datingtoday.media.models import Media, MediaGarbage, MediaUsage, is_shared
-
-log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
-_ATTEMPTS = 5
-
-
-def retried(database: Database, work: Callable[[Session], T]) -> T:
-    """The work in a transaction of its own, again after a lost race (two first uploads of a person, for example)."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with database.transaction() as session:
-                return work(session)
-        except DBAPIError as error:
-            if not should_retry(error) or attempt == _ATTEMPTS:
-                raise
-            log.info("media_lost_a_race", attempt=attempt)
-    raise AssertionError("unreachable")
 
 
 def locked_usage(session: Session, user_id: int) -> MediaUsage:

@@ -13,22 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from datingtoday.accounts.service import Accounts
-from datingtoday.infra.db import Database, should_retry
+from datingtoday.infra.db import Database
 from datingtoday.infra.events import Events
 from datingtoday.infra.personal_data import KeepsPersonalData
 from datingtoday.profiles.service import Profiles
 
-log = structlog.get_logger(__name__)
-
 KEPT = timedelta(days=30)
 """How long the data of a deleted account is kept, for moderators and courts."""
 BATCH_ROWS = 1000
-_LOST_RACES = 5
 
 
 @dataclass(frozen=True)
@@ -100,19 +95,6 @@ class Deletion:
             def some(session: Session, keeper: KeepsPersonalData = keeper) -> int:
                 return keeper.remove(session, user_id, batch_rows)
 
-            while _retried(database, some):
+            while database.retried(some):
                 pass
-        _retried(database, lambda session: self._profiles.purged(session, user_id))
-
-
-def _retried(database: Database, work: Callable[[Session], int]) -> int:
-    """The work in a transaction of its own, again after a lost race."""
-    for attempt in range(1, _LOST_RACES + 1):
-        try:
-            with database.transaction() as session:
-                return work(session)
-        except DBAPIError as error:
-            if not should_retry(error) or attempt == _LOST_RACES:
-                raise
-            log.info("purge_lost_a_race", attempt=attempt)
-    raise AssertionError("unreachable")
+        database.retried(lambda session: self._profiles.purged(session, user_id))

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, and_, bindparam, or_, select
+from sqlalchemy import BindParameter, and_, bindparam, literal, or_, select, union_all
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -278,22 +278,24 @@ class TiesEntries:
     def make(
         self, session: Session, wanted: Sequence[tuple[int, int]], now: datetime
     ) -> Mapping[tuple[int, int], Made]:
-        made = {}
-        for pair in wanted:
-            low, high = sorted(pair)
-            kinds = set()
-            for kind, table in (("f", UserFollow), ("b", UserBlock)):
-                found = session.scalars(
-                    select(table.user_id).where(
-                        or_(
-                            and_(table.user_id == low, table.peer_id == high),
-                            and_(table.user_id == high, table.peer_id == low),
-                        )
-                    )
+        rows = union_all(
+            *(
+                select(literal(kind), table.user_id, table.peer_id).where(
+                    table.user_id == one, table.peer_id == other
                 )
-                kinds |= {f"{kind}{'<' if user_id == low else '>'}" for user_id in found}
-            made[pair] = Made("".join(sorted(kinds)).encode(), TIES_KEPT_S)
-        return made
+                for pair in wanted
+                for one, other in (pair, pair[::-1])
+                for kind, table in (("f", UserFollow), ("b", UserBlock))
+            )
+        )
+        ties: dict[tuple[int, ...], list[str]] = {}
+        for kind, user_id, peer_id in session.execute(rows):
+            by = "<" if user_id < peer_id else ">"
+            ties.setdefault(tuple(sorted((user_id, peer_id))), []).append(kind + by)
+        return {
+            pair: Made("".join(sorted(ties.get(tuple(sorted(pair)), ()))).encode(), TIES_KEPT_S)
+            for pair in wanted
+        }
 
     @staticmethod
     def load(data: bytes, viewer_id: int, target_id: int) -> Ties:

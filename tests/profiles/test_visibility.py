@@ -205,7 +205,7 @@ def test_the_condition_for_lists_says_the_same(api: Api, way: Way) -> None:
     with api.parts.database.transaction(write=False) as session:
         found = session.scalars(
             select(UserInfo.id).where(
-                UserInfo.id == target.user_id, findable(viewer.user_id, UserInfo, datetime.now(UTC))
+                UserInfo.id == target.user_id, findable(viewer.user_id, datetime.now(UTC))
             )
         ).all()
     assert bool(found) == (way.column == 0)

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import datetime
+from enum import Enum, auto
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, event, func, literal, select, true, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Engine,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    event,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -21,124 +36,177 @@ from datingtoday.profiles.visibility import findable
 
 COUNTED_MOST = 1_000
 """Leading filters are compared up to this many people."""
+_SHAPES_MOST = 500
 
 # --- search
+#
+# Making a statement costs more than most of these take to run: each is made once for what is asked for, and run with
+# the values.
 
 
-@dataclass(frozen=True)
-class Leader:
-    """A filter by which people can be walked in the order of their ids: an index begins with it and ends with them."""
+class LeaderKind(Enum):
+    """Filters by which people can be walked in the order of their ids: an index begins with one and ends with them."""
 
-    user_id: InstrumentedAttribute[int]
-    where: ColumnElement[bool]
-
-
-def everybody() -> Leader:
-    return Leader(UserInfo.id, true())
+    EVERYBODY = auto()
+    GRAM = auto()
+    LABEL = auto()
+    EDUCATION = auto()
 
 
-def by_gram(gram: int) -> Leader:
-    return Leader(SearchGram.user_id, SearchGram.gram == gram)
+class Leader(NamedTuple):
+    """One of them, with its value."""
+
+    kind: LeaderKind
+    value: int | None = None
 
 
-def by_label(label_id: int) -> Leader:
-    return Leader(UserLabel.user_id, UserLabel.label_id == label_id)
+_LED: Mapping[LeaderKind, tuple[InstrumentedAttribute[int], InstrumentedAttribute[Any] | None]] = {
+    LeaderKind.EVERYBODY: (UserInfo.id, None),
+    LeaderKind.GRAM: (SearchGram.user_id, SearchGram.gram),
+    LeaderKind.LABEL: (UserLabel.user_id, UserLabel.label_id),
+    LeaderKind.EDUCATION: (UserInfo.id, UserInfo.education),
+}
+"""The people of a leader, and the column that has its value."""
 
-
-def by_education(education: int) -> Leader:
-    return Leader(UserInfo.id, UserInfo.education == education)
+_CONDITIONS: Mapping[str, tuple[InstrumentedAttribute[Any], Callable[[Any, Any], ColumnElement[bool]]]] = {
+    "gender": (UserInfo.gender, operator.eq),
+    "born_until": (UserInfo.birthday, operator.le),
+    "born_after": (UserInfo.birthday, operator.gt),
+    "height_min": (UserInfo.height, operator.ge),
+    "height_max": (UserInfo.height, operator.le),
+    "education": (UserInfo.education, operator.eq),
+    "emotion": (UserInfo.emotion, operator.eq),
+    "salary_min": (UserInfo.salary, operator.ge),
+}
+"""What a person's row must say; who has not said what is asked for is not found."""
 
 
 def rarest(session: Session, leaders: Sequence[Leader]) -> Leader:
     """The one with the fewest people, looking at `COUNTED_MOST` of each."""
     if len(leaders) == 1:
         return leaders[0]
+    values = {f"value{number}": leader.value for number, leader in enumerate(leaders)}
+    counts = session.execute(_counts(tuple(leader.kind for leader in leaders)), values)
+    fewest = min(counts, key=lambda row: (row[1], row[0]))
+    return leaders[int(fewest[0])]
+
+
+@cache
+def _counts(kinds: tuple[LeaderKind, ...]) -> CompoundSelect[*tuple[Any, ...]]:
     counts = []
-    for number, leader in enumerate(leaders):
-        some = select(leader.user_id).where(leader.where).limit(COUNTED_MOST).subquery()
+    for number, kind in enumerate(kinds):
+        some = _led_by(kind, f"value{number}").limit(COUNTED_MOST).subquery()
         counts.append(select(literal(number), func.count()).select_from(some))
-    fewest = min(session.execute(union_all(*counts)), key=lambda row: (row[1], row[0]))
-    return leaders[fewest[0]]
+    return union_all(*counts)
+
+
+def _led_by(kind: LeaderKind, value: str = "value") -> Select[int]:
+    """:param value: the name of the bound parameter."""
+    user_id, column = _LED[kind]
+    walk = select(user_id)
+    return walk if column is None else walk.where(column == bindparam(value))
 
 
 @dataclass(frozen=True)
 class Matching:
     """Which of the leader's people are wanted.
 
-    :param text: a folded part of the nickname.
+    :param text: a folded part of the nickname. :param values: by the names of `_CONDITIONS`; None: anything.
     """
 
     viewer_id: int
     text: str | None
     label_id: int | None
-    conditions: Sequence[ColumnElement[bool]]
+    values: Mapping[str, Any]
     now: datetime
 
-
-def conditions(
-    *,
-    gender: int | None,
-    born_until: date | None,
-    born_after: date | None,
-    height_min: int | None,
-    height_max: int | None,
-    education: int | None,
-    emotion: int | None,
-    salary_min: int | None,
-) -> list[ColumnElement[bool]]:
-    """What a person's row must say; who has not said what is asked for is not found."""
-    wanted: list[tuple[Any, InstrumentedAttribute[Any], Callable[[Any, Any], ColumnElement[bool]]]] = [
-        (gender, UserInfo.gender, operator.eq),
-        (born_until, UserInfo.birthday, operator.le),
-        (born_after, UserInfo.birthday, operator.gt),
-        (height_min, UserInfo.height, operator.ge),
-        (height_max, UserInfo.height, operator.le),
-        (education, UserInfo.education, operator.eq),
-        (emotion, UserInfo.emotion, operator.eq),
-        (salary_min, UserInfo.salary, operator.ge),
-    ]
-    return [compare(column, value) for value, column, compare in wanted if value is not None]
+    def bound(self, leader: Leader) -> dict[str, Any]:
+        """The values of the bound parameters."""
+        return {
+            **self.values,
+            "value": leader.value,
+            "viewer": self.viewer_id,
+            "now": self.now,
+            "text": self.text,
+            "label": self.label_id,
+        }
 
 
 def last_of_next(session: Session, leader: Leader, start: int, rows: int) -> int | None:
     """The last of the next so many of the leader's people below ``start``; None if there are fewer."""
-    walk = select(leader.user_id).where(leader.where, leader.user_id < start)
-    return session.scalar(walk.order_by(leader.user_id.desc()).limit(1).offset(rows - 1))
+    return session.scalar(
+        _last_of_next(leader.kind), {"value": leader.value, "start": start, "skipped": rows - 1}
+    )
+
+
+@cache
+def _last_of_next(kind: LeaderKind) -> Select[int]:
+    user_id, _ = _LED[kind]
+    walk = _led_by(kind).where(user_id < bindparam("start")).order_by(user_id.desc())
+    return walk.limit(1).offset(bindparam("skipped", type_=Integer))
 
 
 def find(session: Session, leader: Leader, matching: Matching, start: int, end: int, most: int) -> list[int]:
     """The ids of those who match and may be found, from below ``start`` down to ``end``."""
-    found = _matching(leader, matching).where(leader.user_id < start, leader.user_id >= end)
-    return list(session.scalars(found.order_by(leader.user_id.desc()).limit(most)))
+    bound = {**matching.bound(leader), "start": start, "end": end, "most": most}
+    return list(session.scalars(_finding(_shape(leader, matching)), bound))
 
 
 def count(session: Session, leader: Leader, matching: Matching, *, most: int) -> int:
     """How many match and may be found, up to ``most``."""
-    some = _matching(leader, matching).limit(most).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
+    bound = {**matching.bound(leader), "most": most}
+    return session.scalar(_counting(_shape(leader, matching)), bound) or 0
 
 
-def _matching(leader: Leader, matching: Matching) -> Select[int]:
+class _Shape(NamedTuple):
+    """What decides about the text of a statement."""
+
+    leader: LeaderKind
+    conditions: tuple[str, ...]
+    with_text: bool
+    with_label: bool
+
+
+def _shape(leader: Leader, matching: Matching) -> _Shape:
+    conditions = tuple(name for name in _CONDITIONS if matching.values.get(name) is not None)
+    return _Shape(leader.kind, conditions, matching.text is not None, matching.label_id is not None)
+
+
+@lru_cache(maxsize=_SHAPES_MOST)
+def _finding(shape: _Shape) -> Select[int]:
+    user_id, _ = _LED[shape.leader]
+    found = _matching(shape).where(user_id < bindparam("start"), user_id >= bindparam("end"))
+    return found.order_by(user_id.desc()).limit(bindparam("most", type_=Integer))
+
+
+@lru_cache(maxsize=_SHAPES_MOST)
+def _counting(shape: _Shape) -> Select[int]:
+    some = _matching(shape).limit(bindparam("most", type_=Integer)).subquery()
+    return select(func.count()).select_from(some)
+
+
+def _matching(shape: _Shape) -> Select[int]:
     # In the order in which the tables are to be read: the leader, then single rows by primary key. Left to itself
     # MariaDB may begin with another table, or make all of a subquery first, and look at everybody.
-    found = select(leader.user_id).prefix_with("STRAIGHT_JOIN", dialect="mysql")
-    found = found.prefix_with("STRAIGHT_JOIN", dialect="mariadb").select_from(leader.user_id.class_)
-    if leader.user_id.class_ is not UserInfo:
-        found = found.join(UserInfo, UserInfo.id == leader.user_id)
-    if matching.text is not None:
-        found = found.join(
-            SearchName,
-            and_(SearchName.user_id == UserInfo.id, func.instr(SearchName.folded, matching.text) > 0),
-        )
-    if matching.label_id is not None and leader.user_id.class_ is not UserLabel:
-        found = found.join(
-            UserLabel, and_(UserLabel.user_id == UserInfo.id, UserLabel.label_id == matching.label_id)
-        )
+    user_id, _ = _LED[shape.leader]
+    found = _led_by(shape.leader).prefix_with("STRAIGHT_JOIN", dialect="mysql")
+    found = found.prefix_with("STRAIGHT_JOIN", dialect="mariadb").select_from(user_id.class_)
+    if user_id.class_ is not UserInfo:
+        found = found.join(UserInfo, UserInfo.id == user_id)
+    if shape.with_text:
+        is_part = func.instr(SearchName.folded, bindparam("text")) > 0
+        found = found.join(SearchName, and_(SearchName.user_id == UserInfo.id, is_part))
+    if shape.with_label and user_id.class_ is not UserLabel:
+        is_chosen = UserLabel.label_id == bindparam("label")
+        found = found.join(UserLabel, and_(UserLabel.user_id == UserInfo.id, is_chosen))
+    asked = [_CONDITIONS[name] for name in shape.conditions]
     return found.where(
-        leader.where,
-        *matching.conditions,
-        leader.user_id != matching.viewer_id,
-        findable(matching.viewer_id, UserInfo, matching.now),
+        *(
+            compare(column, bindparam(name))
+            for name, (column, compare) in zip(shape.conditions, asked, strict=True)
+        ),
+        user_id != bindparam("viewer"),
+        findable(bindparam("viewer"), bindparam("now")),
     )
 
 

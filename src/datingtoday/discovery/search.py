@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from datingtoday.discovery import queries
 from datingtoday.discovery.nicknames import fold, leading_grams
+from datingtoday.discovery.queries import Leader, LeaderKind
 from datingtoday.profiles.cards import Cards
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.errors import ParameterError, Text
@@ -81,16 +82,18 @@ class Search:
             viewer_id=user_id,
             text=text,
             label_id=filters.label_id,
-            conditions=queries.conditions(
-                gender=filters.gender,
-                born_until=years_before(now.date(), filters.age_min),
-                born_after=years_before(now.date(), None if filters.age_max is None else filters.age_max + 1),
-                height_min=filters.height_min,
-                height_max=filters.height_max,
-                education=filters.education,
-                emotion=filters.emotion,
-                salary_min=filters.salary_min,
-            ),
+            values={
+                "gender": filters.gender,
+                "born_until": years_before(now.date(), filters.age_min),
+                "born_after": years_before(
+                    now.date(), None if filters.age_max is None else filters.age_max + 1
+                ),
+                "height_min": filters.height_min,
+                "height_max": filters.height_max,
+                "education": filters.education,
+                "emotion": filters.emotion,
+                "salary_min": filters.salary_min,
+            },
             now=now,
         )
         wanted = skip + page.count + 1
@@ -117,23 +120,23 @@ class Search:
         return page_answer(self._cards.of(user_id, shown, now), total=total, has_next=has_next, next_=next_)
 
     @staticmethod
-    def _leader(session: Session, filters: Filters, text: str | None) -> queries.Leader:
+    def _leader(session: Session, filters: Filters, text: str | None) -> Leader:
         """The filter that the fewest people fulfil, of those that have an index."""
-        possible: list[queries.Leader] = []
+        possible: list[Leader] = []
         if text is not None:
             leading = leading_grams(text)
             step = max(1, len(leading) // GRAMS_TRIED)
-            possible += [queries.by_gram(gram) for gram in leading[::step][:GRAMS_TRIED]]
+            possible += [Leader(LeaderKind.GRAM, gram) for gram in leading[::step][:GRAMS_TRIED]]
         if filters.label_id is not None:
-            possible.append(queries.by_label(filters.label_id))
+            possible.append(Leader(LeaderKind.LABEL, filters.label_id))
         if filters.education is not None:
-            possible.append(queries.by_education(filters.education))
-        return queries.rarest(session, possible) if possible else queries.everybody()
+            possible.append(Leader(LeaderKind.EDUCATION, filters.education))
+        return queries.rarest(session, possible) if possible else Leader(LeaderKind.EVERYBODY)
 
     @staticmethod
     def _total(
         session: Session,
-        leader: queries.Leader,
+        leader: Leader,
         matching: queries.Matching,
         found: list[int],
         end: int,

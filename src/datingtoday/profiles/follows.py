@@ -83,7 +83,7 @@ class Follows:
         matching = (
             select(UserFollow.create_time, UserFollow.peer_id)
             .join(UserInfo, UserInfo.id == UserFollow.peer_id)
-            .where(UserFollow.user_id == user_id, findable(user_id, UserInfo, now))
+            .where(UserFollow.user_id == user_id, findable(user_id, now))
         )
         return self._page(session, "following", user_id, matching, UserFollow.peer_id, page, now)
 
@@ -92,7 +92,7 @@ class Follows:
         matching = (
             select(UserFollow.create_time, UserFollow.user_id)
             .join(UserInfo, UserInfo.id == UserFollow.user_id)
-            .where(UserFollow.peer_id == user_id, findable(user_id, UserInfo, now))
+            .where(UserFollow.peer_id == user_id, findable(user_id, now))
         )
         return self._page(session, "fans", user_id, matching, UserFollow.user_id, page, now)
 

@@ -48,7 +48,7 @@ class ProfileData:
         fans = (
             select(UserFollow.user_id, UserFollow.create_time)
             .join(UserInfo, UserInfo.id == UserFollow.user_id)
-            .where(UserFollow.peer_id == user_id, findable(user_id, UserInfo, now))
+            .where(UserFollow.peer_id == user_id, findable(user_id, now))
             .order_by(UserFollow.create_time)
         )
         return {

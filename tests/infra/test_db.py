@@ -1,0 +1,45 @@
+"""Sessions and transactions of a database, beyond what every feature shows by working."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+
+from datingtoday.accounts.models import SmsNumber
+from datingtoday.infra.db import Database, on_commit
+from tests.plugins.api import Api
+
+
+def count(database: Database) -> int:
+    with database.transaction(write=False) as session:
+        return session.scalar(select(func.count()).select_from(SmsNumber)) or 0
+
+
+def test_a_session_that_nothing_was_done_with_is_used_again(api: Api) -> None:
+    database = api.parts.database
+    session = database.session(write=False)
+    on_commit(session, lambda: None)
+    database.give_back(session, write=False)
+    assert database.session(write=False) is session
+    assert not session.info, "what was to be done after its commit is not done after another one's"
+    assert database.session(write=True) is not session
+
+
+def test_nothing_of_one_request_is_left_for_the_next(api: Api) -> None:
+    database = api.parts.database
+    before, now = count(database), datetime.now(UTC)
+    for keep in (True, False):
+        session = database.session(write=True)
+        # Held on to, as a view might.
+        row = SmsNumber(phone=f"+86139{before:07d}{keep:d}", last_sent_at=now)
+        session.add(row)
+        if keep:
+            session.commit()
+            assert row in session
+        database.give_back(session, write=True)
+        another = database.session(write=True)
+        assert another is not session and row not in session
+        another.commit()
+        another.close()
+    assert count(database) == before + 1

@@ -105,6 +105,13 @@ def test_the_embedded_default_shows_what_one_needs(tmp_path: Path) -> None:
     assert "/docs" not in banner(quiet, "127.0.0.1", 8123)
 
 
+def test_what_signs_nothing_any_more_is_not_offered(tmp_path: Path) -> None:
+    settings = load_settings("/dev/null", tmp_path, {}, create_secrets=True)
+    text = banner(settings, "127.0.0.1", 8123, is_app_changed=True)
+    assert settings.app.appkey in text and "datingtoday app" in text
+    assert settings.app.appsecret not in text and "curl" not in text
+
+
 def test_nothing_secret_is_shown_with_a_database_of_ones_own(tmp_path: Path) -> None:
     environ = {
         "DATINGTODAY_DATABASE_URI": "mysql+pymysql://u:hunter2secret@h/d",

@@ -104,6 +104,18 @@ def test_the_lines_of_the_banner_work_as_printed(shared: RunningServer, shell: s
     assert re.fullmatch("[0-9a-f]{32}", answer["data"]["token"])
 
 
+def test_a_secret_that_was_rotated_is_not_offered(start: Start) -> None:
+    server = start()
+    app = load_settings(os.devnull, server.data, {}).app
+    server.stop()
+    subprocess.run(
+        [PROGRAM, "app", "rotate", app.appkey, "--overlap", "0", "--data", server.data],
+        capture_output=True, check=True, env=clean_environ(),
+    )  # fmt: skip
+    printed = start().printed
+    assert app.appkey in printed and app.appsecret not in printed
+
+
 def test_a_second_start_is_ready_within_two_seconds(start: Start) -> None:
     start().stop()
     took: list[float] = []

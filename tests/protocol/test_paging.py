@@ -12,7 +12,7 @@ from sqlalchemy import literal, select
 
 from datingtoday.infra.db import Database
 from datingtoday.protocol.errors import ParameterError
-from datingtoday.protocol.fields import load_params
+from datingtoday.protocol.loading import load_params
 from datingtoday.protocol.paging import (
     Cursors,
     PageParams,

@@ -39,8 +39,12 @@ def login_line(base_url: str, appkey: str, appsecret: str) -> str:
     return f"printf 'code: '; read -r code; {call}"
 
 
-def banner(settings: Settings, host: str, port: int) -> str:
-    """The text; `host` and `port` are what the server listens on."""
+def banner(settings: Settings, host: str, port: int, *, is_app_changed: bool = False) -> str:
+    """The text; `host` and `port` are what the server listens on.
+
+    `is_app_changed`: the client program of the settings was rotated, disabled or told to use hmac only since, so that
+    what the settings say of it signs nothing any more.
+    """
     url = base_url(host, port)
     rows = [("API", f"{url}/api", "接口")]
     if settings.docs.enabled:
@@ -48,11 +52,12 @@ def banner(settings: Settings, host: str, port: int) -> str:
     rows.append(("Data folder", str(settings.data_dir), "数据目录"))
     if settings.embedded:
         rows.append(("appkey", settings.app.appkey, "客户端标识"))
-        rows.append(("appsecret", settings.app.appsecret, "签名密钥"))
+        secret = "changed with `datingtoday app`" if is_app_changed else settings.app.appsecret
+        rows.append(("appsecret", secret, "签名密钥"))
     width = max(len(row[1]) for row in rows)
     lines = [f"DatingToday {importlib.metadata.version('datingtoday')}", ""]
     lines += [f"  {name:<14}{value:<{width}}  {zh}" for name, value, zh in rows]
-    if settings.embedded:
+    if settings.embedded and not is_app_changed:
         lines += ["", *_what_to_try(settings, url)]
     lines += ["", "  Ctrl-C stops the server.", "  按 Ctrl-C 停止服务。", ""]
     return "\n".join(lines)

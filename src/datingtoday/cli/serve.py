@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from datingtoday.infra.config_serving import validate_for_serving
 from datingtoday.infra.data_folder import DataFolder
 
 if TYPE_CHECKING:
+    from datingtoday.app import Parts
     from datingtoday.infra.embedded import EmbeddedRedis
 
 PORTS_TO_TRY = 20
@@ -93,7 +95,7 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
         redis.wait_until_ready()
     if seed_users and is_first_start and settings.embedded:
         _seed(parts, seed_users)
-    _prepare(parts)
+    is_app_changed = _prepare(parts, settings)
 
     def seal_and_stop() -> None:
         # Only where we stop Redis itself: the seal says that nothing was accepted after it.
@@ -105,7 +107,8 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
             redis.restart_if_dead()
 
     at_end.callback(seal_and_stop)
-    return _run(app, settings, listener, port, folder=folder, tick=tick)
+    text = banner(settings, settings.server.host, port, is_app_changed=is_app_changed)
+    return _run(app, settings, listener, text, folder=folder, tick=tick)
 
 
 def _end_at_once_on_signals(redis: "EmbeddedRedis | None") -> None:
@@ -124,16 +127,15 @@ def _end_at_once_on_signals(redis: "EmbeddedRedis | None") -> None:
 
 
 def _run(
-    app: Any, settings: Settings, listener: socket.socket, port: int, *, folder: DataFolder, tick: Any
+    app: Any, settings: Settings, listener: socket.socket, text: str, *, folder: DataFolder, tick: Any
 ) -> int:
     from datingtoday.infra.http_server import HttpServer
 
-    host = settings.server.host
     server = HttpServer(
         app,
         settings,
         listener,
-        on_ready=lambda: click.echo(banner(settings, host, port)),
+        on_ready=lambda: click.echo(text),
         on_tick=tick,
         in_child=folder.forget,
     )
@@ -167,19 +169,27 @@ def _seed(parts: Any, users: int) -> None:
     )
 
 
-def _prepare(parts: Any) -> None:
-    """Let the replay guard look at its memory, then leave no connection open: a fork must not share any."""
+def _prepare(parts: "Parts", settings: Settings) -> bool:
+    """Let the replay guard look at its memory, then leave no connection open: a fork must not share any.
+
+    Returns whether the client program of the settings is another one by now; False where that cannot be known.
+    """
     from datingtoday.infra.db import DatabaseDown
     from datingtoday.infra.redis import RedisDown
     from datingtoday.protocol.replay import GuardMisconfigured
 
     try:
         parts.replay.prepare()
+        app = parts.apps.find(settings.app.appkey)
+        return (
+            app is None or app.hmac_only or settings.app.appsecret not in app.live_secrets(datetime.now(UTC))
+        )
     except GuardMisconfigured as error:
         raise CommandFailed(str(error), str(error)) from error
     except (RedisDown, DatabaseDown) as error:
         # It may come back: requests are answered with 503 until then, and each looks again.
         click.echo(f"datingtoday: not reachable yet, answering 503 until it is: {error}", err=True)
+        return False
     finally:
         parts.redis.close()
         parts.database.dispose()

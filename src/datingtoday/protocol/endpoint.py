@@ -26,7 +26,7 @@ from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
 from datingtoday.infra.db import Database, DatabaseDown, commit, raise_if_down, should_retry
 from datingtoday.protocol import envelope
 from datingtoday.protocol.errors import AppError, Text
-from datingtoday.protocol.fields import load_params
+from datingtoday.protocol.loading import load_params
 from datingtoday.protocol.login import Login
 from datingtoday.protocol.params import UploadedFile
 

@@ -1,6 +1,6 @@
 """marshmallow fields for parameters: each takes the text of a request and says in two languages what is allowed.
 
-A value that a field refuses becomes a `ParameterError` that names the parameter; `load_params` does that for a
+A value that a field refuses becomes a `ParameterError` that names the parameter; `loading.py` does that for a
 whole schema, first parameter first. Names on the wire are camelCase: ``data_key`` gives them.
 """
 
@@ -10,8 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import phonenumbers
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
@@ -25,7 +24,6 @@ _DECIMAL = re.compile(r"-?[0-9]{1,3}(?:\.[0-9]{1,12})?\Z", re.ASCII)
 LINE_BREAKS = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
 """Every other way to write a line break."""
 DEFAULT_REGION = "CN"
-_REMEMBERED_MOST = 1_000
 
 
 class ParamsSchema(Schema):
@@ -304,46 +302,6 @@ class WireTime(fields.Field[datetime]):
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else wire_time(value)
-
-
-def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
-    """The schema's values out of a request's parameters.
-
-    :raises AppError: for the first parameter, in the schema's order, that is missing or malformed.
-    """
-    if not _may_remember(type(schema)):
-        return _load(schema, params)
-    schema = cast(ParamsSchema, schema)
-    if not schema.may_remember(params):
-        return _load(schema, params)
-    texts = tuple(map(params.get, schema.names))
-    before = schema.read_before.get(texts)
-    if before is None:
-        before = _load(schema, params)
-        if len(schema.read_before) >= _REMEMBERED_MOST:
-            schema.read_before.clear()
-        schema.read_before[texts] = before
-    return dict(before)
-
-
-@cache
-def _may_remember(kind: type[Schema]) -> bool:
-    # Asked of the object, with marshmallow's metaclass, it would take longer than all the rest.
-    return issubclass(kind, ParamsSchema)
-
-
-def _load(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        return dict(schema.load(params))
-    except ValidationError as error:
-        refused = error.messages_dict
-        for attribute, field in schema.load_fields.items():
-            name = field.data_key or attribute
-            if name in refused:
-                if isinstance(field, Parameter):
-                    raise field.refuse(name, absent=name not in params) from None
-                raise ParameterError.malformed(name, Text("see the documentation", "见文档")) from None
-        raise
 
 
 def use_region(schema: Schema, region: str) -> Schema:

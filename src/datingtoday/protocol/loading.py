@@ -1,0 +1,54 @@
+"""Values out of a request's parameters, by a schema of `fields.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, cast
+
+from marshmallow import Schema, ValidationError
+
+from datingtoday.protocol.errors import ParameterError, Text
+from datingtoday.protocol.fields import Parameter, ParamsSchema
+
+_REMEMBERED_MOST = 1_000
+
+
+def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
+    """The schema's values out of a request's parameters.
+
+    :raises AppError: for the first parameter, in the schema's order, that is missing or malformed.
+    """
+    if not _may_remember(type(schema)):
+        return _load(schema, params)
+    schema = cast(ParamsSchema, schema)
+    if not schema.may_remember(params):
+        return _load(schema, params)
+    texts = tuple(map(params.get, schema.names))
+    before = schema.read_before.get(texts)
+    if before is None:
+        before = _load(schema, params)
+        if len(schema.read_before) >= _REMEMBERED_MOST:
+            schema.read_before.clear()
+        schema.read_before[texts] = before
+    return dict(before)
+
+
+@cache
+def _may_remember(kind: type[Schema]) -> bool:
+    # Asked of the object, with marshmallow's metaclass, it would take longer than all the rest.
+    return issubclass(kind, ParamsSchema)
+
+
+def _load(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return dict(schema.load(params))
+    except ValidationError as error:
+        refused = error.messages_dict
+        for attribute, field in schema.load_fields.items():
+            name = field.data_key or attribute
+            if name in refused:
+                if isinstance(field, Parameter):
+                    raise field.refuse(name, absent=name not in params) from None
+                raise ParameterError.malformed(name, Text("see the documentation", "见文档")) from None
+        raise

@@ -34,6 +34,8 @@ except AttributeError:
     pass  # not Linux: there only an orderly end stops the program
 if os.getppid() != int(sys.argv[1]):
     os._exit(1)
+# Tests that were started with nohup start programs that were not.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 

@@ -8,6 +8,7 @@ before can neither fill nor replace it. After the commit "ask" is written once m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -25,6 +26,7 @@ SQL is not read for them."""
 FILL_WITHIN_S = 20
 """How old an answer of SQL may be to become an entry: well below the life of an "ask" that it must not miss."""
 ASK = b"ask"
+_LOADED_MOST = 4_000
 _FORM = 1
 """Number of the entries' form; an entry of another form is left alone, and SQL is asked."""
 _SECONDS = (int, float)
@@ -59,8 +61,12 @@ class Entry(NamedTuple):
         return orjson.dumps([_FORM, *self])
 
     @classmethod
+    @lru_cache(maxsize=_LOADED_MOST)
     def load(cls, data: bytes) -> Entry | None:
-        """None for anything that is not an entry of this form: "ask", another version's, or nonsense."""
+        """None for anything that is not an entry of this form: "ask", another version's, or nonsense.
+
+        The same bytes say the same: what was told of a person's last request is not read anew for the next.
+        """
         if data == ASK:
             return None
         try:

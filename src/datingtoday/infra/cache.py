@@ -112,6 +112,15 @@ class ReadyCache:
             return None
         return ("MGET", *keys)
 
+    @staticmethod
+    def all_ahead(keys: Sequence[str], ahead: ReadAhead) -> list[bytes] | None:
+        """What `fetch` would give, if all of it was read ahead and is there; None if it has to be asked."""
+        values = list(map(ahead.get, keys))
+        if None in values:
+            return None
+        entries = [value[1:] for value in values if value and value[0] == _ENTRY]
+        return entries if len(entries) == len(values) else None
+
     def look(self, keys: Sequence[str], ahead: ReadAhead) -> ReadAhead:
         """What `fetch` will want, read in one round trip where it was not yet; as much as there is of it."""
         rest = [key for key in keys if key not in ahead]

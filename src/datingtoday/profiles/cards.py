@@ -114,6 +114,12 @@ class WishesEntries(_Entries):
         return ReadyBytes.of([person.row.gender, person.row.sexual, person.row.personal], {})
 
 
+@cache
+def _wishes_in(data: bytes) -> Wishes:
+    """There are a few dozen at the most."""
+    return Wishes(*ReadyBytes.load(data).head)
+
+
 class Cards:
     """Serves the short form of people for lists of any feature."""
 
@@ -155,7 +161,7 @@ class Cards:
     def wishes_of(self, user_id: int, now: datetime, ahead: ReadAhead = NOTHING_AHEAD) -> Wishes:
         """Of somebody who exists."""
         (data,) = self._cache.fetch([Wish(self._wishes, user_id)], now, ahead)
-        return Wishes(*ReadyBytes.load(data).head) if data else Wishes(0, 0, personal=False)
+        return _wishes_in(data) if data else Wishes(0, 0, personal=False)
 
     def changed(self, session: Session, user_ids: Iterable[int]) -> None:
         """What is told of these people changes with the session's commit."""

@@ -27,6 +27,8 @@ CIRCLE_MOST = 300
 
 _LOADED_MOST = 2_000
 """Cards that a process keeps in the form in which they are signed; about 2 KB each."""
+_CIRCLES_LOADED_MOST = 200
+"""The same of circles, most of which are empty, and a few large."""
 
 
 class Circle(NamedTuple):
@@ -66,6 +68,7 @@ class CircleEntries:
         return {user_id: Made(orjson.dumps(_lists(session, user_id)), KEPT_S) for user_id in wanted}
 
     @staticmethod
+    @lru_cache(maxsize=_CIRCLES_LOADED_MOST)
     def load(data: bytes) -> Circle:
         blocked, fans = orjson.loads(data)
         return Circle(
@@ -101,6 +104,17 @@ class Finding:
         """The entries of the cache that `cards_of` wants."""
         return [circle_key(viewer_id), *self._cards.cards.keys(user_ids)]
 
+    def _entries(
+        self, viewer_id: int, user_ids: Sequence[int], now: datetime, ahead: ReadAhead
+    ) -> Sequence[bytes | None]:
+        """Of `keys`, in their order."""
+        entries = self._cache.all_ahead(self.keys(viewer_id, user_ids), ahead)
+        if entries is not None:
+            return entries
+        wishes: list[Wish[Any]] = [Wish(self._circles, viewer_id)]
+        wishes += [Wish(self._cards.cards, user_id) for user_id in user_ids]
+        return self._cache.fetch(wishes, now, ahead)
+
     def look(self, keys: Sequence[str]) -> ReadAhead:
         """Read what is guessed to be wanted in one round trip, where the guard did not."""
         return self._cache.look(keys, NOTHING_AHEAD)
@@ -121,10 +135,7 @@ class Finding:
         others = [user_id for user_id in dict.fromkeys(user_ids) if user_id != viewer_id]
         if not others:
             return {}
-        source = self._cards.cards
-        wishes: list[Wish[Any]] = [Wish(source, user_id) for user_id in others]
-        wishes.append(Wish(self._circles, viewer_id))
-        *found, circle_bytes = self._cache.fetch(wishes, now, ahead)
+        circle_bytes, *found = self._entries(viewer_id, others, now, ahead)
         circle = CircleEntries.load(circle_bytes) if circle_bytes else Circle(None, None)
         cards: dict[int, ReadyBytes] = {}
         unsure: dict[int, ReadyBytes] = {}

@@ -109,6 +109,20 @@ def test_what_changes_is_seen_by_the_next_page(quiet: Api, path: str) -> None:
     assert not is_shown()
 
 
+@pytest.mark.parametrize("held", [b"?", b"+somebody"])
+@pytest.mark.parametrize("path", [HOT, NEARBY])
+def test_what_somebody_is_making_or_changing_is_no_entry(quiet: Api, path: str, held: bytes) -> None:
+    viewer, target = make_user(quiet, authority=0), make_user(quiet)
+    for user in (viewer, target):
+        assert quiet.post("/api/user/location", user, latlng=text_of(area(1))).code == 0
+    edition(quiet)
+    before = [asks(quiet, viewer, path)["list"] for _ in range(3)][-1]
+    assert [card["user_id"] for card in before] == [target.user_id]
+    for key in (f"card:{{{target.user_id}}}", f"circle:{{{viewer.user_id}}}"):
+        assert quiet.parts.cache.execute("SET", key, held, "PX", 5000, "XX") is not None
+        assert asks(quiet, viewer, path)["list"] == before
+
+
 def test_deep_pages_ask_for_a_few_keys_ahead(quiet: Api) -> None:
     """A script of Redis takes some thousands of arguments at the most, and a request should not make that many."""
     viewer = make_user(quiet, authority=0)

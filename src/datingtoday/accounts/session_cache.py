@@ -27,6 +27,7 @@ FILL_WITHIN_S = 20
 """How old an answer of SQL may be to become an entry: well below the life of an "ask" that it must not miss."""
 ASK = b"ask"
 _LOADED_MOST = 4_000
+"""Entries that a process keeps as it has read them."""
 _FORM = 1
 """Number of the entries' form; an entry of another form is left alone, and SQL is asked."""
 _SECONDS = (int, float)

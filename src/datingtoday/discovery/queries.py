@@ -37,6 +37,7 @@ from datingtoday.profiles.visibility import findable
 COUNTED_MOST = 1_000
 """Leading filters are compared up to this many people."""
 _SHAPES_MOST = 500
+"""Statements that a process keeps, one for each combination of filters."""
 
 # --- search
 #
@@ -199,12 +200,9 @@ def _matching(shape: _Shape) -> Select[int]:
     if shape.with_label and user_id.class_ is not UserLabel:
         is_chosen = UserLabel.label_id == bindparam("label")
         found = found.join(UserLabel, and_(UserLabel.user_id == UserInfo.id, is_chosen))
-    asked = [_CONDITIONS[name] for name in shape.conditions]
+    asked = ((name, *_CONDITIONS[name]) for name in shape.conditions)
     return found.where(
-        *(
-            compare(column, bindparam(name))
-            for name, (column, compare) in zip(shape.conditions, asked, strict=True)
-        ),
+        *(compare(column, bindparam(name)) for name, column, compare in asked),
         user_id != bindparam("viewer"),
         findable(bindparam("viewer"), bindparam("now")),
     )

@@ -157,6 +157,33 @@ def test_pages_by_number(own: Api) -> None:
     assert ids(own, viewer, cursor=data["next"]) == people[20:]
     assert own.get(PATH, make_user(own), cursor=data["next"]).code == 300
     assert own.get(PATH, viewer, cursor="abc").code == 300
+    # Who may not be found is missing on the page, and nobody takes the place of another on the next one.
+    blocker = make_user(own, authority=0)
+    blocks(own, blocker, User(people[3], "", ""), User(people[9], "", ""))
+    assert [ids(own, blocker, page=page) for page in (1, 2)] == [
+        [*people[:3], *people[4:9]], people[10:20],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hidden", "goes_on"), [(100, False), (520, True)])
+def test_looking_for_a_next_page_ends(own: Api, hidden: int, goes_on: bool) -> None:
+    """Behind very many whom one may not find in a row there may be somebody: the next page goes on looking."""
+    viewer = make_user(own, authority=0)
+    people = [make_user(own) for _ in range(3)]
+    for at, person in enumerate(people):
+        score(own, person, 1e12 - at)
+    now = datetime.now(UTC)
+    with own.parts.database.transaction() as session:
+        session.add_all(
+            UserInfo(nickname=f"密{number}", create_time=now, update_time=now, last_active=now, authority=2)
+            for number in range(hidden)
+        )
+    assert edition(own).sizes[0] == 3 + hidden
+    data = own.get(PATH, viewer, pageCount=3).data
+    assert [card["user_id"] for card in data["list"]] == numbers(people)
+    assert data["has_next"] is goes_on
+    if goes_on:
+        assert pages(own, viewer, 3, lambda _: None) == numbers(people)
 
 
 def test_long_lists_are_read_in_parts(own: Api) -> None:

@@ -92,6 +92,22 @@ class TestPages:
             assert data["has_next"] == (number < 3) and data["total"] == 11
         assert len(pages) == 11 and set(pages) == people
 
+    def test_pages_are_full_wherever_the_viewer_stands_among_them(self, api: Api) -> None:
+        here, now = new_area(), datetime.now(UTC)
+        viewer = person_at(api, here)
+        people = set(crowd(api, [here] * 6))
+        for days in range(4):
+            on_day = now + timedelta(days=days)
+            assert [len(found(api, viewer, on_day, count=count)) for count in range(1, 7)] == [
+                1,
+                2,
+                3,
+                4,
+                5,
+                6,
+            ]
+            assert set(found(api, viewer, on_day, count=6)) == people
+
     def test_a_crowded_cell_is_read_bucket_by_bucket(self, api: Api) -> None:
         here = new_area()
         viewer = person_at(api, here)
@@ -153,6 +169,20 @@ class TestPages:
         assert sorted(all_pages(api, viewer, 5)) == people[:3]
         last = api.get("/api/user/nearby/list", viewer, page=6, pageCount=5).data
         assert last["has_next"] is False
+
+    @pytest.mark.parametrize("hide", [0, 1])
+    def test_nor_do_those_who_are_on_the_page(self, api: Api, hide: int) -> None:
+        here = new_area()
+        viewer = person_at(api, here)
+        crowd(api, [here] * 8)
+        assert api.post("/api/user/location", viewer, hide=hide).code == 0
+        order = list(seen_by(api, viewer))
+        for other in order[3:]:
+            blocks(api, user_of(other), viewer)
+        for count, goes_on in ((2, True), (3, False), (4, False)):
+            data = api.get("/api/user/nearby/list", viewer, pageCount=count).data
+            assert [card["user_id"] for card in data["list"]] == order[: min(count, 3)]
+            assert data["has_next"] is goes_on
 
 
 class TestTotal:

@@ -76,7 +76,10 @@ class MariaDBServer:
         assert not self.is_running, "runs already"
         mariadbd, install = program("mariadbd"), program("mariadb-install-db")
         assert mariadbd and install, "MariaDB is missing; mark the test with @pytest.mark.real"
-        steps = []
+        # A server that starts removes what others have in the same folder for temporary tables, and they stop.
+        temporary = self.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        steps = [f"export TMPDIR={shlex.quote(str(temporary))}"]
         if not self._data.exists() and not self._template.exists():
             # Made aside and moved, so that a template is whole as soon as it is there.
             half = self._template.with_name(f"{self._template.name}-{uuid.uuid4().hex[:8]}")

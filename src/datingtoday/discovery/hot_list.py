@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, or_, select
@@ -19,8 +18,7 @@ from datingtoday.discovery.ranking import shelves_for
 from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
 from datingtoday.infra.redis import RedisDown
 from datingtoday.profiles.cards import Cards
-from datingtoday.profiles.finding import Finding
-from datingtoday.profiles.ready_bytes import ReadyBytes
+from datingtoday.profiles.finding import Finding, Found
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.errors import ParameterError
 from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
@@ -62,7 +60,8 @@ class _Stretch(NamedTuple):
         return self.behind(len(self.people) - 1)
 
 
-_Judged = tuple[_Stretch, int, ReadyBytes | None]
+_Judged = tuple[_Stretch, Found]
+"""Some people, and the cards of those among them whom the viewer may find."""
 
 
 class HotList:
@@ -133,23 +132,30 @@ class HotList:
         judged = self._judged(session, user_id, stretches, now, ahead)
         signature_of = self._cards.signer.for_viewer(user_id)
         shown: list[ReadyJson] = []
+        missing = page.count
         last: tuple[_Stretch, int] | None = None
-        for stretch, at, card in islice(judged, wanted):
-            last = stretch, at
-            if card is not None:
-                shown.append(card.signed(signature_of))
-                if len(shown) == page.count:
-                    break
-        # With a page's number the stretch counts, visible or not; where it was not all looked at, the rest is hidden.
-        has_next = last is not None and self._goes_on(judged)
+        has_more = False
+        for stretch, found in judged:
+            people, looked_at = _first_found(stretch.people[:wanted], found, missing)
+            cards = found.joined(people)
+            if cards is not None:
+                shown.append(cards.signed(signature_of))
+            missing -= len(people)
+            wanted -= looked_at
+            last = stretch, looked_at - 1
+            if not missing or not wanted:
+                # With a page's number the stretch counts, visible or not.
+                behind = any(person.user_id in found.cards for person in stretch.people[looked_at:])
+                has_more = behind or self._goes_on(judged)
+                break
         next_ = None
-        if has_next and last is not None:
+        if has_more and last is not None:
             stretch, at = last
             name, rank, score, last_id = stretch.behind(at)
             size = edition.sizes[kind] if name and edition is not None else 0
             position = [name, kind, size, rank, score, last_id, total.number, total.more]
             next_ = self._cursors.write(_NAME, user_id, position)
-        return page_answer(shown, total=total, has_next=has_next, next_=next_)
+        return page_answer(shown, total=total, has_next=has_more, next_=next_)
 
     def _kind_of(self, user_id: int, now: datetime, ahead: ReadAhead) -> int:
         wishes = self._cards.wishes_of(user_id, now, ahead)
@@ -162,11 +168,13 @@ class HotList:
 
     @staticmethod
     def _goes_on(judged: Iterator[_Judged]) -> bool:
-        # So many whom one may not find in a row: the next page will go on looking.
-        return any(
-            card is not None or looked_at == _AHEAD_MOST
-            for looked_at, (_, _, card) in enumerate(judged, start=1)
-        )
+        looked_at = 0
+        for stretch, found in judged:
+            looked_at += len(stretch.people)
+            # So many whom one may not find in a row: the next page will go on looking.
+            if found.cards or looked_at >= _AHEAD_MOST:
+                return True
+        return False
 
     def _judged(
         self,
@@ -176,12 +184,9 @@ class HotList:
         now: datetime,
         ahead: ReadAhead,
     ) -> Iterator[_Judged]:
-        """Everybody by stretch and place in it, with the card if the viewer may find them."""
         for stretch in stretches:
             ids = [person.user_id for person in stretch.people]
-            cards = self._finding.cards_of(session, user_id, ids, now, ahead)
-            for at, person_id in enumerate(ids):
-                yield stretch, at, cards.get(person_id)
+            yield stretch, self._finding.cards_of(session, user_id, ids, now, ahead)
 
     def _total(self, session: Session, edition: Edition | None, kind: int) -> Total:
         if edition is not None:
@@ -268,3 +273,16 @@ class HotList:
             if len(people) < _BATCH:
                 return
             after, skip = people[-1], 0
+
+
+def _first_found(
+    people: Sequence[Ranked], found: Found, most: int
+) -> tuple[tuple[tuple[int, bytes], ...], int]:
+    """The first of these people who are found, for `Found.joined`, and how many were looked at for them."""
+    chosen: list[tuple[int, bytes]] = []
+    for at, person in enumerate(people):
+        if person.user_id in found.cards:
+            chosen.append((person.user_id, b""))
+            if len(chosen) == most:
+                return tuple(chosen), at + 1
+    return tuple(chosen), len(people)

@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from datingtoday.discovery.errors import page_too_deep, place_unknown
 from datingtoday.discovery.nearby_index import Counts, Place
-from datingtoday.discovery.nearby_looks import Look, Looks, Question
+from datingtoday.discovery.nearby_looks import ASIDE, Look, Looks, Page, Question
 from datingtoday.discovery.nearby_order import Orders, day_of
 from datingtoday.discovery.nearby_walk import START, Met, Step, View, Walk
 from datingtoday.discovery.places import Places
-from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead, ReadyCache, Wish
+from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead, ReadyCache
 from datingtoday.profiles.cards import Cards
 from datingtoday.profiles.finding import Finding
+from datingtoday.profiles.visibility import circle_key
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
 
@@ -25,8 +26,6 @@ NUMBERED_MOST = 10_000
 """People that can be reached by the number of a page, without a cursor."""
 _NOBODY = 0
 _CELLS_MOST = 100_000
-_ASIDE = 2
-"""People behind a page who are looked at together with it, to know whether there is another one."""
 _LOOKED_AT_MOST = 500
 """People who are looked at to know that, if the viewer may find none of them."""
 
@@ -61,13 +60,13 @@ class NearbyList:
         self._finding = finding
         self._cards = cards
         self._cursors = cursors
-        self._looks = Looks(entries)
+        self._looks = Looks(entries, finding.card_keys)
         self._cells: dict[int, int] = {}
         """Where viewers were the last time: for guesses of what they will want."""
 
     def place_of(self, user_id: int, now: datetime, ahead: ReadAhead = NOTHING_AHEAD) -> Place:
         """Where somebody is, as everybody's answers have it."""
-        (data,) = self._cache.fetch([Wish(self._places.places, user_id)], now, ahead)
+        data = self._cache.fetch_one(self._places.places, user_id, now, ahead)
         return self._places.places.load(data)
 
     def keys_ahead(
@@ -77,18 +76,19 @@ class NearbyList:
         keys = [self._places.places.key(user_id)]
         cell = self._cells.get(user_id)
         if page.cursor is None and cell is not None:
-            keys += self._keys_of(user_id, _question(cell, radius_km, gender, page, now), page.offset)
+            question = Question(day_of(now), cell, radius_km, gender, page.offset, page.count)
+            keys += self._keys_of(user_id, question)
         return keys
 
     def look(self, keys: Sequence[str]) -> ReadAhead:
         """Read what is guessed to be wanted in one round trip, where the guard did not."""
         return self._cache.look(keys, NOTHING_AHEAD)
 
-    def _keys_of(self, user_id: int, question: Question, skip: int) -> list[str]:
+    def _keys_of(self, user_id: int, question: Question) -> list[str]:
         look = self._looks.remembered(question)
         if look is None:
             return []
-        return [*look.keys, *self._finding.keys(user_id, [met.user_id for met in look.met[skip:]])]
+        return [*look.keys, circle_key(user_id), *look.card_keys]
 
     def page(
         self,
@@ -113,40 +113,39 @@ class NearbyList:
         name = f"nearby {radius_km} {'' if gender is None else gender}"
         start = self._start(user_id, place, radius_km, gender, page, name, now)
         if start.total is None:
-            question = _question(start.view.cell, radius_km, gender, page, now)
+            question = Question(start.day, start.view.cell, radius_km, gender, start.skip, page.count)
             known = self._looks.remembered(question)
             if known is not None and known.keys[0] not in ahead:
-                ahead = self._cache.look(self._keys_of(user_id, question, start.skip), ahead)
+                ahead = self._cache.look(self._keys_of(user_id, question), ahead)
             look = self._looks.current(question, now, ahead)
             if look is None:
                 view = start.view._replace(viewer_id=_NOBODY)
                 look = self._looks.walk(question, self._walk(start, view, now, ahead))
             total = _total(look.count, place, gender)
             people = self._behind(start, look, user_id, now)
+            if user_id in look.ids:
+                shown = Page.of(people, start.skip, page.count)
+            else:
+                shown = look.page
+                people = islice(people, start.skip + len(shown.ids), None)
         else:
             total = start.total
             walk = self._walk(start, start.view, now, ahead)
             if not total.more:
                 walk.know_all()
-            people = walk.meet(start.after, page.count + _ASIDE)
-        here = list(islice(people, start.skip, start.skip + page.count))
-        further = list(islice(people, _ASIDE)) if len(here) == page.count else []
-        ids = [met.user_id for met in (*here, *further)]
-        cards = self._finding.cards_of(session, user_id, ids, now, ahead)
-        has_next = any(met.user_id in cards for met in further)
-        if further and not has_next:
+            people = walk.meet(start.after, page.count + ASIDE)
+            shown = Page.of(people, start.skip, page.count)
+        found = self._finding.cards_of(session, user_id, shown.ids, now, ahead)
+        has_next = any(met.user_id in found.cards for met in shown.further)
+        if shown.further and not has_next:
             has_next = self._is_anybody_findable(session, user_id, people, now)
         next_ = None
         if has_next:
             view = start.view
-            position = [start.day, view.cell, start.began_s, *here[-1].step, total.number, total.more]
+            position = [start.day, view.cell, start.began_s, *shown.here[-1].step, total.number, total.more]
             next_ = self._cursors.write(name, user_id, position)
-        signature_of = self._cards.signer.for_viewer(user_id)
-        items = [
-            card.signed(signature_of, b',"distance_km":%d' % met.distance_km)
-            for met in here
-            if (card := cards.get(met.user_id)) is not None
-        ]
+        cards = found.joined(shown.people)
+        items = [] if cards is None else [cards.signed(self._cards.signer.for_viewer(user_id))]
         return page_answer(items, total=total, has_next=has_next, next_=next_)
 
     def _walk(self, start: _Start, view: View, now: datetime, ahead: ReadAhead) -> Walk:
@@ -158,7 +157,7 @@ class NearbyList:
         yield from (met for met in look.met if met.user_id != user_id)
         if not look.is_all:
             walk = self._walk(start, start.view, now, NOTHING_AHEAD)
-            yield from walk.meet(look.met[-1].step, _ASIDE)
+            yield from walk.meet(look.met[-1].step, ASIDE)
 
     def _start(
         self,
@@ -193,16 +192,11 @@ class NearbyList:
     ) -> bool:
         looked_at = 0
         while looked_at < _LOOKED_AT_MOST and (some := list(islice(people, 100))):
-            if self._finding.cards_of(session, user_id, [met.user_id for met in some], now):
+            if self._finding.cards_of(session, user_id, [met.user_id for met in some], now).cards:
                 return True
             looked_at += len(some)
         # So many whom one may not find in a row: the next page will go on looking.
         return looked_at >= _LOOKED_AT_MOST
-
-
-def _question(cell: int, radius_km: int, gender: int | None, page: PageRequest, now: datetime) -> Question:
-    # One more, in whose place the viewer may stand.
-    return Question(day_of(now), cell, radius_km, gender, page.offset + page.count + _ASIDE + 1)
 
 
 def _total(number: int, place: Place, gender: int | None) -> Total:

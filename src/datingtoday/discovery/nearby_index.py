@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -38,6 +39,8 @@ _BITS_ASIDE = 2
 """Readers may know counts of a few minutes ago: buckets of so many more halvings than needed are forgotten, too."""
 _CELLS_AT_ONCE = 200
 _RANGES_AT_ONCE = 100
+_PLACES_LOADED_MOST = 2_000
+"""Places that a process keeps: who looks around does so more than once."""
 
 
 class Counts(NamedTuple):
@@ -126,6 +129,7 @@ class PlaceEntries:
         )  # fmt: skip
 
     @staticmethod
+    @lru_cache(maxsize=_PLACES_LOADED_MOST)
     def load(data: bytes | None) -> Place:
         values = orjson.loads(data or b"[]")
         if not values:

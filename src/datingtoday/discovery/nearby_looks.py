@@ -7,15 +7,21 @@ the cache's entries that it follows from; whoever looks next compares these entr
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
+from datingtoday.discovery.grid import BANDS_KM
 from datingtoday.discovery.nearby_walk import START, Met, Walk
 from datingtoday.infra.cache import ReadAhead, ReadyCache, Wish, value_of
 from datingtoday.protocol.paging import TOTAL_MOST
 
+ASIDE = 2
+"""People behind a page who are looked at together with it, to know whether there is another one."""
+_DISTANCES = {km: b',"distance_km":%d' % km for km in BANDS_KM}
+"""What a card gets at its end."""
 _LOOKS_MOST = 1_000
 _SHARED_MOST = 5_000
 _MET_MOST = 150
@@ -30,8 +36,34 @@ class Question(NamedTuple):
     cell: int
     radius_km: int
     gender: int | None
-    most: int
-    """How many people are wanted, whoever looks among them."""
+    skip: int
+    page_count: int
+    """People before the page, and on it."""
+
+    @property
+    def most(self) -> int:
+        """How many people are wanted, the viewer perhaps among them."""
+        return self.skip + self.page_count + ASIDE + 1
+
+
+class Page(NamedTuple):
+    """A page, and who is looked at together with it."""
+
+    here: Sequence[Met]
+    further: Sequence[Met]
+    ids: Sequence[int]
+    """Of both."""
+    people: tuple[tuple[int, bytes], ...]
+    """Those on the page, and what their cards get at the end."""
+
+    @classmethod
+    def of(cls, met: Iterable[Met], skip: int, count: int) -> Page:
+        """:param met: who is met in order, of whom no more are asked for than needed."""
+        people = iter(met)
+        here = list(islice(people, skip, skip + count))
+        further = list(islice(people, ASIDE)) if len(here) == count else []
+        ids = [person.user_id for person in (*here, *further)]
+        return cls(here, further, ids, tuple([(met.user_id, _DISTANCES[met.distance_km]) for met in here]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +77,11 @@ class Look:
     values: tuple[bytes | None, ...]
     """… and what these held."""
     met: tuple[Met, ...]
+    ids: frozenset[int]
+    page: Page
+    """For a viewer who is not among those who are met."""
+    card_keys: Sequence[str]
+    """The entries of the page's cards, from which nothing follows here."""
     is_all: bool
     """Nobody else is within the radius."""
     count: int
@@ -52,10 +89,14 @@ class Look:
 
 
 class Looks:
-    """Safe for threads."""
+    """Safe for threads.
 
-    def __init__(self, cache: ReadyCache) -> None:
+    :param card_keys: the entries of people's cards.
+    """
+
+    def __init__(self, cache: ReadyCache, card_keys: Callable[[Sequence[int]], Sequence[str]]) -> None:
         self._cache = cache
+        self._card_keys = card_keys
         self._looks: dict[Question, Look] = {}
         # The same tiles are seen from many cells.
         self._shared: dict[str, bytes] = {}
@@ -90,7 +131,17 @@ class Looks:
             met.append(person)
         wishes, entries = walk.looked_at()
         keys = tuple(wish.source.key(wish.what) for wish in wishes)
-        look = Look(tuple(wishes), keys, self._share(keys, entries), tuple(met), is_all, count)
+        look = Look(
+            wishes=tuple(wishes),
+            keys=keys,
+            values=self._share(keys, entries),
+            met=tuple(met),
+            ids=frozenset(person.user_id for person in met),
+            page=Page.of(met, question.skip, question.page_count),
+            card_keys=self._card_keys([person.user_id for person in met[question.skip :]]),
+            is_all=is_all,
+            count=count,
+        )
         if len(met) > _MET_MOST or len(wishes) > _ENTRIES_MOST:
             return look
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy.orm import Session
@@ -43,7 +43,7 @@ class Nearby:
         self._places = places
         self._people = people
         self._tending = threading.Lock()
-        self._tended_at: datetime | None = None
+        self._tended_at = self._tend_next = datetime.min.replace(tzinfo=UTC)
 
     # --- what people do
 
@@ -134,12 +134,12 @@ class Nearby:
 
         What fails here is done by a later request; this one is answered all the same.
         """
-        if self._tended_at is not None and timedelta(0) <= now - self._tended_at < TEND_EVERY:
+        if self._tended_at <= now < self._tend_next:
             return
         if not self._tending.acquire(blocking=False):
             return
         try:
-            self._tended_at = now
+            self._tended_at, self._tend_next = now, now + TEND_EVERY
             if self._has_turn():
                 jobs.tend(self._database, self._places, now)
         except DatabaseDown as error:

@@ -155,6 +155,16 @@ class ReadyCache:
             self._fill(wishes, keys, values, missing, found, now)
         return found
 
+    def fetch_one(
+        self, source: Source[K], what: K, now: datetime, ahead: ReadAhead = NOTHING_AHEAD
+    ) -> bytes | None:
+        """One entry."""
+        value = ahead.get(source.key(what))
+        if value and value[0] == _ENTRY:
+            return value[1:]
+        (entry,) = self.fetch([Wish(source, what)], now, ahead)
+        return entry
+
     def forget(self, session: Session, keys: Iterable[str]) -> None:
         """What these entries say changes with the session's commit.
 

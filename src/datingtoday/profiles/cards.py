@@ -160,7 +160,7 @@ class Cards:
 
     def wishes_of(self, user_id: int, now: datetime, ahead: ReadAhead = NOTHING_AHEAD) -> Wishes:
         """Of somebody who exists."""
-        (data,) = self._cache.fetch([Wish(self._wishes, user_id)], now, ahead)
+        data = self._cache.fetch_one(self._wishes, user_id, now, ahead)
         return _wishes_in(data) if data else Wishes(0, 0, personal=False)
 
     def changed(self, session: Session, user_ids: Iterable[int]) -> None:

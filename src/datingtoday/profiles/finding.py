@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import NOTHING_AHEAD, Made, ReadAhead, ReadyCache, Wish
+from datingtoday.infra.cache import NOTHING_AHEAD, Made, ReadAhead, ReadyCache, Wish, value_of
 from datingtoday.profiles.cards import KEPT_S, Cards
 from datingtoday.profiles.enumerations import FOLLOWED
 from datingtoday.profiles.models import UserBlock, UserFollow
@@ -25,8 +25,14 @@ from datingtoday.profiles.visibility import Action, Relation, Rule, Ties, Visibi
 CIRCLE_MOST = 300
 """People of either kind who are listed in a circle; who has more is answered by SQL."""
 
-_LOADED_MOST = 2_000
+_LOADED_MOST = 5_000
 """Cards that a process keeps in the form in which they are signed; about 2 KB each."""
+_TOGETHER_MOST = 1_000
+"""Pages of people that a process keeps; about 10 KB each …"""
+_PEOPLE_TOGETHER_MOST = 24
+"""… but larger ones, which few ask for."""
+_JOINED_MOST = 4
+"""Forms of such a page: two lists may show the same people, and a person's distance depends on where one is."""
 _CIRCLES_LOADED_MOST = 200
 """The same of circles, most of which are empty, and a few large."""
 
@@ -86,9 +92,46 @@ def _lists(session: Session, user_id: int) -> list[list[int] | None]:
 
 
 @lru_cache(maxsize=_LOADED_MOST)
-def _loaded(card: bytes) -> ReadyBytes:
-    """Whoever is in one list is in many: the same bytes are taken apart once."""
-    return ReadyBytes.load(card)
+def _loaded(entry: bytes) -> tuple[bytes | None, ReadyBytes]:
+    """What a card's key holds, and the card: whoever is in one page is in many, which share both."""
+    return value_of(entry), ReadyBytes.load(entry)
+
+
+class Found:
+    """Cards of those whom a viewer may find. Immutable, and perhaps the same for many viewers."""
+
+    def __init__(self, cards: Mapping[int, ReadyBytes]) -> None:
+        self.cards = cards
+        self._joined: dict[tuple[tuple[int, bytes], ...], ReadyBytes | None] = {}
+
+    def joined(self, people: tuple[tuple[int, bytes], ...]) -> ReadyBytes | None:
+        """The cards of these people side by side, each with what it gets at its end; None if none of them is found."""
+        try:
+            return self._joined[people]
+        except KeyError:
+            cards = [
+                (card, more) for user_id, more in people if (card := self.cards.get(user_id)) is not None
+            ]
+            joined = ReadyBytes.joined(cards) if cards else None
+            if len(self._joined) < _JOINED_MOST:
+                self._joined[people] = joined
+            return joined
+
+
+NOBODY = Found({})
+
+
+class _Together(NamedTuple):
+    """What came out the last time for people who were asked for together."""
+
+    keys: Sequence[str]
+    """Of their cards …"""
+    values: Sequence[bytes | None]
+    """… and what these held."""
+    found: Found
+    """All of them."""
+    is_open: bool
+    """They may be found by everybody who is not blocked."""
 
 
 class Finding:
@@ -99,15 +142,21 @@ class Finding:
         self._cards = cards
         self._visibility = visibility
         self._circles = CircleEntries()
+        # The same people are on top for many viewers, and near to many.
+        self._together: dict[tuple[int, ...], _Together] = {}
 
     def keys(self, viewer_id: int, user_ids: Sequence[int]) -> list[str]:
         """The entries of the cache that `cards_of` wants."""
-        return [circle_key(viewer_id), *self._cards.cards.keys(user_ids)]
+        return [circle_key(viewer_id), *self.card_keys(user_ids)]
+
+    def card_keys(self, user_ids: Sequence[int]) -> list[str]:
+        """Those of them that do not depend on the viewer."""
+        return self._cards.cards.keys(user_ids)
 
     def _entries(
         self, viewer_id: int, user_ids: Sequence[int], now: datetime, ahead: ReadAhead
     ) -> Sequence[bytes | None]:
-        """Of `keys`, in their order."""
+        """The circle and the cards."""
         entries = self._cache.all_ahead(self.keys(viewer_id, user_ids), ahead)
         if entries is not None:
             return entries
@@ -126,24 +175,27 @@ class Finding:
         user_ids: Sequence[int],
         now: datetime,
         ahead: ReadAhead = NOTHING_AHEAD,
-    ) -> dict[int, ReadyBytes]:
+    ) -> Found:
         """The cards of those of these people whom the viewer may find; never the viewer's own.
 
         One round trip to the cache at the most, if all is there, and one statement for those whom the viewer's circle
         is too large to tell of. Neither grows with the number of anybody's follows and blocks.
         """
-        others = [user_id for user_id in dict.fromkeys(user_ids) if user_id != viewer_id]
+        others = tuple([user_id for user_id in dict.fromkeys(user_ids) if user_id != viewer_id])
         if not others:
-            return {}
-        circle_bytes, *found = self._entries(viewer_id, others, now, ahead)
+            return NOBODY
+        together = self._together.get(others)
+        if together is None or list(map(ahead.get, together.keys)) != together.values:
+            circle_bytes, *entries = self._entries(viewer_id, others, now, ahead)
+            together = self._remember(others, entries)
+        else:
+            circle_bytes = self._cache.fetch_one(self._circles, viewer_id, now, ahead)
         circle = CircleEntries.load(circle_bytes) if circle_bytes else Circle(None, None)
+        if together.is_open and circle.blocked is not None and circle.blocked.isdisjoint(others):
+            return together.found
         cards: dict[int, ReadyBytes] = {}
         unsure: dict[int, ReadyBytes] = {}
-        for user_id, data in zip(others, found, strict=True):
-            if data is None:
-                # Nobody has this id.
-                continue
-            card = _loaded(data)
+        for user_id, card in together.found.cards.items():
             may = circle.may_find(user_id, card.head)
             if may:
                 cards[user_id] = card
@@ -152,4 +204,22 @@ class Finding:
         if unsure:
             allowed = self._visibility.allowed(session, viewer_id, unsure, Action.FIND, now)
             cards.update((user_id, unsure[user_id]) for user_id in allowed)
-        return cards
+        return Found(cards)
+
+    def _remember(self, user_ids: tuple[int, ...], entries: Sequence[bytes | None]) -> _Together:
+        loaded = [None if entry is None else _loaded(entry) for entry in entries]
+        # Nobody has an id of which there is no entry.
+        cards = {user_id: card[1] for user_id, card in zip(user_ids, loaded, strict=True) if card is not None}
+        is_open = all(
+            _may_find(*card.head, is_fan=is_fan, is_blocked=False)
+            for card in cards.values()
+            for is_fan in (False, True)
+        )
+        values = [None if card is None else card[0] for card in loaded]
+        together = _Together(self.card_keys(user_ids), values, Found(cards), is_open)
+        # Where somebody's entry is missing, the next one asks again.
+        if None not in values and len(user_ids) <= _PEOPLE_TOGETHER_MOST:
+            if len(self._together) >= _TOGETHER_MOST:
+                self._together.clear()
+            self._together[user_ids] = together
+        return together

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import Made, ReadyCache, Wish
+from datingtoday.infra.cache import Made, ReadyCache
 from datingtoday.profiles.cards import Cards
 from datingtoday.profiles.enumerations import LABEL_EVERYONE
 from datingtoday.profiles.errors import LabelUnknown
@@ -55,7 +55,7 @@ class Labels:
 
     def fitting(self, gender: int | None, now: datetime) -> ReadyJson:
         """All labels, or those that fit a gender: its own and everyone's."""
-        (data,) = self._cache.fetch([Wish(self._lists, gender)], now)
+        data = self._cache.fetch_one(self._lists, gender, now)
         return ReadyJson(data or b"[]")
 
     def choose(self, session: Session, user_id: int, label_ids: Sequence[int]) -> list[dict[str, Any]]:

@@ -124,7 +124,7 @@ class Profiles:
         return profile.signed(self._cards.signer.for_viewer(viewer_id), follows)
 
     def _show_self(self, user_id: int, now: datetime, ahead: ReadAhead) -> ReadyJson:
-        (own,) = self._cache.fetch([Wish(self._cards.own, user_id)], now, ahead)
+        own = self._cache.fetch_one(self._cards.own, user_id, now, ahead)
         if own is None:
             raise UserNotFound
         return ReadyBytes.load(own).signed(self._cards.signer.for_viewer(user_id))

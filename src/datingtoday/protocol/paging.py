@@ -34,6 +34,7 @@ TOTAL_MOST = 1_000
 
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,512}\Z", re.ASCII)
 _TAG_BYTES = 9
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALLOWED = Text(
     "the `next` of the page before, of the same list and the same person",
@@ -56,6 +57,10 @@ class PageRequest:
     def offset(self) -> int:
         """How many items lie before the page; only without a cursor."""
         return (self.number - 1) * self.count
+
+
+_PAGE_NAMES = frozenset({"page", "pageCount", "cursor"})
+_FIRST_PAGE = PageRequest(1, PAGE_COUNT, None)
 
 
 class CursorText(Parameter):
@@ -87,6 +92,8 @@ class PageParams(ParamsSchema):
 
 def page_ahead(params: Mapping[str, str]) -> PageRequest:
     """What a request seems to ask for, before its parameters are checked: for guesses only."""
+    if params.keys().isdisjoint(_PAGE_NAMES):
+        return _FIRST_PAGE
     number, count = (id_or_none(params.get(name)) or 0 for name in ("page", "pageCount"))
     count = count if 0 < count <= PAGE_COUNT_MOST else PAGE_COUNT
     return PageRequest(number or 1, count, params.get("cursor"))
@@ -163,7 +170,8 @@ class Cursors:
     def write(self, name: str, user_id: int, position: Position) -> str:
         """:param name: of the list."""
         data = orjson.dumps(position)
-        return base64.urlsafe_b64encode(self._tag(name, user_id, data) + data).rstrip(b"=").decode()
+        text = binascii.b2a_base64(self._tag(name, user_id, data) + data, newline=False)
+        return text.translate(_URL_SAFE, b"=").decode()
 
     def read(self, name: str, user_id: int, cursor: str) -> Position:
         """:raises ParameterError: it is no cursor of this list and this person."""

@@ -50,7 +50,8 @@ def _application() -> Flask:
 try:
     application = _application()
 except ConfigError as error:
-    print(f"datingtoday: {error.en}\ndatingtoday: {error.zh}", file=sys.stderr, flush=True)
+    for part in error.all:
+        print(f"datingtoday: {part.en}\ndatingtoday: {part.zh}", file=sys.stderr, flush=True)
     raise SystemExit(_APP_LOAD_ERROR) from None
 
 if "gunicorn" in sys.modules:

@@ -173,14 +173,28 @@ def test_a_second_server_in_the_same_folder_is_refused(shared: RunningServer) ->
 @pytest.mark.parametrize(
     ("environ", "code", "said"),
     [
-        ({"DATINGTODAY_SMS_ECO": "1"}, 2, "[SMS] eco: DATINGTODAY_SMS_ECO: unknown key; meant echo?"),
-        ({"DATINGTODAY_DATABASE_URI": "sqlite:////nowhere/x"}, 2, "[APP] appkey: default: is missing"),
-        ({"DATINGTODAY_SERVER_HOST": "192.0.2.1"}, 1, "cannot listen on 192.0.2.1:8000"),
-        ({"DATINGTODAY_SERVER_HOST": "no.such.host.invalid"}, 1, "[SERVER] host: no.such.host.invalid"),
-        ({"DATINGTODAY_REDIS_SERVER_BINARY": "/nowhere"}, 1, "[REDIS] server_binary: /nowhere"),
+        (
+            {"DATINGTODAY_SMS_ECO": "1", "DATINGTODAY_SERVER_PORT": "x"},
+            2,
+            [
+                "[SMS] eco: DATINGTODAY_SMS_ECO: unknown key; meant echo?",
+                "[SERVER] port: DATINGTODAY_SERVER_PORT: is malformed",
+            ],
+        ),
+        (
+            {"DATINGTODAY_DATABASE_URI": "sqlite:////nowhere/x"},
+            2,
+            [f"{name}: default: " for name in ("[APP] appkey", "[APP] appsecret", "[SECURITY] secret_key")]
+            + ["[SMS] provider: default: "],
+        ),
+        ({"DATINGTODAY_SERVER_HOST": "192.0.2.1"}, 1, ["cannot listen on 192.0.2.1:8000"]),
+        ({"DATINGTODAY_SERVER_HOST": "no.such.host.invalid"}, 1, ["[SERVER] host: no.such.host.invalid"]),
+        ({"DATINGTODAY_REDIS_SERVER_BINARY": "/nowhere"}, 1, ["[REDIS] server_binary: /nowhere"]),
     ],
 )
-def test_what_stops_the_start_is_one_line(data: Path, environ: dict[str, str], code: int, said: str) -> None:
+def test_what_stops_the_start_is_a_line_each(
+    data: Path, environ: dict[str, str], code: int, said: list[str]
+) -> None:
     done = subprocess.run(
         [PROGRAM, "serve", "--data", data],
         capture_output=True,
@@ -189,8 +203,10 @@ def test_what_stops_the_start_is_one_line(data: Path, environ: dict[str, str], c
         timeout=60,
     )
     assert done.returncode == code
-    assert done.stderr.startswith(f"datingtoday: {said}")
-    assert done.stderr.count("\n") == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(said)
+    for line, expected in zip(lines, said, strict=True):
+        assert line.startswith(f"datingtoday: {expected}")
     assert not is_in_use(data)
     assert running_redis_uri(data) is None
 

@@ -48,10 +48,25 @@ def test_check_names_everything_that_is_wrong(capsys: pytest.CaptureFixture[str]
     assert "hunter2secret" not in "".join(lines)
 
 
-def test_check_stops_at_what_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("config.ini").write_text("[SMS]\necho = maybe\n")
+def test_check_tells_of_everything_that_is_unknown_or_malformed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("config.ini").write_text("[SMS]\necho = maybe\necco = 1\n[FOO]\nx = 1\ny = 2\n[SERVER]\nport =\n")
+    monkeypatch.setenv("DATINGTODAY_LOG_LEVEL", "hunter2secret")
     assert run(["config", "check"]) == 2
-    assert capsys.readouterr().err.startswith("datingtoday: [SMS] echo: config.ini:2: is malformed")
+    lines = capsys.readouterr().err.splitlines()
+    expected = {
+        "[SMS] echo: config.ini:2: is malformed",
+        "[SMS] ecco: config.ini:3: unknown key; meant echo?",
+        "[FOO]: config.ini:4: unknown section",
+        "[SERVER] port: config.ini:8: is empty",
+        "[LOG] level: DATINGTODAY_LOG_LEVEL: is malformed",
+    }
+    assert len(lines) == len(expected)
+    for beginning in expected:
+        assert sum(line.startswith(f"datingtoday: {beginning}") for line in lines) == 1, lines
+    assert "hunter2secret" not in "".join(lines)
+    assert not Path("data").exists()
 
 
 def test_show_prints_every_value_with_its_origin(

@@ -25,8 +25,8 @@ def command() -> None:
 def check(config_file: Path | None, data_dir: Path | None) -> int:
     """Check the settings; nothing is started or written.
 
-    Exit codes: 0 the server would start with them, 2 it would not. Every reason is a line on stderr; of settings
-    that are unknown or malformed, which hide the others, only the first.
+    Exit codes: 0 the server would start with them, 2 it would not. Every reason is a line on stderr; what is wrong
+    with the settings together is told when each of them is known and well-formed.
     """
     settings = load_settings(config_file, data_dir)
     problems = serving_problems(settings)

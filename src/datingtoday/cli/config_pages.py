@@ -25,7 +25,7 @@ that is over: appkey, appsecret and secret_key must be set, codes are not echoed
 - Comments are whole lines that begin with `;` or `#`. Values are taken as they stand: no quotes, and `%` is
   just a `%`.
 - A boolean is `1 0`, `true false`, `yes no` or `on off`; a list is comma separated.
-- Whatever is unknown, malformed or empty stops the start with one line that names the key.
+- Whatever is unknown, malformed or empty stops the start; a line for each names the key and what is allowed.
   `datingtoday config check` says so without starting; `datingtoday config show` prints each value with its
   origin, secrets masked.
 """,
@@ -43,7 +43,7 @@ that is over: appkey, appsecret and secret_key must be set, codes are not echoed
   数据目录依次取 `--data`、`DATINGTODAY_DATA`、`./data`。
 - 注释独占一行，以 `;` 或 `#` 开头。值按原样读取：不加引号，`%` 没有特殊含义。
 - 布尔值写作 `1 0`、`true false`、`yes no` 或 `on off`；列表以逗号分隔。
-- 未知、格式错误或为空的设置会阻止启动，并用一行文字指明是哪个键。
+- 未知、格式错误或为空的设置会阻止启动；每一处各用一行指明是哪个键、允许什么。
   `datingtoday config check` 只检查不启动；`datingtoday config show` 显示每个值及其来源，密钥以星号代替。
 """,
 }

@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line and return its exit code; errors are one line on stderr."""
+    """Run the command line and return its exit code; an error is one line on stderr, wrong settings a line each."""
     try:
         result = cli.main(arguments, prog_name="datingtoday", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -109,9 +109,10 @@ def _explain(error: Exception, *, debug: bool) -> int:
             f"datingtoday: unexpected {name}: {text} (the stack trace: datingtoday --debug …)", err=True
         )
         return EXIT_FAILED
-    click.echo(f"datingtoday: {line}", err=True)
     from datingtoday.infra.config import ConfigError
 
+    for part in error.all if isinstance(error, ConfigError) else (error,):
+        click.echo(f"datingtoday: {in_own_language(part)}", err=True)
     return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
 
 

@@ -1,16 +1,18 @@
 """Settings: one immutable object, read once at the start.
 
 Precedence: environment `DATINGTODAY_<SECTION>_<KEY>` > INI file > `secrets.ini` of the data folder (embedded
-default only) > default. What is unknown, malformed or empty stops the start with one line.
+default only) > default. What is unknown, malformed or empty stops the start, with a line for each.
 """
+
+from __future__ import annotations
 
 import configparser
 import difflib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -45,12 +47,27 @@ METRICS_FOLDER = "metrics"
 
 
 class ConfigError(Exception):
-    """The settings cannot be used. One line in both languages: the key, what is allowed, never a secret."""
+    """The settings cannot be used. One line in both languages: the key, what is allowed, never a secret.
 
-    def __init__(self, en: str, zh: str) -> None:
+    :param more: what else was found to be wrong with them.
+    """
+
+    def __init__(self, en: str, zh: str, more: Iterable[ConfigError] = ()) -> None:
         super().__init__(en)
         self.en = en
         self.zh = zh
+        self.more = tuple(more)
+
+    @property
+    def all(self) -> tuple[ConfigError, ...]:
+        """Itself and what else is wrong."""
+        return self, *self.more
+
+
+def raise_together(problems: Sequence[ConfigError]) -> None:
+    """One error that tells of all of them, if there are any."""
+    if problems:
+        raise ConfigError(problems[0].en, problems[0].zh, problems[1:])
 
 
 class Settings(BaseModel):
@@ -118,7 +135,7 @@ def load_settings(
     overrides: Mapping[tuple[str, str], tuple[str, str]] | None = None,
     create_secrets: bool = False,
 ) -> Settings:
-    """Read the settings; raises ConfigError.
+    """Read the settings; raises ConfigError, which tells of every setting that is unknown or malformed.
 
     `config_file`: else `DATINGTODAY_CONFIG`, else `./config.ini` if there is one. `data_dir`: else
     `DATINGTODAY_DATA`, else `./data`; it need not exist. `environ` is `os.environ` unless given.
@@ -130,18 +147,19 @@ def load_settings(
     data = Path(data_dir or environ.get(ENV_DATA) or DEFAULT_DATA).absolute()
     file = _find_file(config_file, environ)
     given: dict[tuple[str, str], tuple[str, str]] = {}
+    problems: list[ConfigError] = []
     if file is not None:
-        given.update(_read_ini(file))
-    given.update(_read_environ(environ))
+        given.update(_read_ini(file, problems))
+    given.update(_read_environ(environ, problems))
     given.update(overrides or {})
     embedded = ("DATABASE", "uri") not in given
     if embedded:
         secrets_file = data / SECRETS_FILE
-        if create_secrets:
+        if create_secrets and not problems:
             _create_secrets(secrets_file)
         if secrets_file.is_file():
-            given = _read_ini(secrets_file) | given
-    return _build(given, data, embedded, file)
+            given = _read_ini(secrets_file, problems) | given
+    return _build(given, data, embedded, file, problems)
 
 
 def _find_file(config_file: Path | str | None, environ: Mapping[str, str]) -> Path | None:
@@ -156,8 +174,8 @@ def _find_file(config_file: Path | str | None, environ: Mapping[str, str]) -> Pa
     return path if path.is_file() else None
 
 
-def _read_ini(path: Path) -> dict[tuple[str, str], tuple[str, str]]:
-    """(SECTION, key) → (text, origin `file:line`). Every section and key is known."""
+def _read_ini(path: Path, problems: list[ConfigError]) -> dict[tuple[str, str], tuple[str, str]]:
+    """(SECTION, key) → (text, origin `file:line`) of every known key; what is unknown is a problem."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -188,12 +206,12 @@ def _read_ini(path: Path) -> dict[tuple[str, str], tuple[str, str]]:
         raise ConfigError(f"{at}: not a `key = value` line", f"{at}：不是“键 = 值”格式的行") from None
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for section in parser.sections():
+        if not _is_known(section, None, f"{path}:{_line_of(text, section, None)}", problems):
+            continue
         for name, value in parser.items(section):
             origin = f"{path}:{_line_of(text, section, name)}"
-            _known(section, name, origin)
-            found[section, name] = (value, origin)
-        if not parser.options(section):
-            _known_section(section, f"{path}:{_line_of(text, section, None)}")
+            if _is_known(section, name, origin, problems):
+                found[section, name] = (value, origin)
     return found
 
 
@@ -211,15 +229,26 @@ def _line_of(text: str, section: str, name: str | None) -> int:
     return 0
 
 
-def _read_environ(environ: Mapping[str, str]) -> dict[tuple[str, str], tuple[str, str]]:
+def _read_environ(
+    environ: Mapping[str, str], problems: list[ConfigError]
+) -> dict[tuple[str, str], tuple[str, str]]:
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for variable, value in sorted(environ.items()):
         if not variable.startswith(ENV_PREFIX) or variable in (ENV_CONFIG, ENV_DATA):
             continue
         section, _, name = variable.removeprefix(ENV_PREFIX).partition("_")
-        _known(section, name.lower(), variable)
-        found[section, name.lower()] = (value, variable)
+        if _is_known(section, name.lower(), variable, problems):
+            found[section, name.lower()] = (value, variable)
     return found
+
+
+def _is_known(section: str, name: str | None, origin: str, problems: list[ConfigError]) -> bool:
+    try:
+        _known(section, name, origin)
+    except ConfigError as error:
+        problems.append(error)
+        return False
+    return True
 
 
 def _known_section(section: str, origin: str) -> type[Section]:
@@ -237,9 +266,10 @@ def _known_section(section: str, origin: str) -> type[Section]:
     return all_sections[section]
 
 
-def _known(section: str, name: str, origin: str) -> FieldInfo:
+def _known(section: str, name: str | None, origin: str) -> None:
+    """:raises ConfigError: there is no such section, or no such key in it."""
     fields = _known_section(section, origin).model_fields
-    if name not in fields:
+    if name is not None and name not in fields:
         near = difflib.get_close_matches(name, fields, n=1)
         hint = (
             (f"; meant {near[0]}?", f"；是否为 {near[0]}？")
@@ -250,20 +280,23 @@ def _known(section: str, name: str, origin: str) -> FieldInfo:
             f"[{section}] {name}: {origin}: unknown key{hint[0]}",
             f"[{section}] {name}：{origin}：未知的键{hint[1]}",
         )
-    return fields[name]
 
 
-def _refuse(section: str, name: str, origin: str, info: FieldInfo, *, empty: bool) -> NoReturn:
+def _refusal(section: str, name: str, origin: str, info: FieldInfo, *, empty: bool) -> ConfigError:
     what = Words("is empty", "为空") if empty else Words("is malformed", "格式不正确")
     may = allowed(info)
-    raise ConfigError(
+    return ConfigError(
         f"[{section}] {name}: {origin}: {what.en}; allowed: {may.en}",
         f"[{section}] {name}：{origin}：{what.zh}；允许：{may.zh}",
     )
 
 
 def _build(
-    given: Mapping[tuple[str, str], tuple[str, str]], data: Path, embedded: bool, file: Path | None
+    given: Mapping[tuple[str, str], tuple[str, str]],
+    data: Path,
+    embedded: bool,
+    file: Path | None,
+    problems: list[ConfigError],
 ) -> Settings:
     origins: dict[str, str] = {}
     values: dict[str, dict[str, Any]] = {}
@@ -275,11 +308,12 @@ def _build(
                 try:
                     chosen[name] = parse(info, text)
                 except ValueError:
-                    _refuse(section, name, origin, info, empty=not text.strip())
+                    problems.append(_refusal(section, name, origin, info, empty=not text.strip()))
                 origins[f"{section} {name}"] = origin
             elif embedded and notes_of(info).embedded_default is not None:
                 chosen[name] = notes_of(info).embedded_default
                 origins[f"{section} {name}"] = "default (embedded)"
+    raise_together(problems)
     if embedded:
         values["database"]["uri"] = f"sqlite:///{data / SQLITE_FILE}"
         origins["DATABASE uri"] = "default (embedded)"

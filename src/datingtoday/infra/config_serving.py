@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from datingtoday.infra.config import ConfigError, Settings, sections
+from datingtoday.infra.config import ConfigError, Settings, raise_together, sections
 from datingtoday.infra.config_fields import notes_of
 
 _PUBLISHED = frozenset({"432ABZ", "1AE32B09224", "8c2c0b555e6e6cb01a5fd36dd981bcee"})
@@ -30,9 +30,8 @@ _PROVIDER_KEYS = {
 
 
 def validate_for_serving(settings: Settings) -> None:
-    """Raise the first ConfigError that stands against serving with these settings."""
-    for problem in serving_problems(settings):
-        raise problem
+    """Raise what stands against serving with these settings, if anything does."""
+    raise_together(serving_problems(settings))
 
 
 def serving_problems(settings: Settings) -> list[ConfigError]:

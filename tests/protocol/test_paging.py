@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import literal, select
 
+from datingtoday.discovery.schemas import NearbyParams
 from datingtoday.infra.db import Database
-from datingtoday.protocol.errors import ParameterError
+from datingtoday.protocol.errors import AppError, ParameterError
 from datingtoday.protocol.loading import load_params
 from datingtoday.protocol.paging import (
     Cursors,
@@ -43,6 +45,44 @@ def test_defaults() -> None:
 def test_bad_parameters_are_named(name: str, sent: str) -> None:
     with pytest.raises(ParameterError, match=name):
         load_params(PageParams(), {name: sent})
+
+
+class ForgettingParams(NearbyParams):
+    """Reads every request anew."""
+
+    remembers: ClassVar[frozenset[str]] = frozenset()
+
+
+REMEMBERING, FORGETTING = NearbyParams(), ForgettingParams()
+SENT = st.fixed_dictionaries(
+    {},
+    optional={
+        "page": st.sampled_from(["1", "2", "0", "x"]),
+        "pageCount": st.sampled_from(["10", "20", "51"]),
+        "cursor": st.sampled_from(["abc", "abd", "a b", ""]),
+        "radius": st.sampled_from(["50", "5", "7"]),
+        "gender": st.sampled_from(["1", "9"]),
+        "latlng": st.sampled_from(["39.9,116.4", "north"]),
+        "appkey": st.just("ignored"),
+    },
+)
+
+
+@given(sent=SENT)
+def test_what_was_read_before_makes_no_difference(sent: dict[str, str]) -> None:
+    """Neither to values nor to which error comes first; and what one request gets no other one changes."""
+
+    def outcome(schema: NearbyParams) -> Any:
+        try:
+            values = load_params(schema, sent)
+        except AppError as error:
+            return error.message("en")
+        told = dict(values)
+        values.clear()
+        return told
+
+    expected = outcome(FORGETTING)
+    assert [outcome(REMEMBERING) for _ in range(2)] == [expected] * 2
 
 
 @given(position=POSITIONS, user_id=st.integers(1, 2**31 - 1))

@@ -149,9 +149,10 @@ class Finding:
         """The entries of the cache that `cards_of` wants."""
         return [circle_key(viewer_id), *self.card_keys(user_ids)]
 
-    def card_keys(self, user_ids: Sequence[int]) -> list[str]:
+    def card_keys(self, user_ids: Sequence[int]) -> Sequence[str]:
         """Those of them that do not depend on the viewer."""
-        return self._cards.cards.keys(user_ids)
+        together = self._together.get(tuple(user_ids))
+        return self._cards.cards.keys(user_ids) if together is None else together.keys
 
     def _entries(
         self, viewer_id: int, user_ids: Sequence[int], now: datetime, ahead: ReadAhead

@@ -32,6 +32,8 @@ class ParamsSchema(Schema):
     remembers: ClassVar[frozenset[str]] = frozenset()
     """Names of parameters that thousands send alike (a page's number): what was read of the same texts before is taken
     again if no others are given. Only those whose values cannot be changed and tell nothing of anybody."""
+    late: ClassVar[str | None] = None
+    """Another one that may be given with them: what it says is put in by `put_late`."""
 
     class Meta:
         unknown = EXCLUDE
@@ -39,12 +41,16 @@ class ParamsSchema(Schema):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.names = tuple(field.data_key or attribute for attribute, field in self.load_fields.items())
-        self._own = frozenset(self.names) - self.remembers
+        self._own = frozenset(self.names) - self.remembers - {self.late}
         self.read_before: dict[tuple[str | None, ...], dict[str, Any]] = {}
 
     def may_remember(self, params: Mapping[str, str]) -> bool:
-        """Whether only such parameters are given."""
+        """Whether only such parameters are given, and perhaps the late one."""
         return bool(self.remembers) and self._own.isdisjoint(params)
+
+    def put_late(self, values: dict[str, Any], text: str) -> dict[str, Any]:
+        """The values of the others with that of the late parameter; ValueError if it is malformed."""
+        raise NotImplementedError
 
 
 class Parameter(fields.Field[Any]):

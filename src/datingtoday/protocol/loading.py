@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from marshmallow import Schema, ValidationError
 
-from datingtoday.protocol.errors import ParameterError, Text
+from datingtoday.protocol.errors import AppError, ParameterError, Text
 from datingtoday.protocol.fields import Parameter, ParamsSchema
 
 _REMEMBERED_MOST = 1_000
@@ -24,6 +24,19 @@ def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
     schema = cast(ParamsSchema, schema)
     if not schema.may_remember(params):
         return _load(schema, params)
+    late = schema.late
+    if late is None or late not in params:
+        return dict(_before(schema, params))
+    rest = {**params}
+    text = rest.pop(late)
+    try:
+        return schema.put_late(_before(schema, rest), text)
+    except (AppError, ValueError):
+        # Which of them is told of depends on all of them.
+        return _load(schema, params)
+
+
+def _before(schema: ParamsSchema, params: Mapping[str, str]) -> dict[str, Any]:
     texts = tuple(map(params.get, schema.names))
     before = schema.read_before.get(texts)
     if before is None:
@@ -31,7 +44,7 @@ def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
         if len(schema.read_before) >= _REMEMBERED_MOST:
             schema.read_before.clear()
         schema.read_before[texts] = before
-    return dict(before)
+    return before
 
 
 @cache

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from datingtoday.discovery.hot_scores import HotScores
 from datingtoday.discovery.models_people import HotAttention, HotDay
 from datingtoday.discovery.ranking import Attention, day_of
+from datingtoday.infra.db import DatabaseDown
 from tests.discovery.rankings import edition, ids, note, numbers, place
 from tests.plugins.api import Api
 from tests.profiles.people import make_user
@@ -112,6 +115,27 @@ def test_one_account_cannot_push_another_up(own: Api) -> None:
         assert [(row.user_id, row.weight, row.people) for row in rows] == [
             (user.user_id, Attention.FOLLOW, 1)
         ]
+
+
+def test_what_sql_refused_counts_when_it_happens_again(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor, visited = make_user(own), make_user(own)
+    before = place(own, visited).attention
+
+    def fail(*_: Any) -> bool:
+        raise DatabaseDown("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HotScores, "note", fail)
+        assert own.get("/api/user/show", visitor, peerId=visited.user_id).code == 0
+    assert place(own, visited).attention == before
+    assert own.get("/api/user/show", visitor, peerId=visited.user_id).code == 0
+    counted = place(own, visited).attention
+    assert counted > before
+    # Then it is remembered, and SQL is not asked again.
+    with monkeypatch.context() as patch:
+        patch.setattr(HotScores, "note", fail)
+        own.parts.attention.note(visited.user_id, visitor.user_id, Attention.VISIT, datetime.now(UTC))
+    assert place(own, visited).attention == counted
 
 
 def test_rows_of_old_days_go(own: Api) -> None:

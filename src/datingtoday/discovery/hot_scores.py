@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import structlog
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.models_people import HotAttention, HotDay, HotPerson
@@ -18,6 +19,8 @@ from datingtoday.infra.redis import RedisDown, RedisRole
 from datingtoday.profiles.follows import Followed
 from datingtoday.profiles.service import FirstActiveToday, ProfileVisited
 from datingtoday.profiles.visibility import Visibility
+
+log = structlog.get_logger(__name__)
 
 ATTENTION_KEPT_DAYS = 2
 HALF_LIVES_KEPT = 12
@@ -107,9 +110,10 @@ class AttentionListener:
 
     def note(self, user_id: int, peer_id: int, kind: Attention, now: datetime) -> None:
         """Count it, if it does; for first messages chat calls this."""
-        if (user_id == peer_id) is not (kind == Attention.ACTIVE) or self._is_counted(
-            user_id, peer_id, kind, now
-        ):
+        if (user_id == peer_id) is not (kind == Attention.ACTIVE):
+            return
+        key = f"hot:counted:{day_of(now)}:{user_id}:{peer_id}:{kind.value}"
+        if self._is_counted(key):
             return
 
         def work(session: Session) -> None:
@@ -118,17 +122,28 @@ class AttentionListener:
                 self._scores.note(session, user_id, peer_id, kind, now)
 
         self._database.retried(work)
+        # Not before: what SQL refused must be counted when it happens again.
+        self._remember(key)
 
-    def _is_counted(self, user_id: int, peer_id: int, kind: Attention, now: datetime) -> bool:
-        key = f"hot:counted:{day_of(now)}:{user_id}:{peer_id}:{kind.value}"
+    def _is_counted(self, key: str) -> bool:
         if key in self._remembered:
             return True
         try:
-            is_counted = self._redis.execute("SET", key, b"1", "NX", "EX", _SEEN_S) is None
+            is_counted = bool(self._redis.execute("EXISTS", key))
         except RedisDown:
             return False
         if is_counted:
-            if len(self._remembered) >= _REMEMBERED_MOST:
-                self._remembered.clear()
-            self._remembered.add(key)
+            self._keep(key)
         return is_counted
+
+    def _remember(self, key: str) -> None:
+        try:
+            self._redis.execute("SET", key, b"1", "EX", _SEEN_S)
+        except RedisDown as error:
+            log.info("attention_not_remembered", reason=str(error))
+        self._keep(key)
+
+    def _keep(self, key: str) -> None:
+        if len(self._remembered) >= _REMEMBERED_MOST:
+            self._remembered.clear()
+        self._remembered.add(key)

@@ -28,7 +28,7 @@ CIRCLE_MOST = 300
 _LOADED_MOST = 5_000
 """Cards that a process keeps in the form in which they are signed; about 2 KB each."""
 _TOGETHER_MOST = 1_000
-"""Pages of people that a process keeps; about 10 KB each …"""
+"""Pages of people that a process keeps; 20 to 40 KB each …"""
 _PEOPLE_TOGETHER_MOST = 24
 """… but larger ones, which few ask for."""
 _JOINED_MOST = 4

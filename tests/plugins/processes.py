@@ -25,8 +25,16 @@ from typing import IO
 _ENOUGH_MEMORY_BYTES = 2 << 30
 _PORTS = range(21_000, 29_000)
 
-# Becomes the program itself, so that the process id is the program's.
-_DIE_WITH_PARENT = """
+# Tests that were started with nohup, or by a shell in the background, start programs that were not. This becomes the
+# program itself, so that the process id is the program's.
+_HEAR_SIGNALS = """
+import os, signal, sys
+for sign in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    signal.signal(sign, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+_DIE_WITH_PARENT = (
+    """
 import ctypes, os, signal, sys
 try:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -34,13 +42,18 @@ except AttributeError:
     pass  # not Linux: there only an orderly end stops the program
 if os.getppid() != int(sys.argv[1]):
     os._exit(1)
-# Tests that were started with nohup start programs that were not.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
-os.execvp(sys.argv[2], sys.argv[2:])
+del sys.argv[1]
 """
+    + _HEAR_SIGNALS
+)
 
 # The parent-death signal comes when the *thread* ends that started the process; this one lives as long as we do.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
+
+
+def hearing(command: Sequence[str | Path]) -> list[str]:
+    """The command that starts a program which hears signals, whether or not these tests do."""
+    return [sys.executable, "-I", "-S", "-c", _HEAR_SIGNALS, *map(str, command)]
 
 
 def spawn(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.polling import wait_until
-from tests.plugins.processes import Port, RunFolder, remove_dead_runs
+from tests.plugins.processes import Port, RunFolder, hearing, remove_dead_runs
 
 PROJECT = Path(__file__).resolve().parents[2]
 PLUGIN = 'pytest_plugins = ["tests.plugins.servers"]\n'
@@ -66,7 +66,7 @@ def _write(folder: Path, test: str, conftest: str = "") -> None:
 def _start(folder: Path, *arguments: str, required: str = "") -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "xdist", *arguments],
+        hearing([sys.executable, "-m", "pytest", "-p", "xdist", *arguments]),
         cwd=folder,
         env=environment
         | {"REQUIRE_REAL_SERVERS": required, "COLUMNS": "200", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
@@ -142,6 +142,13 @@ def test_however_the_run_ends_nothing_is_left(tmp_path: Path, sign: signal.Signa
     if sign == signal.SIGKILL:
         remove_dead_runs(remaining.parent)
     assert not remaining.exists()
+
+
+def test_programs_hear_signals_even_where_the_tests_do_not() -> None:
+    told = "print(*(signal.getsignal(n) != signal.SIG_IGN for n in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)))"
+    command = hearing([sys.executable, "-c", f"import signal; {told}"])
+    deaf = ["sh", "-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh", *command]
+    assert subprocess.run(deaf, capture_output=True, text=True, timeout=60).stdout == "True True True\n"
 
 
 def test_only_the_folders_of_dead_runs_are_removed(tmp_path: Path) -> None:

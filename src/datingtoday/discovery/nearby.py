@@ -18,7 +18,6 @@ from datingtoday.discovery.places import Places
 from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead, ReadyCache
 from datingtoday.profiles.cards import Cards
 from datingtoday.profiles.finding import Finding
-from datingtoday.profiles.visibility import circle_key
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
 
@@ -88,7 +87,7 @@ class NearbyList:
         look = self._looks.remembered(question)
         if look is None:
             return []
-        return [*look.keys, circle_key(user_id), *look.card_keys]
+        return [*look.keys, self._finding.viewer_key(user_id), *look.card_keys]
 
     def page(
         self,

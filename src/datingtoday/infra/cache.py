@@ -158,12 +158,9 @@ class ReadyCache:
     def fetch_one(
         self, source: Source[K], what: K, now: datetime, ahead: ReadAhead = NOTHING_AHEAD
     ) -> bytes | None:
-        """One entry."""
-        value = ahead.get(source.key(what))
-        if value and value[0] == _ENTRY:
-            return value[1:]
-        (entry,) = self.fetch([Wish(source, what)], now, ahead)
-        return entry
+        """`fetch` of a single wish."""
+        entries = self.all_ahead([source.key(what)], ahead)
+        return entries[0] if entries else self.fetch([Wish(source, what)], now, ahead)[0]
 
     def forget(self, session: Session, keys: Iterable[str]) -> None:
         """What these entries say changes with the session's commit.

@@ -91,10 +91,17 @@ def _lists(session: Session, user_id: int) -> list[list[int] | None]:
     return [ids if len(ids) <= CIRCLE_MOST else None for ids in (blocked, by_kind[2])]
 
 
+class _Card(NamedTuple):
+    """Whoever is in one page is in many, which share this."""
+
+    value: bytes | None
+    """What its key holds."""
+    ready: ReadyBytes
+
+
 @lru_cache(maxsize=_LOADED_MOST)
-def _loaded(entry: bytes) -> tuple[bytes | None, ReadyBytes]:
-    """What a card's key holds, and the card: whoever is in one page is in many, which share both."""
-    return value_of(entry), ReadyBytes.load(entry)
+def _loaded(entry: bytes) -> _Card:
+    return _Card(value_of(entry), ReadyBytes.load(entry))
 
 
 class Found:
@@ -147,10 +154,15 @@ class Finding:
 
     def keys(self, viewer_id: int, user_ids: Sequence[int]) -> list[str]:
         """The entries of the cache that `cards_of` wants."""
-        return [circle_key(viewer_id), *self.card_keys(user_ids)]
+        return [self.viewer_key(viewer_id), *self.card_keys(user_ids)]
+
+    @staticmethod
+    def viewer_key(viewer_id: int) -> str:
+        """The one of them that depends on the viewer."""
+        return circle_key(viewer_id)
 
     def card_keys(self, user_ids: Sequence[int]) -> Sequence[str]:
-        """Those of them that do not depend on the viewer."""
+        """The others."""
         together = self._together.get(tuple(user_ids))
         return self._cards.cards.keys(user_ids) if together is None else together.keys
 
@@ -210,13 +222,15 @@ class Finding:
     def _remember(self, user_ids: tuple[int, ...], entries: Sequence[bytes | None]) -> _Together:
         loaded = [None if entry is None else _loaded(entry) for entry in entries]
         # Nobody has an id of which there is no entry.
-        cards = {user_id: card[1] for user_id, card in zip(user_ids, loaded, strict=True) if card is not None}
+        cards = {
+            user_id: card.ready for user_id, card in zip(user_ids, loaded, strict=True) if card is not None
+        }
         is_open = all(
             _may_find(*card.head, is_fan=is_fan, is_blocked=False)
             for card in cards.values()
             for is_fan in (False, True)
         )
-        values = [None if card is None else card[0] for card in loaded]
+        values = [None if card is None else card.value for card in loaded]
         together = _Together(self.card_keys(user_ids), values, Found(cards), is_open)
         # Where somebody's entry is missing, the next one asks again.
         if None not in values and len(user_ids) <= _PEOPLE_TOGETHER_MOST:

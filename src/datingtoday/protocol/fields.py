@@ -33,7 +33,7 @@ class ParamsSchema(Schema):
     """Names of parameters that thousands send alike (a page's number): what was read of the same texts before is taken
     again if no others are given. Only those whose values cannot be changed and tell nothing of anybody."""
     late: ClassVar[str | None] = None
-    """Another one that may be given with them: what it says is put in by `put_late`."""
+    """Another one that may be given with them, a `Parameter` of the same name: `put_late` puts its value in."""
 
     class Meta:
         unknown = EXCLUDE
@@ -48,8 +48,8 @@ class ParamsSchema(Schema):
         """Whether only such parameters are given, and perhaps the late one."""
         return bool(self.remembers) and self._own.isdisjoint(params)
 
-    def put_late(self, values: dict[str, Any], text: str) -> dict[str, Any]:
-        """The values of the others with that of the late parameter; ValueError if it is malformed."""
+    def put_late(self, values: dict[str, Any], late: Any) -> dict[str, Any]:
+        """The values of all, from those without the late parameter and its own."""
         raise NotImplementedError
 
 

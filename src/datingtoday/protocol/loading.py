@@ -30,7 +30,8 @@ def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
     rest = {**params}
     text = rest.pop(late)
     try:
-        return schema.put_late(_before(schema, rest), text)
+        value = cast(Parameter, schema.load_fields[late]).read(text)
+        return schema.put_late(_before(schema, rest), value)
     except (AppError, ValueError):
         # Which of them is told of depends on all of them.
         return _load(schema, params)

@@ -76,23 +76,19 @@ class CursorText(Parameter):
         return text
 
 
-_CURSOR_TEXT = CursorText(load_default=None)
-
-
 class PageParams(ParamsSchema):
     """Base of the parameters of every list; the view gets them as ``page``, a `PageRequest`."""
 
     remembers: ClassVar[frozenset[str]] = frozenset({"page", "pageCount"})
+    late: ClassVar[str | None] = "cursor"
 
     page = Whole(least=1, most=PAGES_MOST, load_default=1)
     page_count = Whole(least=1, most=PAGE_COUNT_MOST, data_key="pageCount", load_default=PAGE_COUNT)
     cursor = CursorText(load_default=None)
 
-    late = "cursor"
-
-    def put_late(self, values: dict[str, Any], text: str) -> dict[str, Any]:
+    def put_late(self, values: dict[str, Any], late: Any) -> dict[str, Any]:
         page: PageRequest = values["page"]
-        return {**values, "page": PageRequest(page.number, page.count, _CURSOR_TEXT.read(text))}
+        return {**values, "page": PageRequest(page.number, page.count, late)}
 
     @post_load
     def _gather(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import Any
 from flask import Blueprint, Flask
 
 from datingtoday.app import create_app
-from datingtoday.infra.collector import settle_collector
-from datingtoday.infra.config import load_settings
-from datingtoday.protocol.endpoint import Call, endpoint
+from datingtoday.infra.config.settings import load_settings
+from datingtoday.infra.server.garbage_collector import settle_collector
+from datingtoday.protocol.call import Call
+from datingtoday.protocol.endpoint import endpoint
 
 
 def hello() -> Flask:

@@ -28,7 +28,7 @@ from benchmarks.measuring import (
 )
 from benchmarks.seeded import Asking, Seeded, Viewer, with_full_page
 from benchmarks.servers import Web, gunicorn, mariadb, pin_this_process, product_environ, redis
-from datingtoday.cli.seed_people import GIVEN, SURNAMES
+from datingtoday.cli.seeding.people import GIVEN, SURNAMES
 
 HOT, SEARCH, NEARBY = "/api/user/hot/list", "/api/user/search", "/api/user/nearby/list"
 DEEP_PAGE = 500

@@ -28,8 +28,8 @@ def run(uploads: int = UPLOADS) -> str:
     """Upload so many times, one after another; the line that tells the medians."""
     from datingtoday.app import make_parts
     from datingtoday.infra import migrations
-    from datingtoday.infra.config import load_settings
-    from datingtoday.media.inspect import Kind
+    from datingtoday.infra.config.settings import load_settings
+    from datingtoday.media.processing.inspect import Kind
 
     photo = _photo()
     cpu_s: list[float] = []

@@ -13,7 +13,7 @@ from benchmarks.clients import signed_gets
 from datingtoday.accounts.models import UserSession
 from datingtoday.app import Parts, make_parts
 from datingtoday.infra import migrations
-from datingtoday.infra.config import load_settings
+from datingtoday.infra.config.settings import load_settings
 from datingtoday.infra.db import LONG_ANSWER_S
 from datingtoday.profiles.models import UserInfo
 from datingtoday.protocol.login import digest_of, new_token

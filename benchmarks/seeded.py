@@ -20,9 +20,9 @@ from benchmarks.measuring import tell
 from benchmarks.servers import product_command
 from datingtoday.accounts.models import UserSession
 from datingtoday.app import make_parts
-from datingtoday.discovery.jobs import Rebuilding
-from datingtoday.discovery.models import Location
-from datingtoday.infra.config import load_settings
+from datingtoday.discovery.nearby.jobs import Rebuilding
+from datingtoday.discovery.nearby.models import Location
+from datingtoday.infra.config.settings import load_settings
 from datingtoday.infra.db import LONG_ANSWER_S
 from datingtoday.profiles.models import UserInfo
 from datingtoday.protocol.login import digest_of, new_token

@@ -19,8 +19,8 @@ attributes = context.config.attributes
 def all_tables() -> MetaData:
     """The tables of every feature. Needed for comparing only, so only then are the features imported."""
     package = Path(db.__file__).parent.parent
-    for file in sorted(package.glob("*/models*.py")):
-        importlib.import_module(".".join(("datingtoday", file.parent.name, file.stem)))
+    for file in sorted(package.glob("**/models*.py")):
+        importlib.import_module(".".join(("datingtoday", *file.relative_to(package).with_suffix("").parts)))
     return db.Base.metadata
 
 

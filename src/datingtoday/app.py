@@ -15,26 +15,26 @@ from datingtoday.accounts.routes import auth_routes, phone_routes
 from datingtoday.accounts.service import Accounts, LoggedIn
 from datingtoday.accounts.sessions import Sessions
 from datingtoday.accounts.sms_codes import SmsCodes, SmsRules
-from datingtoday.discovery.grid import Grid
-from datingtoday.discovery.hot_editions import Editions
-from datingtoday.discovery.hot_list import HotList
-from datingtoday.discovery.hot_rebuild import HotRebuild
-from datingtoday.discovery.hot_routes import hot_routes
-from datingtoday.discovery.hot_scores import AttentionListener, HotScores
-from datingtoday.discovery.nearby import NearbyList
-from datingtoday.discovery.nearby_order import Orders
-from datingtoday.discovery.people_data import PeopleData
-from datingtoday.discovery.people_index import PeopleIndex
-from datingtoday.discovery.place_data import PlaceData
-from datingtoday.discovery.places import PlaceRules, Places
-from datingtoday.discovery.queries import on_person_written
-from datingtoday.discovery.ranking import ForwardDecay
-from datingtoday.discovery.routes import nearby_routes
-from datingtoday.discovery.search import Search
-from datingtoday.discovery.search_routes import search_routes
-from datingtoday.discovery.service import Nearby
+from datingtoday.discovery.derived_rows import PeopleIndex
+from datingtoday.discovery.hot.editions import Editions
+from datingtoday.discovery.hot.ranking import ForwardDecay
+from datingtoday.discovery.hot.routes import hot_routes
+from datingtoday.discovery.hot.scores import AttentionListener, HotScores
+from datingtoday.discovery.hot.service import HotList
+from datingtoday.discovery.nearby.daily_order import Orders
+from datingtoday.discovery.nearby.grid import Grid
+from datingtoday.discovery.nearby.pages import NearbyList
+from datingtoday.discovery.nearby.personal_data import PlaceData
+from datingtoday.discovery.nearby.places import PlaceRules, Places
+from datingtoday.discovery.nearby.routes import nearby_routes
+from datingtoday.discovery.nearby.service import Nearby
+from datingtoday.discovery.personal_data import PeopleData
+from datingtoday.discovery.rebuild import HotRebuild
+from datingtoday.discovery.search.routes import search_routes
+from datingtoday.discovery.search.service import Search
+from datingtoday.discovery.search.statements import on_person_written
 from datingtoday.infra.cache import ReadyCache
-from datingtoday.infra.config import Settings
+from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.db import Database
 from datingtoday.infra.events import Events
 from datingtoday.infra.logs import configure_logs
@@ -43,17 +43,17 @@ from datingtoday.infra.ratelimit import RateLimits
 from datingtoday.infra.redis import RedisRole
 from datingtoday.infra.sms.make import make_sms_provider
 from datingtoday.infra.sms.provider import SmsProvider
-from datingtoday.media.inspect import Kind
-from datingtoday.media.make import make_media
+from datingtoday.media.delivery import MediaDelivery
+from datingtoday.media.parts import make_media
 from datingtoday.media.personal_data import MediaData
+from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.routes import media_routes
 from datingtoday.media.service import MediaJudged, MediaService
-from datingtoday.media.serving import MediaDelivery
 from datingtoday.media.signed_urls import UrlSigner
 from datingtoday.profiles.album import Album
 from datingtoday.profiles.blocks import Blocks
-from datingtoday.profiles.cards import Cards
-from datingtoday.profiles.finding import Finding
+from datingtoday.profiles.cards.entries import Cards
+from datingtoday.profiles.cards.finding import Finding
 from datingtoday.profiles.follows import Followed, Follows
 from datingtoday.profiles.labels import Labels
 from datingtoday.profiles.people import NobodyIsVip, People
@@ -61,16 +61,15 @@ from datingtoday.profiles.personal_data import ProfileData
 from datingtoday.profiles.routes import album_routes, follow_routes, label_routes, user_routes
 from datingtoday.profiles.service import FirstActiveToday, ProfileChanged, Profiles, ProfileVisited
 from datingtoday.profiles.visibility import Visibility
-from datingtoday.protocol.client_apps import ClientApps, KnownApp
-from datingtoday.protocol.endpoint import GUARD
+from datingtoday.protocol.call import GUARD
 from datingtoday.protocol.error_answers import answer_errors
 from datingtoday.protocol.guard import Guard, GuardOptions
 from datingtoday.protocol.metrics import Metrics
-from datingtoday.protocol.pages import register_pages
 from datingtoday.protocol.paging import Cursors
 from datingtoday.protocol.peer import Peers
-from datingtoday.protocol.replay import ReplayGuard
-from datingtoday.protocol.timestamps import Clock
+from datingtoday.protocol.signing.client_apps import ClientApps, KnownApp
+from datingtoday.protocol.signing.replay import ReplayGuard
+from datingtoday.protocol.signing.timestamps import Clock
 from datingtoday.safety.app_config import AppConfig
 from datingtoday.safety.deletion import Deletion
 from datingtoday.safety.export import Export
@@ -78,6 +77,7 @@ from datingtoday.safety.moderation import Moderation
 from datingtoday.safety.personal_data import ReportData
 from datingtoday.safety.reports import NoMessages, Reports
 from datingtoday.safety.routes import app_routes, rights_routes
+from datingtoday.web.parts import register_pages
 
 PARTS = "datingtoday"
 """The place of `Parts` in ``Flask.extensions``."""

@@ -9,9 +9,9 @@ import sys
 from flask import Flask
 
 from datingtoday.app import create_app
-from datingtoday.infra.collector import settle_collector
-from datingtoday.infra.config import METRICS_FOLDER, ConfigError, Settings, load_settings
-from datingtoday.infra.config_serving import validate_for_serving
+from datingtoday.infra.config.serving import validate_for_serving
+from datingtoday.infra.config.settings import METRICS_FOLDER, ConfigError, Settings, load_settings
+from datingtoday.infra.server.garbage_collector import settle_collector
 from datingtoday.protocol.metrics import FOLDER_VARIABLE, count_across_processes
 
 # gunicorn stops on this exit code of a worker, instead of trying for ever.
@@ -55,7 +55,7 @@ except ConfigError as error:
     raise SystemExit(_APP_LOAD_ERROR) from None
 
 if "gunicorn" in sys.modules:
-    from datingtoday.infra.http_server import answer_errors_in_json
+    from datingtoday.infra.server.gunicorn_server import answer_errors_in_json
 
     answer_errors_in_json()
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 
 from datingtoday.app import create_app
 from datingtoday.infra import migrations
-from datingtoday.infra.config import load_settings
+from datingtoday.infra.config.settings import load_settings
 from datingtoday.infra.db import ANSWER_S, Database, DatabaseDown
 from tests.accounts.at_once import at_once
 from tests.accounts.conftest import AppWith

@@ -14,7 +14,7 @@ import requests
 from datingtoday.cli.main import run
 from datingtoday.infra import migrations
 from datingtoday.infra.db import Database
-from datingtoday.protocol.client_apps import all_apps
+from datingtoday.protocol.signing.client_apps import all_apps
 from tests.cli.running_server import PROGRAM, RunningServer, Start, clean_environ
 from tests.plugins.api import hmac_sign, md5_sign
 from tests.plugins.backend import Backend

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from datingtoday.cli.banner import banner, base_url, login_line, sendsms_line
-from datingtoday.infra.config import load_settings
+from datingtoday.infra.config.settings import load_settings
 
 CURL = '#!/bin/sh\nfor argument; do printf "%s\\n" "$argument"; done\n'
 TOOLS = ("sh", "date", "od", "tr", "cut")

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from datingtoday.cli import main as cli
-from datingtoday.infra.config import ConfigError
+from datingtoday.infra.config.settings import ConfigError
 
 
 def commands(
@@ -37,7 +37,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exception]]:
     def fail() -> None:
         raise errors[0]
 
-    module = importlib.import_module("datingtoday.cli.serve")
+    module = importlib.import_module("datingtoday.cli.commands.serve")
     monkeypatch.setattr(module, "command", click.Command("serve", callback=fail))
     yield errors
 

@@ -20,10 +20,10 @@ import pytest
 import requests
 
 from datingtoday.cli.banner import EXAMPLE_PHONE
-from datingtoday.cli.error_pages import errors_page
-from datingtoday.infra.config import load_settings
-from datingtoday.infra.data_folder import is_in_use
-from datingtoday.infra.embedded import running_redis_uri
+from datingtoday.cli.generated.errors_page import errors_page
+from datingtoday.infra.config.settings import load_settings
+from datingtoday.infra.server.data_folder import is_in_use
+from datingtoday.infra.server.embedded_redis import running_redis_uri
 from tests.cli.running_server import PROGRAM, RunningServer, Start, clean_environ, runs
 from tests.plugins.api import md5_sign
 from tests.plugins.polling import wait_until

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from datingtoday.cli import docs
-from datingtoday.cli.config_pages import example_ini
+from datingtoday.cli.commands import docs
+from datingtoday.cli.generated.configuration_page import example_ini
 from datingtoday.cli.main import run
 from datingtoday.infra import migrations
-from datingtoday.infra.config import load_settings, sections
-from datingtoday.infra.config_serving import serving_problems
+from datingtoday.infra.config.serving import serving_problems
+from datingtoday.infra.config.settings import load_settings, sections
 from tests.plugins.backend import Backend
 
 

@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from datingtoday.discovery.grid import BANDS_KM, DEGREE_M, Grid
+from datingtoday.discovery.nearby.grid import BANDS_KM, DEGREE_M, Grid
 from tests.discovery.attackers_views import Memory
 from tests.discovery.places import Point, metres_between, moved
 

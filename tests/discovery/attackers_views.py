@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from datingtoday.discovery.grid import BANDS_KM, BANDS_M, Grid
-from datingtoday.discovery.nearby import NearbyList
-from datingtoday.discovery.nearby_index import NOBODY, Place
-from datingtoday.discovery.nearby_order import Orders
-from datingtoday.profiles.finding import Finding
+from datingtoday.discovery.nearby.daily_order import Orders
+from datingtoday.discovery.nearby.entries import NOBODY, Place
+from datingtoday.discovery.nearby.grid import BANDS_KM, BANDS_M, Grid
+from datingtoday.discovery.nearby.pages import NearbyList
+from datingtoday.profiles.cards.finding import Finding
 from datingtoday.protocol.paging import Cursors, PageRequest
 from tests.discovery.places import Point, metres_between, set_place, text_of, user_of
 from tests.plugins.api import SECRET_KEY, Api

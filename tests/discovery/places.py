@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from datingtoday.discovery import jobs
-from datingtoday.discovery.grid import DEGREE_M, Grid
-from datingtoday.discovery.models import Location
+from datingtoday.discovery.nearby import jobs
+from datingtoday.discovery.nearby.grid import DEGREE_M, Grid
+from datingtoday.discovery.nearby.models import Location
 from datingtoday.profiles.models import UserInfo
 from datingtoday.protocol.paging import PageRequest
 from tests.plugins.api import Api, User

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import update
 
-from datingtoday.discovery.hot_editions import Edition
+from datingtoday.discovery.hot.editions import Edition
+from datingtoday.discovery.hot.ranking import Attention
 from datingtoday.discovery.models_people import HotPerson
-from datingtoday.discovery.ranking import Attention
 from tests.plugins.api import Api, User
 from tests.plugins.polling import wait_until
 from tests.profiles.people import make_user

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from datingtoday.infra.redis import RedisRole
-from datingtoday.profiles import finding
+from datingtoday.profiles.cards import finding
 from datingtoday.protocol.paging import PageRequest
 from tests.discovery.places import area, crowd, text_of
 from tests.discovery.rankings import PATH as HOT
@@ -69,8 +69,8 @@ def test_one_conversation_and_no_sql(quiet: Api, what: str, monkeypatch: pytest.
     if "cursor" in what:
         own = {"pageCount": 5, "cursor": asks(quiet, viewer, path, **own)["next"]}
     # The lists look for something new once a second: not in between.
-    monkeypatch.setattr("datingtoday.discovery.hot_editions._LOOK_AGAIN", quiet.parts.editions._refresh)
-    monkeypatch.setattr("datingtoday.discovery.service.TEND_EVERY", quiet.parts.editions._refresh)
+    monkeypatch.setattr("datingtoday.discovery.hot.editions._LOOK_AGAIN", quiet.parts.editions._refresh)
+    monkeypatch.setattr("datingtoday.discovery.nearby.service.TEND_EVERY", quiet.parts.editions._refresh)
     first = [asks(quiet, viewer, path, **own) for _ in range(3)]
     with asked(quiet, monkeypatch) as notes:
         again = asks(quiet, viewer, path, **own)

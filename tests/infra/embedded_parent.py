@@ -9,16 +9,16 @@ import signal
 import sys
 from pathlib import Path
 
-from datingtoday.infra import embedded
-from datingtoday.infra.data_folder import DataFolder
+from datingtoday.infra.server import embedded_redis
+from datingtoday.infra.server.data_folder import DataFolder
 
 if __name__ == "__main__":
     data_dir = Path(sys.argv[1])
     if sys.argv[2:] == ["orphan"]:
-        embedded._libc = None
+        embedded_redis._libc = None
     folder = DataFolder(data_dir)
     folder.take()
-    redis = embedded.EmbeddedRedis(data_dir)
+    redis = embedded_redis.EmbeddedRedis(data_dir)
     redis.start()
     redis.wait_until_ready()
     reading, writing = os.pipe()

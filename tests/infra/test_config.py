@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from datingtoday.infra.config import ConfigError, Settings, load_settings, sections
-from datingtoday.infra.config_fields import MASK, allowed, as_text, mask_uri, notes_of, parse
+from datingtoday.infra.config.fields import MASK, allowed, as_text, mask_uri, notes_of, parse
+from datingtoday.infra.config.settings import ConfigError, Settings, load_settings, sections
 
 KEYS = [(section, name) for section, model in sections().items() for name in model.model_fields]
 BROKEN_FILES = {

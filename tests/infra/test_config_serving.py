@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from datingtoday.infra.config import ConfigError, load_settings, sections
-from datingtoday.infra.config_fields import notes_of
-from datingtoday.infra.config_serving import serving_problems, validate_for_serving
+from datingtoday.infra.config.fields import notes_of
+from datingtoday.infra.config.serving import serving_problems, validate_for_serving
+from datingtoday.infra.config.settings import ConfigError, load_settings, sections
 
 GOOD = {
     "DATABASE_URI": "mysql+pymysql://dating:xK3-own@db/dating",

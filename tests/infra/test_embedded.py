@@ -13,9 +13,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from datingtoday.infra.config import load_settings
-from datingtoday.infra.data_folder import DataFolder, EmbeddedError, is_alive, is_in_use
-from datingtoday.infra.embedded import EmbeddedRedis, find_server_binary, running_redis_uri, with_redis
+from datingtoday.infra.config.settings import load_settings
+from datingtoday.infra.server.data_folder import DataFolder, EmbeddedError, is_alive, is_in_use
+from datingtoday.infra.server.embedded_redis import (
+    EmbeddedRedis,
+    find_server_binary,
+    running_redis_uri,
+    with_redis,
+)
 from tests.infra import embedded_parent
 from tests.plugins.polling import wait_until
 from tests.plugins.tools import program
@@ -176,7 +181,7 @@ def test_it_ends_even_when_the_last_write_fails(data: Path, at_end: ExitStack) -
 
 
 def test_a_frozen_one_ends_as_well(data: Path, at_end: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datingtoday.infra.embedded.PATIENCE_S", 0.2)
+    monkeypatch.setattr("datingtoday.infra.server.embedded_redis.PATIENCE_S", 0.2)
     server = started(data, at_end)
     assert server.pid is not None
     pid = server.pid

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datingtoday.media.delivery import (
+from datingtoday.media.http_ranges import (
     ByteRange,
     Delivery,
     RangeNotSatisfiable,

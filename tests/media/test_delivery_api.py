@@ -12,8 +12,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from datingtoday.infra.storage.storage import StorageError
-from datingtoday.media.inspect import Kind
 from datingtoday.media.models import Media
+from datingtoday.media.processing.inspect import Kind
 from tests.media.uploads import make_media, row_of, set_media, upload
 from tests.plugins.api import Answer, Api, User
 from tests.profiles.people import ban, blocks, delete, follows, hide, make_user, set_row

@@ -15,7 +15,7 @@ import requests
 
 from datingtoday.infra.storage.local import LocalStorage
 from datingtoday.infra.storage.storage import new_key
-from datingtoday.media.delivery import plan_internal_redirect
+from datingtoday.media.http_ranges import plan_internal_redirect
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn, tail_of
 from tests.plugins.tools import program

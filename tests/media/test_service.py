@@ -13,10 +13,10 @@ import pytest
 
 from datingtoday.infra.storage.storage import StorageError, new_key
 from datingtoday.media.errors import MediaNotFound
-from datingtoday.media.inspect import Kind
 from datingtoday.media.jobs import ask_again, purge
 from datingtoday.media.models import Media, MediaGarbage, MediaUsage
 from datingtoday.media.moderation import Judgement, Subject, Verdict
+from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaJudged
 from tests.accounts.at_once import at_once
 from tests.media.uploads import count, make_media, row_of, stored, upload

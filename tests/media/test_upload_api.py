@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 from datingtoday.infra.storage.storage import StorageError
-from datingtoday.media import images
 from datingtoday.media.errors import FileRefused
-from datingtoday.media.inspect import Kind
 from datingtoday.media.models import Media, MediaGarbage, MediaUsage
-from datingtoday.media.prepare import Form, Prepared
+from datingtoday.media.processing import images
+from datingtoday.media.processing.inspect import Kind
+from datingtoday.media.processing.prepare import Form, Prepared
 from tests.accounts.at_once import at_once
 from tests.media.av_samples import film, sound
 from tests.media.image_samples import SECRET, jpeg_with_everything, photo, saved

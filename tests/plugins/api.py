@@ -28,7 +28,7 @@ from werkzeug.test import encode_multipart
 
 from datingtoday.app import PARTS, Parts, create_app
 from datingtoday.infra import migrations
-from datingtoday.infra.config import Settings, load_settings
+from datingtoday.infra.config.settings import Settings, load_settings
 from datingtoday.infra.sms.provider import SmsReceipt
 from tests.plugins.backend import Backend
 from tests.plugins.contract import contract_of

@@ -9,8 +9,8 @@ import jsonschema_rs
 import orjson
 from flask import Flask
 
-from datingtoday.protocol.openapi import build_document
-from datingtoday.protocol.routes import declared_routes
+from datingtoday.protocol.declared_routes import declared_routes
+from datingtoday.web.openapi import build_document
 
 JSON = "application/json"
 _PLACE = "tests.contract"

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from datingtoday.accounts.models import UserAuth
-from datingtoday.media.inspect import Kind
 from datingtoday.media.models import Media
 from datingtoday.media.moderation import Judgement, Verdict
+from datingtoday.media.processing.inspect import Kind
 from datingtoday.profiles.models import UserBlock, UserFollow, UserInfo, UserStatus
 from tests.plugins.api import Api, User, new_phone
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
-from datingtoday.media.inspect import Kind
 from datingtoday.media.moderation import Verdict
+from datingtoday.media.processing.inspect import Kind
 from datingtoday.profiles.enumerations import ALBUM_MOST
 from datingtoday.profiles.models import UserAlbum
 from datingtoday.profiles.schemas import AlbumPhotoSchema

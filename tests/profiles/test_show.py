@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from sqlalchemy.orm import Session
 
-from datingtoday.profiles.cards import KEPT_S
+from datingtoday.profiles.cards.entries import KEPT_S
 from datingtoday.profiles.models import UserLabel
 from datingtoday.profiles.people import NEUTRAL_NICKNAME
 from datingtoday.profiles.schemas import CardSchema, PeerProfileSchema, ProfileSchema

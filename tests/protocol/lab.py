@@ -12,15 +12,15 @@ from flask import Blueprint, Flask
 
 from datingtoday.infra.db import Base, Database
 from datingtoday.infra.redis import Command, RedisRole
-from datingtoday.protocol.client_apps import ClientApps, KnownApp
-from datingtoday.protocol.endpoint import GUARD
+from datingtoday.protocol.call import GUARD
 from datingtoday.protocol.error_answers import answer_errors
 from datingtoday.protocol.errors import AccountBanned, NoPermission, TokenExpired
 from datingtoday.protocol.guard import Guard, GuardOptions
 from datingtoday.protocol.login import Login, digest_of
-from datingtoday.protocol.models import ClientApp, ClientSecret, KeptSignature, ReplayBucket
 from datingtoday.protocol.peer import Peers
-from datingtoday.protocol.replay import ReplayGuard
+from datingtoday.protocol.signing.client_apps import ClientApps, KnownApp
+from datingtoday.protocol.signing.models import ClientApp, ClientSecret, KeptSignature, ReplayBucket
+from datingtoday.protocol.signing.replay import ReplayGuard
 from tests.plugins.api import APPKEY, APPSECRET, Api, RecordingSms, User
 from tests.protocol.probe import probe_routes
 

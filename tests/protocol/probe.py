@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import Blueprint
 
-from datingtoday.protocol.endpoint import Call, endpoint
+from datingtoday.protocol.call import Call
+from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.fields import ParamsSchema, Whole
 
 MAX_FILE_BYTES = 200_000

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import literal, select
 
-from datingtoday.discovery.schemas import NearbyParams
+from datingtoday.discovery.nearby.schemas import NearbyParams
 from datingtoday.infra.db import Database
 from datingtoday.protocol.errors import AppError, ParameterError
 from datingtoday.protocol.loading import load_params

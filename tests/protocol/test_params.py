@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from datingtoday.protocol.endpoint import lang_of
 from datingtoday.protocol.errors import AppError, BodyTooLarge, ParameterError, UnsupportedMediaType
+from datingtoday.protocol.language import lang_of
 from datingtoday.protocol.params import UploadedFile, read_params
 
 FORM = "application/x-www-form-urlencoded"

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from datingtoday.infra.db import Base
-from datingtoday.protocol.endpoint import Endpoint, declared_endpoint
+from datingtoday.protocol.call import Endpoint
+from datingtoday.protocol.endpoint import declared_endpoint
 from tests.plugins.api import Answer, Api, User
 from tests.profiles.people import ban, delete, make_photo, make_user
 from tests.safety.matrix_rows import COLUMNS, FIND, OWN_TESTS, ROWS, Route
@@ -204,7 +205,7 @@ def _rows(api: Api) -> dict[str, Counter[Any]]:
         return {
             mapper.class_.__name__: Counter(tuple(row) for row in session.execute(select(*mapper.columns)))
             for mapper in Base.registry.mappers
-            if mapper.class_.__module__ != "datingtoday.protocol.models"
+            if mapper.class_.__module__ != "datingtoday.protocol.signing.models"
         }
 
 

@@ -9,7 +9,8 @@ from flask import Blueprint
 from datingtoday.accounts import schemas
 from datingtoday.accounts.errors import SmsCodeWrong
 from datingtoday.accounts.service import Accounts
-from datingtoday.protocol.endpoint import Call, endpoint
+from datingtoday.protocol.call import Call
+from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.errors import AccountBanned, RateLimited, Unavailable
 from datingtoday.protocol.fields import LatLngRefused, use_region
 

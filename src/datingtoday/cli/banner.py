@@ -3,7 +3,7 @@
 import importlib.metadata
 import shlex
 
-from datingtoday.infra.config import Settings
+from datingtoday.infra.config.settings import Settings
 
 EXAMPLE_PHONE = "13800138000"
 

@@ -12,18 +12,18 @@ import click
 # What a name stands for: the module that is imported when it is used, and the line that --help shows.
 # The name of the click command in the module is always `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "serve": ("datingtoday.cli.serve", "Run the server."),
-    "app": ("datingtoday.cli.apps", "Manage client programs: appkeys and secrets."),
-    "config": ("datingtoday.cli.config", "Check and show the settings."),
-    "db": ("datingtoday.cli.db", "Create and migrate the database."),
-    "docs": ("datingtoday.cli.docs", "Check and write the files that are made from the code."),
-    "label": ("datingtoday.cli.labels", "Add and rename the labels that people can choose."),
-    "media": ("datingtoday.cli.media", "Remove unused uploads, and judge uploads."),
-    "moderation": ("datingtoday.cli.moderation", "Look at reports, and ban people."),
-    "hot": ("datingtoday.cli.hot", "Make search index and hot list anew."),
-    "nearby": ("datingtoday.cli.nearby", "Rebuild the index of who is nearby."),
-    "purge": ("datingtoday.cli.purge", "Remove old codes, logins and deleted accounts."),
-    "seed": ("datingtoday.cli.seed", "Fill the database with made-up people."),
+    "serve": ("datingtoday.cli.commands.serve", "Run the server."),
+    "app": ("datingtoday.cli.commands.app", "Manage client programs: appkeys and secrets."),
+    "config": ("datingtoday.cli.commands.config", "Check and show the settings."),
+    "db": ("datingtoday.cli.commands.db", "Create and migrate the database."),
+    "docs": ("datingtoday.cli.commands.docs", "Check and write the files that are made from the code."),
+    "label": ("datingtoday.cli.commands.label", "Add and rename the labels that people can choose."),
+    "media": ("datingtoday.cli.commands.media", "Remove unused uploads, and judge uploads."),
+    "moderation": ("datingtoday.cli.commands.moderation", "Look at reports, and ban people."),
+    "hot": ("datingtoday.cli.commands.hot", "Make search index and hot list anew."),
+    "nearby": ("datingtoday.cli.commands.nearby", "Rebuild the index of who is nearby."),
+    "purge": ("datingtoday.cli.commands.purge", "Remove old codes, logins and deleted accounts."),
+    "seed": ("datingtoday.cli.commands.seed", "Fill the database with made-up people."),
 }
 
 EXIT_FAILED = 1
@@ -109,7 +109,7 @@ def _explain(error: Exception, *, debug: bool) -> int:
             f"datingtoday: unexpected {name}: {text} (the stack trace: datingtoday --debug …)", err=True
         )
         return EXIT_FAILED
-    from datingtoday.infra.config import ConfigError
+    from datingtoday.infra.config.settings import ConfigError
 
     for part in error.all if isinstance(error, ConfigError) else (error,):
         click.echo(f"datingtoday: {in_own_language(part)}", err=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datingtoday.cli.main import CommandFailed
-from datingtoday.infra.config import Settings, load_settings
+from datingtoday.infra.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -26,9 +26,9 @@ def open_parts(
     """
     from datingtoday.app import make_parts
     from datingtoday.infra.db import LONG_ANSWER_S, DatabaseDown
-    from datingtoday.infra.embedded import with_redis
     from datingtoday.infra.logs import configure_logs
     from datingtoday.infra.redis import RedisDown
+    from datingtoday.infra.server.embedded_redis import with_redis
 
     settings = load_settings(config_file, data_dir, create_secrets=False)
     require_schema(settings)
@@ -55,7 +55,7 @@ def open_parts(
 
 def _as_it_is(settings: Settings) -> Settings:
     """With the Redis of a server that runs; without one, with an address where nobody answers."""
-    from datingtoday.infra.embedded import running_redis_uri
+    from datingtoday.infra.server.embedded_redis import running_redis_uri
 
     if settings.redis.uri:
         return settings

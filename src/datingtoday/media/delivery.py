@@ -1,155 +1,162 @@
-"""How bytes of media are answered: which part (Range), with which headers, by whom (this program or nginx).
+"""Delivery: whose URL it is, whether that viewer may see the object now, and the bytes.
 
-Plain functions over values, without Flask. The rules are those of RFC 9110, sections 13 and 14.
+A URL says only who asks. Whether the object still exists, what moderators say of it, whether anything still shows it,
+and what lies between viewer and owner (visibility, blocks, recalled messages) is asked anew every time.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-EXTENSIONS: Mapping[str, str] = {
-    "image/jpeg": "jpg",
-    "audio/mp4": "m4a",
-    "audio/mpeg": "mp3",
-    "audio/ogg": "ogg",
-    "video/mp4": "mp4",
-}
-"""Every type that media ever delivers."""
+import structlog
+from sqlalchemy.orm import Session
 
-_MAX_DIGITS = 18
-_BYTE_RANGE = re.compile(r"(?i:bytes)=[ \t]*(?:([0-9]+)-([0-9]*)|-([0-9]+))[ \t]*", re.ASCII)
+from datingtoday.infra.db import Database
+from datingtoday.infra.storage.storage import (
+    ByteStream,
+    ObjectMissing,
+    Storage,
+    StorageError,
+    variant_key,
+)
+from datingtoday.media.http_ranges import Delivery, plan_delivery, plan_internal_redirect
+from datingtoday.media.models import Media
+from datingtoday.media.moderation import Verdict, may_be_shown
+from datingtoday.media.processing.images import MIME
+from datingtoday.media.processing.inspect import Kind
+from datingtoday.media.signed_urls import Grant, UrlSigner
+from datingtoday.protocol.errors import NotFound, Unavailable
+
+log = structlog.get_logger(__name__)
 
 
-class RangeNotSatisfiable(Exception):
-    """The range lies outside the object: HTTP 416."""
+class Authoriser(Protocol):
+    """Says whether somebody may see an upload that something of its owner's shows. Asked in a reading transaction,
+    never about the owner; must be quick and must not write."""
+
+    def __call__(self, session: Session, viewer_id: int, media: Media, now: datetime, /) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
-class ByteRange:
-    """Bytes from `start` up to, not including, `end`; never empty."""
+class Asked:
+    """What a request for the bytes says; everything as it came, None where it says nothing."""
 
-    start: int
-    end: int
+    media_id: str
+    size: str | None = None
+    expires: str | None = None
+    signature: str | None = None
+    range_header: str | None = None
+    if_range: str | None = None
+    if_none_match: str | None = None
+    head_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """The answer: status, headers, and which bytes follow (None: no body)."""
+class _Form:
+    """One of the forms of an upload."""
 
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: ByteRange | None = None
+    key: str
+    mime: str
+    size_bytes: int
+    sha256: str
 
 
-def parse_range(header: str | None, size_bytes: int) -> ByteRange | None:
-    """What the `Range` header means for an object of this size; None: the whole object, with 200.
+class MediaDelivery:
+    """The rules of delivery. Safe in threads, once every authoriser is registered.
 
-    A header that is malformed, of another unit or with several ranges is ignored, as the RFC allows (several
-    ranges only help attackers, no player sends them). RangeNotSatisfiable if it begins behind the end.
-    Werkzeug's parser is not used: it refuses a suffix longer than the object, where the whole is to be sent.
+    :param x_accel: internal location of nginx that sends local files itself; empty: this program does.
     """
-    match = _BYTE_RANGE.fullmatch(header or "")
-    if match is None:
-        return None
-    first_digits, last_digits, suffix_digits = match.groups()
-    if suffix_digits is not None:
-        suffix = _number(suffix_digits)
-        if suffix == 0:
-            raise RangeNotSatisfiable
-        if size_bytes == 0:
-            return None  # Satisfiable, says the RFC, but no Content-Range can describe it.
-        return ByteRange(max(0, size_bytes - suffix), size_bytes)
-    first = _number(first_digits)
-    last = _number(last_digits) if last_digits else None
-    if last is not None and last < first:
-        return None
-    if first >= size_bytes:
-        raise RangeNotSatisfiable
-    return ByteRange(first, size_bytes if last is None else min(last + 1, size_bytes))
+
+    def __init__(self, database: Database, storage: Storage, signer: UrlSigner, *, x_accel: str = "") -> None:
+        self._database = database
+        self._storage = storage
+        self._signer = signer
+        self._x_accel = x_accel
+        self._authorisers: dict[Kind, Authoriser] = {}
+
+    def register_authoriser(self, kind: Kind, authoriser: Authoriser) -> None:
+        """Let this one decide about uploads of a kind; while nobody does, only owners see them. ValueError if
+        somebody does already."""
+        if kind in self._authorisers:
+            raise ValueError(f"{kind} has an authoriser")
+        self._authorisers[kind] = authoriser
+
+    def open(self, asked: Asked, now: datetime) -> tuple[Delivery, ByteStream | None]:
+        """The answer and, if this program sends bytes, their stream, which the caller closes.
+
+        Holds no connection to the database when it returns.
+
+        :raises NotFound: whatever the reason, so that nobody learns what exists. :raises Unavailable: the store.
+        """
+        grant = self._signer.verify(
+            asked.media_id, size=asked.size, expires=asked.expires, signature=asked.signature, now=now
+        )
+        if grant is None:
+            raise NotFound
+        with self._database.transaction(write=False) as session:
+            media = session.get(Media, grant.media_id)
+            if media is None or not self._may_see(session, grant.viewer_id, media, now):
+                raise NotFound
+            form = _form_of(media, grant.size)
+        if form is None:
+            raise NotFound
+        return self._deliver(form, grant, asked, now)
+
+    def _may_see(self, session: Session, viewer_id: int, media: Media, now: datetime) -> bool:
+        own = media.user_id == viewer_id
+        if not may_be_shown(Verdict(media.verdict), to_owner=own):
+            return False
+        if own:
+            return True
+        authoriser = self._authorisers.get(Kind(media.kind))
+        return media.uses > 0 and authoriser is not None and authoriser(session, viewer_id, media, now)
+
+    def _deliver(
+        self, form: _Form, grant: Grant, asked: Asked, now: datetime
+    ) -> tuple[Delivery, ByteStream | None]:
+        path = self._storage.internal_path(form.key) if self._x_accel else None
+        if path is not None:
+            redirect = plan_internal_redirect(
+                mime=form.mime,
+                location=self._x_accel,
+                internal_path=path,
+                expires=grant.expires,
+                now=now,
+            )
+            return redirect, None
+        plan = plan_delivery(
+            mime=form.mime,
+            size_bytes=form.size_bytes,
+            sha256=form.sha256,
+            expires=grant.expires,
+            now=now,
+            range_header=asked.range_header,
+            if_range=asked.if_range,
+            if_none_match=asked.if_none_match,
+        )
+        if plan.body is None or asked.head_only:
+            return plan, None
+        try:
+            return plan, self._storage.open_range(form.key, plan.body.start, plan.body.end)
+        except ObjectMissing:
+            log.error("media_file_missing", media_id=grant.media_id)
+            raise NotFound from None
+        except StorageError as error:
+            log.error("media_not_read", media_id=grant.media_id, reason=str(error))
+            raise Unavailable from error
 
 
-def _number(digits: str) -> int:
-    """The number, or one larger than any object: a million digits are not worth converting."""
-    digits = digits.lstrip("0") or "0"
-    return int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
-
-
-def base_headers(mime: str, *, expires: int, now: datetime) -> dict[str, str]:
-    """The headers that every delivery has, whoever sends the bytes.
-
-    The type is the one that the server itself gave the object, `nosniff` makes browsers keep to it, and the
-    policy makes anything that gets interpreted nevertheless a page without scripts, requests and origin. The
-    name is neutral. Only the viewer's own cache may keep it, for as long as the URL lives. KeyError for a
-    type that is not among `EXTENSIONS`.
-    """
-    return {
-        "Content-Type": mime,
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        "Content-Disposition": f'inline; filename="media.{EXTENSIONS[mime]}"',
-        "Cache-Control": f"private, max-age={max(0, expires - int(now.timestamp()))}",
+def _form_of(media: Media, size: str | None) -> _Form | None:
+    """None if the upload has no form of this size."""
+    if size is None:
+        return _Form(media.storage_key, media.mime, media.size_bytes, media.sha256)
+    thumbs = {
+        "medium": (media.medium_bytes, media.medium_sha256),
+        "thumb": (media.thumb_bytes, media.thumb_sha256),
     }
-
-
-def plan_delivery(
-    *,
-    mime: str,
-    size_bytes: int,
-    sha256: str,
-    expires: int,
-    now: datetime,
-    range_header: str | None = None,
-    if_range: str | None = None,
-    if_none_match: str | None = None,
-) -> Delivery:
-    """The answer to a GET (or, without the body, a HEAD) whose viewer may see the object.
-
-    `sha256` (hex) of the object's bytes is its entity tag; `expires`: Unix seconds of the URL; the other
-    parameters are request headers as they came.
-    """
-    etag = f'"{sha256}"'
-    headers = base_headers(mime, expires=expires, now=now) | {"ETag": etag, "Accept-Ranges": "bytes"}
-    if if_none_match is not None and _matches(if_none_match, etag):
-        del headers["Content-Type"], headers["Content-Disposition"]
-        return Delivery(304, headers)
-    # If-Range holds a date or a tag. Objects never change, so that a date never was given out.
-    wanted = range_header if if_range is None or if_range.strip() == etag else None
-    try:
-        part = parse_range(wanted, size_bytes)
-    except RangeNotSatisfiable:
-        refused = {
-            "Content-Range": f"bytes */{size_bytes}",
-            "Content-Length": "0",
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "Accept-Ranges": "bytes",
-        }
-        return Delivery(416, refused)
-    if part is None:
-        headers["Content-Length"] = str(size_bytes)
-        return Delivery(200, headers, ByteRange(0, size_bytes))
-    headers["Content-Length"] = str(part.end - part.start)
-    headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size_bytes}"
-    return Delivery(206, headers, part)
-
-
-def plan_internal_redirect(
-    *, mime: str, location: str, internal_path: str, expires: int, now: datetime
-) -> Delivery:
-    """Let nginx send the file from its internal `location` (``/_media/``), Range and all; see docs/media.md.
-
-    nginx drops headers that it does not know from such an answer, so the location must set the policy itself.
-    """
-    headers = base_headers(mime, expires=expires, now=now)
-    headers["X-Accel-Redirect"] = f"{location.rstrip('/')}/{internal_path}"
-    return Delivery(200, headers)
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    """Weak comparison, as If-None-Match demands it."""
-    if if_none_match.strip() == "*":
-        return True
-    return any(tag.strip().removeprefix("W/") == etag for tag in if_none_match.split(","))
+    size_bytes, sha256 = thumbs[size]
+    if size_bytes is None or sha256 is None:
+        return None
+    return _Form(variant_key(media.storage_key, size), MIME, size_bytes, sha256)

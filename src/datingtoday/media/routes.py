@@ -8,12 +8,13 @@ from flask import Blueprint, Response, request
 
 from datingtoday.infra.storage.storage import ByteStream
 from datingtoday.media import schemas
-from datingtoday.media.delivery import Delivery
+from datingtoday.media.delivery import Asked, MediaDelivery
 from datingtoday.media.errors import FileRefused
-from datingtoday.media.inspect import Kind
+from datingtoday.media.http_ranges import Delivery
+from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
-from datingtoday.media.serving import Asked, MediaDelivery
-from datingtoday.protocol.endpoint import Call, endpoint
+from datingtoday.protocol.call import Call
+from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.errors import NotFound, ParameterError, Text, Unavailable
 from datingtoday.protocol.params import UploadedFile
 

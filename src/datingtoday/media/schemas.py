@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from datingtoday.media.inspect import Kind
+from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.signed_urls import SIZES
 from datingtoday.protocol.errors import Text
 from datingtoday.protocol.fields import Choice, ParamsSchema, Whole, Words

@@ -21,10 +21,10 @@ from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.events import Events
 from datingtoday.infra.storage.storage import Storage, StorageError, new_key, variant_key
 from datingtoday.media.errors import FileRefused, MediaNotFound
-from datingtoday.media.inspect import Kind
 from datingtoday.media.models import Media, MediaGarbage, MediaUsage, keys_of
 from datingtoday.media.moderation import ApproveAll, Judgement, Moderator, Subject, Verdict
-from datingtoday.media.prepare import MediaPreparer, Prepared
+from datingtoday.media.processing.inspect import Kind
+from datingtoday.media.processing.prepare import MediaPreparer, Prepared
 from datingtoday.media.signed_urls import UrlSigner, chat_expires, photo_expires
 from datingtoday.media.stored import locked_usage
 from datingtoday.protocol.errors import Unavailable

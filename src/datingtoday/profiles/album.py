@@ -10,15 +10,15 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from datingtoday.media.errors import MediaNotFound
-from datingtoday.media.inspect import Kind
 from datingtoday.media.models import Media
+from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
-from datingtoday.profiles.cards import Cards
+from datingtoday.profiles.cards.entries import Cards
+from datingtoday.profiles.cards.signable_json import ReadyBytes
 from datingtoday.profiles.enumerations import ALBUM_MOST
 from datingtoday.profiles.errors import AlbumFull, UserNotFound
 from datingtoday.profiles.models import UserAlbum, UserInfo
 from datingtoday.profiles.people import album_of, lock_people
-from datingtoday.profiles.ready_bytes import ReadyBytes
 from datingtoday.profiles.visibility import Action, Visibility
 from datingtoday.protocol.envelope import ReadyJson
 

@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.events import Events
-from datingtoday.profiles.cards import Cards
+from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.profiles.follows import refuse_oneself
 from datingtoday.profiles.models import UserBlock, UserFollow

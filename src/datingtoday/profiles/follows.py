@@ -9,7 +9,7 @@ from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from datingtoday.infra.events import Events
-from datingtoday.profiles.cards import Cards
+from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.profiles.models import UserFollow, UserInfo
 from datingtoday.profiles.people import lock_people

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.cache import Made, ReadyCache
-from datingtoday.profiles.cards import Cards
+from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.enumerations import LABEL_EVERYONE
 from datingtoday.profiles.errors import LabelUnknown
 from datingtoday.profiles.models import Label, UserLabel

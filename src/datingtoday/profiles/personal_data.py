@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Base
 from datingtoday.infra.personal_data import Held, remove_some
-from datingtoday.profiles.cards import Cards
+from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.models import Label, UserAlbum, UserBlock, UserFollow, UserInfo, UserLabel
 from datingtoday.profiles.people import NEUTRAL_NICKNAME
 from datingtoday.profiles.visibility import findable

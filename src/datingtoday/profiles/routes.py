@@ -14,7 +14,8 @@ from datingtoday.profiles.errors import AlbumFull, LabelUnknown, NicknameRefused
 from datingtoday.profiles.follows import Follows
 from datingtoday.profiles.labels import Labels
 from datingtoday.profiles.service import Profiles
-from datingtoday.protocol.endpoint import Call, endpoint
+from datingtoday.protocol.call import Call
+from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.errors import Text
 from datingtoday.protocol.fields import id_or_none
 from datingtoday.protocol.paging import PageParams, PageRequest, page_schema

@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session
 
 from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead, ReadyCache, Wish
 from datingtoday.infra.events import Events
-from datingtoday.media.inspect import Kind
+from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
-from datingtoday.profiles.cards import Cards
+from datingtoday.profiles.cards.entries import Cards
+from datingtoday.profiles.cards.signable_json import ReadyBytes, members
 from datingtoday.profiles.enumerations import LEAST_AGE_YEARS
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.parameters import Birthday
 from datingtoday.profiles.people import age_in_years
-from datingtoday.profiles.ready_bytes import ReadyBytes, members
 from datingtoday.profiles.visibility import Action, Relation, Rule, TiesEntries, Visibility
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.errors import ParameterError

@@ -8,9 +8,10 @@ from werkzeug.exceptions import MethodNotAllowed as MethodUnknown
 from werkzeug.exceptions import NotFound as UrlUnknown
 
 from datingtoday.protocol import envelope
-from datingtoday.protocol.endpoint import LANG, lang_of
+from datingtoday.protocol.call import LANG
 from datingtoday.protocol.errors import AppError, BodyTooLarge, MethodNotAllowed, NotFound, ParameterError
 from datingtoday.protocol.guard import as_app_error
+from datingtoday.protocol.language import lang_of
 
 
 def answer_errors(app: Flask) -> None:

@@ -10,7 +10,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,16 +23,8 @@ from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.ratelimit import TooMany
 from datingtoday.infra.redis import Command, RedisDown
 from datingtoday.protocol import envelope
-from datingtoday.protocol.client_apps import ClientApps
-from datingtoday.protocol.endpoint import (
-    CALL,
-    LANG,
-    Call,
-    Endpoint,
-    declared_endpoint,
-    lang_of,
-    runner_of,
-)
+from datingtoday.protocol.call import CALL, LANG, Call, Endpoint, Environ, Runner
+from datingtoday.protocol.endpoint import declared_endpoint, runner_of
 from datingtoday.protocol.errors import (
     AppError,
     InternalError,
@@ -41,21 +33,21 @@ from datingtoday.protocol.errors import (
     RateLimited,
     Unavailable,
 )
+from datingtoday.protocol.language import lang_of
 from datingtoday.protocol.login import TOKEN, USER_ID, TokenVerifier, digest_of
 from datingtoday.protocol.metrics import Observer
 from datingtoday.protocol.params import UploadedFile, read_params
 from datingtoday.protocol.peer import Peers
-from datingtoday.protocol.replay import GuardMisconfigured, ReplayGuard
-from datingtoday.protocol.signature_check import SignatureCheck
-from datingtoday.protocol.timestamps import Clock
+from datingtoday.protocol.signing.check import SignatureCheck
+from datingtoday.protocol.signing.client_apps import ClientApps
+from datingtoday.protocol.signing.replay import GuardMisconfigured, ReplayGuard
+from datingtoday.protocol.signing.timestamps import Clock
 
 log = structlog.get_logger(__name__)
 access_log = structlog.get_logger("access")
 
-Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
-Runner = Callable[[Call, Mapping[str, str]], Response | bytes]
 
 REQUEST_ID = "datingtoday.request_id"
 _UNREAD = "datingtoday.unread"

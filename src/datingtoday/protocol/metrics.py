@@ -13,12 +13,11 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import structlog
 from flask import Flask
 
-from datingtoday.protocol.endpoint import RULE
+from datingtoday.protocol.call import RULE, Environ
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +28,6 @@ FLUSH_S = 0.5
 OTHER = "other"
 """In place of a path that no endpoint has: what clients make up must not become a time series."""
 
-Environ = dict[str, Any]
 Observer = Callable[[Environ, str, int], None]
 """Called with the WSGI environ, the status line, and the nanoseconds that an answer took."""
 

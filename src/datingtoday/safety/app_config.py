@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from datingtoday.infra.config import Settings
+from datingtoday.infra.config.settings import Settings
 from datingtoday.profiles import enumerations as numbers
 from datingtoday.protocol import paging
 from datingtoday.protocol.envelope import wire_time

@@ -8,7 +8,8 @@ from flask import Blueprint
 
 from datingtoday.accounts.errors import SmsCodeWrong
 from datingtoday.profiles.errors import UserNotFound
-from datingtoday.protocol.endpoint import Call, endpoint
+from datingtoday.protocol.call import Call
+from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.envelope import ReadyJson, to_json
 from datingtoday.protocol.errors import RateLimited, Text
 from datingtoday.safety import schemas

@@ -95,7 +95,7 @@ def connect(self, address):
     contacted.add(str(address))
     return before(self, address)
 socket.socket.connect = connect
-from datingtoday.infra.config_providers import SmsSection
+from datingtoday.infra.config.providers import SmsSection
 from datingtoday.infra.sms.make import make_sms_provider
 from datingtoday.infra.sms.provider import SmsFailed
 given = json.loads(sys.stdin.read())

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from datingtoday.infra.config import ConfigError
-from datingtoday.infra.config_providers import SmsSection
+from datingtoday.infra.config.providers import SmsSection
+from datingtoday.infra.config.settings import ConfigError
 from datingtoday.infra.sms.aliyun import AliyunSms
 from datingtoday.infra.sms.console import ConsoleSms
 from datingtoday.infra.sms.make import make_sms_provider
@@ -98,7 +98,7 @@ def test_other_missing_modules_are_not_mistaken_for_that(
 
 def test_no_sdk_is_imported_unless_it_is_chosen() -> None:
     program = (
-        "import sys; from datingtoday.infra.config_providers import SmsSection;"
+        "import sys; from datingtoday.infra.config.providers import SmsSection;"
         "from datingtoday.infra.sms.make import make_sms_provider; make_sms_provider(SmsSection());"
         "print({name.partition('.')[0] for name in sys.modules}"
         " & {'requests', 'darabonba', 'alibabacloud_dysmsapi20170525', 'tencentcloud'})"

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from datingtoday.infra.config_providers import SmsSection
+from datingtoday.infra.config.providers import SmsSection
 from datingtoday.infra.sms.make import make_sms_provider
 from datingtoday.infra.sms.provider import SmsProvider
 from tests.stand_ins.aliyun_sms import AliyunSmsStandIn

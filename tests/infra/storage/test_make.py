@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from datingtoday.infra.config_providers import StorageSection
+from datingtoday.infra.config.providers import StorageSection
 from datingtoday.infra.storage.local import LocalStorage
 from datingtoday.infra.storage.make import make_storage
 from datingtoday.infra.storage.s3 import S3Storage

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datingtoday.infra.config import ConfigError
-from datingtoday.infra.config_providers import SmsSection
+from datingtoday.infra.config.providers import SmsSection
+from datingtoday.infra.config.settings import ConfigError
 from datingtoday.infra.sms.console import ConsoleSms
 from datingtoday.infra.sms.provider import SmsProvider
 

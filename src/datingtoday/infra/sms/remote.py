@@ -24,7 +24,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from datingtoday.infra.config import ConfigError
+from datingtoday.infra.config.settings import ConfigError
 from datingtoday.infra.sms.provider import LoggedSms, SmsFailed, SmsFailureKind
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datingtoday.infra.config_providers import StorageSection
+from datingtoday.infra.config.providers import StorageSection
 from datingtoday.infra.storage.local import LocalStorage
 from datingtoday.infra.storage.s3 import S3Access, S3Storage
 from datingtoday.infra.storage.storage import Storage

@@ -1,0 +1,60 @@
+"""`datingtoday db`: the schema of the database."""
+
+from pathlib import Path
+
+import click
+
+from datingtoday.cli.main import EXIT_FAILED
+from datingtoday.cli.options import settings_options
+from datingtoday.infra import migrations
+from datingtoday.infra.config.settings import load_settings
+
+
+@click.group()
+def command() -> None:
+    """Create and migrate the database."""
+
+
+@command.command()
+@settings_options
+def upgrade(config_file: Path | None, data_dir: Path | None) -> None:
+    """Bring the database up to date.
+
+    Safe to run at the same time on several hosts.
+
+    Exit codes: 0 up to date, 1 failed, 2 the settings are wrong.
+    """
+    settings = load_settings(config_file, data_dir)
+    if settings.embedded:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if migrations.is_current(settings.database.uri):
+        click.echo(f"up to date at {migrations.head()}")
+        return
+    migrations.upgrade(settings.database.uri, click.echo)
+    click.echo(f"upgraded to {migrations.head()}")
+
+
+@command.command()
+@settings_options
+def current(config_file: Path | None, data_dir: Path | None) -> int:
+    """Print the revision of the database and the newest one.
+
+    Exit codes: 0 the database is up to date, 1 it is not or cannot be reached, 2 the settings are wrong.
+    """
+    settings = load_settings(config_file, data_dir)
+    at, newest = migrations.current(settings.database.uri), migrations.head()
+    click.echo(f"database: {at or 'empty'}\nnewest: {newest}")
+    return 0 if at == newest else EXIT_FAILED
+
+
+@command.command()
+def sql() -> None:
+    """Print the schema as a script for MySQL and MariaDB (the content of datingtoday.sql)."""
+    click.echo(migrations.mysql_script(), nl=False)
+
+
+@command.command()
+@click.argument("message")
+def new(message: str) -> None:
+    """For developers: write a migration with what the tables in the code have and the migrations do not."""
+    click.echo(str(migrations.new_revision(message)))

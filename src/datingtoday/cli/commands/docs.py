@@ -1,0 +1,98 @@
+"""`datingtoday docs`: files of the repository that are made from the code.
+
+To add one, write a function that returns its text, import what it needs inside the function, and put it into
+`GENERATORS`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from datingtoday.cli.main import EXIT_FAILED
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def _config_example() -> str:
+    from datingtoday.cli.generated.configuration_page import example_ini
+
+    return example_ini()
+
+
+def _configuration_en() -> str:
+    from datingtoday.cli.generated.configuration_page import configuration_page
+
+    return configuration_page("en")
+
+
+def _configuration_zh() -> str:
+    from datingtoday.cli.generated.configuration_page import configuration_page
+
+    return configuration_page("zh")
+
+
+def _mysql_schema() -> str:
+    from datingtoday.infra.migrations import mysql_script
+
+    return mysql_script()
+
+
+def _api(language: Literal["en", "zh"]) -> str:
+    from datingtoday.cli.generated.api_page import api_page
+
+    return api_page(language)
+
+
+def _errors(language: Literal["en", "zh"]) -> str:
+    from datingtoday.cli.generated.errors_page import errors_page
+
+    return errors_page(language)
+
+
+Generator = Callable[[], str]
+
+GENERATORS: list[tuple[str, Generator]] = [
+    ("config.example.ini", _config_example),
+    ("docs/configuration.md", _configuration_en),
+    ("docs/configuration.zh-CN.md", _configuration_zh),
+    ("docs/api.md", lambda: _api("en")),
+    ("docs/api.zh-CN.md", lambda: _api("zh")),
+    ("docs/errors.md", lambda: _errors("en")),
+    ("docs/errors.zh-CN.md", lambda: _errors("zh")),
+    ("datingtoday.sql", _mysql_schema),
+]
+"""(path from the root of the repository, what makes its text); the text ends with a line end."""
+
+
+@click.group()
+def command() -> None:
+    """Check and write the files that are made from the code."""
+
+
+@command.command()
+def check() -> int:
+    """Say which files are stale.
+
+    Exit codes: 0 none, 1 some; `datingtoday docs write` makes them anew.
+    """
+    stale = [path for path, generate in GENERATORS if _text_of(ROOT / path) != generate()]
+    for path in stale:
+        click.echo(f"{path} is stale: run `datingtoday docs write`", err=True)
+    return EXIT_FAILED if stale else 0
+
+
+@command.command()
+def write() -> None:
+    """Write the files that are stale."""
+    for path, generate in GENERATORS:
+        text = generate()
+        if _text_of(ROOT / path) != text:
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(text, encoding="utf-8")
+            click.echo(path)
+
+
+def _text_of(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None

@@ -1,0 +1,51 @@
+"""`datingtoday nearby`: the index of who is where."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from datingtoday.cli.main import speaks_chinese
+from datingtoday.cli.options import settings_options
+from datingtoday.cli.parts import open_parts
+
+_TELL_EVERY_S = 2.0
+_ZH = {"people": "用户", "cells": "网格", "entries": "缓存条目"}
+
+
+@click.group()
+def command() -> None:
+    """People nearby."""
+
+
+@command.command()
+@settings_options
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def rebuild(config_file: Path | None, data_dir: Path | None, quiet: bool) -> None:
+    """Put right who is shown where, and fill the cache.
+
+    Needed after an import and after a change of [DISCOVERY] nearby_grid_m; what Redis lost comes back by itself. In
+    small steps: servers go on meanwhile. Safe to stop and to run twice.
+
+    Exit codes: 0 done, 1 failed (what was done stays done), 2 the settings are wrong.
+    """
+    from datingtoday.discovery.nearby.jobs import Rebuilding
+
+    told_at = time.monotonic()
+
+    def tell(what: str, done: int) -> None:
+        nonlocal told_at
+        if not quiet and time.monotonic() - told_at >= _TELL_EVERY_S:
+            told_at = time.monotonic()
+            click.echo(f"{_ZH[what]}：{done} …" if speaks_chinese() else f"{what}: {done} …")
+
+    with open_parts(config_file, data_dir) as parts:
+        done = Rebuilding(parts.database, parts.places, parts.entries, datetime.now(UTC), tell).run()
+    if not quiet:
+        click.echo(
+            f"用户：{done.people}；网格：{done.cells}（更正 {done.corrected}）；缓存条目：{done.buckets}"
+            if speaks_chinese()
+            else f"people: {done.people}; cells: {done.cells} ({done.corrected} corrected); "
+            f"entries: {done.buckets}"
+        )

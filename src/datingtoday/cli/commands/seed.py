@@ -1,0 +1,62 @@
+"""`datingtoday seed`: made-up people, for trying things out and for measuring."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from datingtoday.cli.main import CommandFailed, speaks_chinese
+from datingtoday.cli.options import settings_options
+from datingtoday.cli.parts import open_parts
+
+_TELL_EVERY_S = 2.0
+
+
+@click.command()
+@settings_options
+@click.option(
+    "--users", type=click.IntRange(1, 10_000_000), default=200, show_default=True, help="How many people."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same people.")
+@click.option("--force", is_flag=True, help="Also into a database of one's own that holds people.")
+def command(config_file: Path | None, data_dir: Path | None, users: int, seed: int, force: bool) -> None:
+    """Fill the database with made-up Chinese profiles: names, labels, introductions, places in 40 cities, activity.
+
+    Most have an avatar, one of some dozens of drawn faces; nobody can log in as one of them. Running it again adds more
+    people.
+
+    Exit codes: 0 done, 1 failed (whole batches stay), 2 the settings are wrong.
+    """
+    from datingtoday.cli.seeding.load import SeedLoad
+    from datingtoday.infra.storage.storage import StorageError
+
+    began = told_at = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= _TELL_EVERY_S:
+            told_at = time.monotonic()
+            click.echo(f"{done} / {users} …")
+
+    with open_parts(config_file, data_dir) as parts:
+        load = SeedLoad(parts)
+        if not (force or parts.settings.embedded or load.is_empty()):
+            raise CommandFailed(
+                "there are people in this database; --force adds made-up ones to them",
+                "该数据库中已有用户；如确需加入虚构用户，请加 --force",
+            )
+        now = datetime.now(UTC)
+        try:
+            ids = load.load(users, seed, now, tell)
+        except StorageError as error:
+            raise CommandFailed(
+                f"the pictures cannot be stored: {error}; nobody was made up",
+                f"无法保存头像：{error}；未生成任何用户",
+            ) from error
+        load.make_edition(now)
+    seconds = time.monotonic() - began
+    if speaks_chinese():
+        click.echo(f"已生成 {users} 个虚构用户（{ids[0]} 到 {ids[-1]}），用时 {seconds:.1f} 秒")
+    else:
+        click.echo(f"{users} made-up people ({ids[0]} to {ids[-1]}) in {seconds:.1f} s")

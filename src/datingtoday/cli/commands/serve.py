@@ -1,0 +1,234 @@
+"""`datingtoday serve`: everything that a server needs, in the order in which it needs it.
+
+A start must be quick, so Redis starts while the program is still being imported, and Alembic is not imported at all
+when the schema is current.
+"""
+
+import errno
+import os
+import signal
+import socket
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from datingtoday.cli.banner import banner
+from datingtoday.cli.main import CommandFailed, speaks_chinese
+from datingtoday.cli.options import settings_options
+from datingtoday.infra.config.serving import validate_for_serving
+from datingtoday.infra.config.settings import METRICS_FOLDER, Settings, load_settings
+from datingtoday.infra.server.data_folder import DataFolder
+
+if TYPE_CHECKING:
+    from datingtoday.app import Parts
+    from datingtoday.infra.server.embedded_redis import EmbeddedRedis
+
+PORTS_TO_TRY = 20
+
+
+@click.command()
+@settings_options
+@click.option("--host", help="Address to listen on [127.0.0.1].")
+@click.option("--port", help="Port; if it is taken, the next free one is used [8000].")
+@click.option("--workers", help="Number of worker processes [2].")
+@click.option(
+    "--seed",
+    "seed_users",
+    type=click.IntRange(0, 100_000),
+    default=0,
+    show_default=True,
+    help="On the first start without settings: so many made-up people, so that lists show something.",
+)
+def command(
+    config_file: Path | None,
+    data_dir: Path | None,
+    host: str | None,
+    port: str | None,
+    workers: str | None,
+    seed_users: int,
+) -> int:
+    """Run the server.
+
+    It runs until Ctrl-C or SIGTERM. Without settings it is complete in itself: SQLite and a private Redis in
+    the data folder, and secrets that are generated once.
+
+    Exit codes: 0 stopped in order, 1 failed, 2 the settings are wrong.
+    """
+    given = {"host": host, "port": port, "workers": workers}
+    overrides = {("SERVER", key): (value, f"--{key}") for key, value in given.items() if value is not None}
+    settings = load_settings(config_file, data_dir, overrides=overrides, create_secrets=True)
+    validate_for_serving(settings)
+    _end_at_once_on_signals(None)
+    with ExitStack() as at_end:
+        return _serve(settings, at_end, seed_users)
+
+
+def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
+    folder = DataFolder(settings.data_dir)
+    folder.take()
+    at_end.callback(folder.release)
+    listener, port = _listen(settings.server.host, settings.server.port)
+
+    from datingtoday.infra.server.embedded_redis import EmbeddedRedis
+
+    redis: EmbeddedRedis | None = None
+    if not settings.redis.uri:
+        redis = EmbeddedRedis(settings.data_dir, settings.redis.server_binary)
+        _end_at_once_on_signals(redis)
+        redis.start()
+        at_end.callback(redis.stop)
+        settings = settings.with_redis_uri(redis.uri)
+
+    is_first_start = _migrate(settings)
+    from datingtoday.protocol.metrics import count_across_processes
+
+    if settings.metrics.enabled:
+        count_across_processes(settings.data_dir / METRICS_FOLDER)
+    from datingtoday.app import PARTS, Parts, create_app
+
+    app = create_app(settings)
+    parts: Parts = app.extensions[PARTS]
+    if redis is not None:
+        redis.wait_until_ready()
+    if seed_users and is_first_start and settings.embedded:
+        _seed(parts, seed_users)
+    is_app_changed = _prepare(parts, settings)
+
+    def seal_and_stop() -> None:
+        # Only where we stop Redis itself: the seal says that nothing was accepted after it.
+        if redis is not None:
+            redis.stop(before_shutdown=parts.replay.seal)
+
+    def tick() -> None:
+        if redis is not None:
+            redis.restart_if_dead()
+
+    at_end.callback(seal_and_stop)
+    text = banner(settings, settings.server.host, port, is_app_changed=is_app_changed)
+    return _run(app, settings, listener, text, folder=folder, tick=tick)
+
+
+def _end_at_once_on_signals(redis: "EmbeddedRedis | None") -> None:
+    """Until gunicorn has its own handlers: nothing is served yet, so nothing has to be finished.
+
+    Ending at once is as safe as kill -9 and, unlike an exception, cannot get lost in whatever is just being imported.
+    """
+
+    def end(*_: object) -> None:
+        if redis is not None and redis.pid is not None:
+            os.kill(redis.pid, signal.SIGTERM)
+        os._exit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+def _run(
+    app: Any, settings: Settings, listener: socket.socket, text: str, *, folder: DataFolder, tick: Any
+) -> int:
+    from datingtoday.infra.server.gunicorn_server import HttpServer
+
+    server = HttpServer(
+        app,
+        settings,
+        listener,
+        on_ready=lambda: click.echo(text),
+        on_tick=tick,
+        in_child=folder.forget,
+    )
+    server.run()
+    return 0
+
+
+def _migrate(settings: Settings) -> bool:
+    """Bring the database up to date; whether there was none."""
+    from datingtoday.infra import migrations
+
+    current = migrations.current(settings.database.uri)
+    if current != migrations.head():
+        migrations.upgrade(settings.database.uri, lambda line: click.echo(f"database: {line}", err=True))
+    return current is None
+
+
+def _seed(parts: Any, users: int) -> None:
+    """Let the lists of a new trial show somebody."""
+    from datetime import UTC, datetime
+
+    from datingtoday.cli.seeding.load import SeedLoad
+
+    now = datetime.now(UTC)
+    load = SeedLoad(parts)
+    load.load(users, 1, now, lambda done: None)
+    load.make_edition(now)
+    _say(
+        f"first start: {users} made-up people for trying things out (`make run SEED=0` for none)",
+        f"首次启动：已生成 {users} 个虚构用户供试用（`make run SEED=0` 则不生成）",
+    )
+
+
+def _prepare(parts: "Parts", settings: Settings) -> bool:
+    """Let the replay guard look at its memory, then leave no connection open: a fork must not share any.
+
+    Returns whether the client program of the settings is another one by now; False where that cannot be known.
+    """
+    from datingtoday.infra.db import DatabaseDown
+    from datingtoday.infra.redis import RedisDown
+    from datingtoday.protocol.signing.replay import GuardMisconfigured
+
+    try:
+        parts.replay.prepare()
+        app = parts.apps.find(settings.app.appkey)
+        return (
+            app is None or app.hmac_only or settings.app.appsecret not in app.live_secrets(datetime.now(UTC))
+        )
+    except GuardMisconfigured as error:
+        raise CommandFailed(str(error), str(error)) from error
+    except (RedisDown, DatabaseDown) as error:
+        # It may come back: requests are answered with 503 until then, and each looks again.
+        click.echo(f"datingtoday: not reachable yet, answering 503 until it is: {error}", err=True)
+        return False
+    finally:
+        parts.redis.close()
+        parts.database.dispose()
+
+
+def _listen(host: str, wanted: int) -> tuple[socket.socket, int]:
+    """A listening socket on the wanted port, or on the next free one."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, wanted, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise CommandFailed(
+            f"[SERVER] host: {host}: {error.strerror}", f"[SERVER] host：{host}：{error.strerror}"
+        ) from None
+    last = min(wanted + PORTS_TO_TRY, 65535)
+    for port in range(wanted, last + 1):
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address[0], port, *address[2:]))
+            # Listening at once: until then somebody else could bind the same port.
+            listener.listen(2048)
+        except OSError as error:
+            listener.close()
+            if error.errno != errno.EADDRINUSE:
+                raise CommandFailed(
+                    f"cannot listen on {host}:{port}: {error.strerror}; choose another --host or --port",
+                    f"无法监听 {host}:{port}：{error.strerror}；请更换 --host 或 --port",
+                ) from None
+            continue
+        if port != wanted:
+            _say(f"port {wanted} is taken, using {port}", f"端口 {wanted} 已被占用，改用 {port}")
+        return listener, port
+    raise CommandFailed(
+        f"ports {wanted} to {last} are all taken; choose another with --port",
+        f"端口 {wanted} 到 {last} 均被占用；请用 --port 另选",
+    )
+
+
+def _say(en: str, zh: str) -> None:
+    click.echo(f"datingtoday: {zh if speaks_chinese() else en}", err=True)

@@ -1,0 +1,240 @@
+"""Editions of the hot list: what the ranking was at one moment, for each kind of viewer a sorted set in Redis.
+
+An edition never changes, so whoever pages through one by its cursor meets everybody in it once, although the ranking
+moves on; a new one is made every few minutes by one process, and old ones stay until nobody can be reading them. Its
+parts may be kept in memory, so that a busy server asks Redis only for what it has not seen of an edition, and no key is
+fought over. An edition holds the first so many of each list: making one costs the same with any number of users.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from datingtoday.discovery.hot.ranking import GENDERS, SHELVES, shelves_for
+from datingtoday.discovery.hot.scores import HotScores
+from datingtoday.discovery.models_people import HotPerson
+from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.redis import Command, RedisDown, RedisRole, Script
+
+log = structlog.get_logger(__name__)
+
+KINDS = tuple((gender, sexual) for gender in GENDERS for sexual in GENDERS)
+"""Kinds of viewers by (gender, wanted gender); the first one is shown everybody."""
+KEPT_S = 3600
+"""How long an edition can be paged through; several times as long as it is the newest."""
+_NOW = "hot:now"
+_LOCK = "hot:building"
+_LOCK_MS = 60_000
+_CHUNK = 1_000
+_PART = 200
+_PARTS_MOST = 300
+_LOOK_AGAIN = timedelta(seconds=1)
+_OLD_ROWS_MOST = 2_000
+
+# KEYS: the lock; ARGV: my token.
+_UNLOCK = Script(
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+)
+
+
+class EditionLost(Exception):
+    """It was evicted, has run out, or went with its server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """Which one, from when, and how many people each kind's list has."""
+
+    name: str
+    made_at: datetime
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Somebody's place in a list."""
+
+    user_id: int
+    score: float
+
+
+class Editions:
+    """Makes and reads them.
+
+    :param redis: the cache role. :param size: the most people of one list. :param refresh_s: when a new one is due.
+    """
+
+    def __init__(
+        self, database: Database, redis: RedisRole, scores: HotScores, *, size: int, refresh_s: int
+    ) -> None:
+        self._database = database
+        self._redis = redis
+        self._scores = scores
+        self.size = size
+        self._refresh = timedelta(seconds=refresh_s)
+        self._newest: Edition | None = None
+        self._looked_at = datetime.min.replace(tzinfo=UTC)
+        self._parts: OrderedDict[tuple[str, int, int], list[Ranked]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._is_making = threading.Lock()
+
+    # --- reading
+
+    def newest(self, now: datetime) -> Edition | None:
+        """The newest edition; None if there is none or Redis is down. Lets a new one be made if it is time."""
+        if abs(now - self._looked_at) >= _LOOK_AGAIN:
+            try:
+                data = self._redis.execute("GET", _NOW)
+            except RedisDown:
+                return None
+            newest = self._newest = None if data is None else _load(data)
+            self._looked_at = now
+            if newest is None or now - newest.made_at >= self._refresh:
+                self._make_aside(now)
+        return self._newest
+
+    def read(self, name: str, kind: int, size: int, start: int, count: int) -> list[Ranked]:
+        """A stretch of a list, best first; shorter only where the list ends.
+
+        :raises EditionLost:
+        """
+        end = min(start + count, size)
+        found: list[Ranked] = []
+        for part in range(start // _PART, -(-end // _PART)):
+            first = part * _PART
+            rows = self._part(name, kind, part, min(_PART, size - first))
+            found += rows[max(0, start - first) : end - first]
+        return found
+
+    def remembered(self, name: str | None, kind: int, start: int, count: int) -> list[Ranked]:
+        """As much of a stretch as this process has in memory. :param name: None: of the edition known last."""
+        if name is None:
+            if self._newest is None:
+                return []
+            name = self._newest.name
+        found: list[Ranked] = []
+        with self._lock:
+            for part in range(start // _PART, (start + count - 1) // _PART + 1):
+                first = part * _PART
+                rows = self._parts.get((name, kind, part), [])
+                found += rows[max(0, start - first) : start + count - first]
+        return found
+
+    def _part(self, name: str, kind: int, part: int, length: int) -> list[Ranked]:
+        at = (name, kind, part)
+        with self._lock:
+            if at in self._parts:
+                self._parts.move_to_end(at)
+                return self._parts[at]
+        first = part * _PART
+        try:
+            reply: Sequence[bytes] = self._redis.execute(
+                "ZREVRANGE", _key(name, kind), first, first + _PART - 1, "WITHSCORES"
+            )
+        except RedisDown as error:
+            raise EditionLost(name) from error
+        rows = [
+            Ranked(int(user_id), float(score)) for user_id, score in zip(reply[::2], reply[1::2], strict=True)
+        ]
+        if len(rows) < length:
+            self._looked_at = datetime.min.replace(tzinfo=UTC)
+            raise EditionLost(name)
+        with self._lock:
+            self._parts[at] = rows
+            while len(self._parts) > _PARTS_MOST:
+                self._parts.popitem(last=False)
+        return rows
+
+    def forget(self, name: str) -> None:
+        """An edition of which a part is gone is none: the next reader makes a new one. :raises RedisDown:"""
+        data = self._redis.execute("GET", _NOW)
+        if data is not None and _load(data).name == name:
+            self._redis.execute("DEL", _NOW)
+
+    # --- making
+
+    def make(self, now: datetime) -> Edition | None:
+        """Make a new edition out of SQL; None if another process is doing it. :raises RedisDown:"""
+        token = secrets.token_hex(8)
+        if self._redis.execute("SET", _LOCK, token, "NX", "PX", _LOCK_MS) is None:
+            return None
+        try:
+            with self._database.transaction(write=False) as session:
+                shelves = {shelf: self._top_of(session, shelf) for shelf in SHELVES}
+            name = secrets.token_hex(6)
+            sizes = tuple(
+                self._write(name, kind, shelves_for(*KINDS[kind]), shelves) for kind in range(len(KINDS))
+            )
+            edition = Edition(name, now, sizes)
+            # It is told of before the first of its sets can run out, and no longer.
+            self._redis.execute("SET", _NOW, _dump(edition), "EX", KEPT_S // 2)
+            self._looked_at = datetime.min.replace(tzinfo=UTC)
+        finally:
+            self._redis.run_script(_UNLOCK, [_LOCK], token)
+        return edition
+
+    def _top_of(self, session: Session, shelf: int) -> list[tuple[float, int]]:
+        best = (
+            select(HotPerson.score, HotPerson.user_id)
+            .where(HotPerson.shelf == shelf)
+            .order_by(HotPerson.score.desc(), HotPerson.user_id.desc())
+            .limit(self.size)
+        )
+        return [(score, user_id) for score, user_id in session.execute(best)]
+
+    def _write(
+        self, name: str, kind: int, fitting: Sequence[int], shelves: dict[int, list[tuple[float, int]]]
+    ) -> int:
+        # Each shelf is in order already, which sorting takes advantage of.
+        rows = sorted((row for shelf in fitting for row in shelves[shelf]), reverse=True)[: self.size]
+        key = _key(name, kind)
+        for start in range(0, len(rows), _CHUNK):
+            members = [
+                part
+                for score, user_id in rows[start : start + _CHUNK]
+                # In this form texts have the order of numbers, as equal scores are ordered in SQL.
+                for part in (repr(score), f"{user_id:010d}")
+            ]
+            commands: list[Command] = [("ZADD", key, *members), ("EXPIRE", key, KEPT_S)]
+            self._redis.round_trip(commands)
+        return len(rows)
+
+    def _make_aside(self, now: datetime) -> None:
+        """Let this process make one without letting anybody wait, unless another one is at it."""
+        if self._is_making.acquire(blocking=False):
+            threading.Thread(target=self._make_and_tidy, args=(now,), name="hot edition", daemon=True).start()
+
+    def _make_and_tidy(self, now: datetime) -> None:
+        try:
+            if self.make(now) is not None:
+                with self._database.transaction() as session:
+                    self._scores.remove_old(session, now, most=_OLD_ROWS_MOST)
+        except (RedisDown, DatabaseDown) as error:
+            log.warning("hot_edition_not_made", reason=str(error))
+        except Exception:
+            log.exception("hot_edition_failed")
+        finally:
+            self._is_making.release()
+
+
+def _key(name: str, kind: int) -> str:
+    return f"hot:{name}:{kind}"
+
+
+def _dump(edition: Edition) -> bytes:
+    return orjson.dumps([edition.name, edition.made_at.timestamp(), edition.sizes])
+
+
+def _load(data: bytes) -> Edition:
+    name, made_s, sizes = orjson.loads(data)
+    return Edition(name, datetime.fromtimestamp(made_s, UTC), tuple(sizes))

@@ -1,0 +1,155 @@
+"""Who is nearby: reports of places, the list, and what becomes of people in between."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from datingtoday.accounts.service import LoggedIn
+from datingtoday.discovery.nearby import jobs
+from datingtoday.discovery.nearby.entries import Place
+from datingtoday.discovery.nearby.errors import nothing_to_change
+from datingtoday.discovery.nearby.pages import NearbyList
+from datingtoday.discovery.nearby.places import Places, Point
+from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
+from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.redis import RedisDown, RedisRole
+from datingtoday.profiles.service import FirstActiveToday, ProfileChanged
+from datingtoday.protocol.envelope import ReadyJson
+from datingtoday.protocol.paging import PageRequest
+
+log = structlog.get_logger(__name__)
+
+REPORT_EVERY = timedelta(minutes=10)
+"""How exact `Location.report_time` is: a report that changes nothing else is not written more often."""
+TEND_EVERY = timedelta(seconds=1)
+"""How late a move takes effect at the most after it is due, while lists are being read."""
+_LEASE_KEY = "nearby:tended"
+
+
+class Nearby:
+    """What the routes of places call, and what listens to logins and profiles.
+
+    :param redis: the cache role; processes take turns by it in letting moves take effect.
+    """
+
+    def __init__(self, database: Database, redis: RedisRole, places: Places, people: NearbyList) -> None:
+        self._database = database
+        self._redis = redis
+        self._places = places
+        self._people = people
+        self._tending = threading.Lock()
+        self._tended_at = self._tend_next = datetime.min.replace(tzinfo=UTC)
+
+    # --- what people do
+
+    def list(
+        self,
+        session: Session,
+        user_id: int,
+        *,
+        latlng: Point | None,
+        radius: int,
+        gender: int | None,
+        page: PageRequest,
+        now: datetime,
+        ahead: ReadAhead = NOTHING_AHEAD,
+    ) -> ReadyJson:
+        """A page of the people within ``radius`` km; with ``latlng`` one's own place is reported first.
+
+        :param session: nothing was read in it yet: the report is committed before.
+        :param ahead: what was read of `keys_ahead`.
+        :raises ParameterError: no place is known, a page too deep, or a cursor of another list.
+        """
+        self._tend(now)
+        if not ahead:
+            ahead = self._people.look(self.keys_ahead(user_id, radius, gender, page, now))
+        place = self._people.place_of(user_id, now, ahead)
+        if latlng is not None and not self._says_nothing_new(place, latlng, now):
+            self._report(user_id, latlng, now)
+            # What was read before may say otherwise.
+            place, ahead = self._people.place_of(user_id, now), NOTHING_AHEAD
+        return self._people.page(session, user_id, place, radius, gender, page, now, ahead)
+
+    def keys_ahead(
+        self, user_id: int, radius_km: int, gender: int | None, page: PageRequest, now: datetime
+    ) -> Sequence[str]:
+        """The entries of the cache that `list` will want, as far as this process can guess."""
+        return self._people.keys_ahead(user_id, radius_km, gender, page, now)
+
+    def locate(self, user_id: int, *, latlng: Point | None, hide: bool | None, now: datetime) -> None:
+        """Say where one is, or whether one is to be found.
+
+        :raises ParameterError: neither was said.
+        """
+        if latlng is None and hide is None:
+            raise nothing_to_change()
+        # Hidden first: who hides and says where they are is not shown there in between.
+        if hide is not None:
+            self._database.retried(lambda session: self._places.hide(session, user_id, hide, now))
+        if latlng is not None and not self._says_nothing_new(
+            self._people.place_of(user_id, now), latlng, now
+        ):
+            self._report(user_id, latlng, now)
+
+    # --- what is heard of them
+
+    def logged_in(self, event: LoggedIn) -> None:
+        """The login's address is kept, and the place if it came with one."""
+        self._database.retried(
+            lambda session: self._places.note_login(
+                session, event.user_id, event.address, event.latlng, event.at
+            ),
+        )
+
+    def profile_changed(self, event: ProfileChanged) -> None:
+        """Gender, visibility or standing may be others now."""
+        self._database.retried(lambda session: self._places.refresh(session, [event.user_id], event.at))
+
+    def active(self, event: FirstActiveToday) -> None:
+        """Somebody is seen again, perhaps for the first time in a long while."""
+        self._database.retried(lambda session: self._places.refresh(session, [event.user_id], event.at))
+
+    # --- in between
+
+    def _report(self, user_id: int, point: Point, now: datetime) -> None:
+        self._database.retried(lambda session: self._places.report(session, user_id, point, now))
+
+    def _says_nothing_new(self, place: Place, point: Point, now: datetime) -> bool:
+        """Whether a report would change neither a cell nor, by much, its time."""
+        return (
+            place.cell is not None
+            and place.last_cell == place.cell
+            and not place.is_moving
+            and now.timestamp() - place.reported_s < REPORT_EVERY.total_seconds()
+            and self._places.is_settled(place.cell, point)
+        )
+
+    def _tend(self, now: datetime) -> None:
+        """Let due moves take effect, and take off who was not seen for long: a few people, by one process at a time.
+
+        What fails here is done by a later request; this one is answered all the same.
+        """
+        if self._tended_at <= now < self._tend_next:
+            return
+        if not self._tending.acquire(blocking=False):
+            return
+        try:
+            self._tended_at, self._tend_next = now, now + TEND_EVERY
+            if self._has_turn():
+                jobs.tend(self._database, self._places, now)
+        except DatabaseDown as error:
+            log.warning("nearby_not_tended", reason=str(error))
+        finally:
+            self._tending.release()
+
+    def _has_turn(self) -> bool:
+        life_ms = int(TEND_EVERY.total_seconds() * 1000)
+        try:
+            return self._redis.execute("SET", _LEASE_KEY, "1", "NX", "PX", life_ms) is not None
+        except RedisDown:
+            return True

@@ -1,0 +1,165 @@
+"""Search: any combination of filters, with bounded work for each request.
+
+The newest members come first: of all orders this one never moves, so that a cursor neither repeats nor skips anybody,
+and every index that ends with the user's id has it, so that each filter that has an index can lead. The filter with the
+fewest people leads; its people are walked in order, up to `LOOKED_AT` of them, and the other filters are tried on
+them. What is left begins the next page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from datetime import date, datetime
+
+import orjson
+from sqlalchemy.orm import Session
+
+from datingtoday.discovery.search import statements
+from datingtoday.discovery.search.nicknames import fold, leading_grams
+from datingtoday.discovery.search.statements import Leader, LeaderKind
+from datingtoday.profiles.cards.entries import Cards
+from datingtoday.protocol.envelope import ReadyJson
+from datingtoday.protocol.errors import ParameterError, Text
+from datingtoday.protocol.fields import MAX_ID
+from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
+
+LOOKED_AT = (2_000, 8_000)
+"""How many of the leading filter's people are looked at: the second number only if the first did not fill the page."""
+GRAMS_TRIED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What is asked for; None: anything."""
+
+    nickname: str | None = None
+    gender: int | None = None
+    age_min: int | None = None
+    age_max: int | None = None
+    height_min: int | None = None
+    height_max: int | None = None
+    education: int | None = None
+    emotion: int | None = None
+    salary_min: int | None = None
+    label_id: int | None = None
+
+    def refuse_empty_ranges(self) -> None:
+        """:raises ParameterError: a lower bound is above its upper bound."""
+        for name, low, high in (
+            ("age", self.age_min, self.age_max),
+            ("height", self.height_min, self.height_max),
+        ):
+            if low is not None and high is not None and low > high:
+                allowed = Text(f"at most {name}Max, which is {high}", f"不大于 {name}Max（{high}）")
+                raise ParameterError.malformed(f"{name}Min", allowed)
+
+
+class Search:
+    """Finds people."""
+
+    def __init__(self, cards: Cards, cursors: Cursors) -> None:
+        self._cards = cards
+        self._cursors = cursors
+
+    def find(
+        self, session: Session, user_id: int, filters: Filters, page: PageRequest, now: datetime
+    ) -> ReadyJson:
+        """Cards of those who fit and whom one may find, the newest members first; never oneself.
+
+        :raises ParameterError: an empty range, or a cursor of another search.
+        """
+        filters.refuse_empty_ranges()
+        text = None if filters.nickname is None else fold(filters.nickname)
+        # A cursor is good for the same filters only.
+        name = f"search {orjson.dumps(astuple(filters)).decode()}"
+        below, skip = MAX_ID + 1, page.offset
+        total: Total | None = None
+        if page.cursor is not None:
+            below, skip, number, more = self._cursors.read(name, user_id, page.cursor)
+            total = Total(number, more)
+        leader = self._leader(session, filters, text)
+        matching = statements.Matching(
+            viewer_id=user_id,
+            text=text,
+            label_id=filters.label_id,
+            values={
+                "gender": filters.gender,
+                "born_until": years_before(now.date(), filters.age_min),
+                "born_after": years_before(
+                    now.date(), None if filters.age_max is None else filters.age_max + 1
+                ),
+                "height_min": filters.height_min,
+                "height_max": filters.height_max,
+                "education": filters.education,
+                "emotion": filters.emotion,
+                "salary_min": filters.salary_min,
+            },
+            now=now,
+        )
+        wanted = skip + page.count + 1
+        found: list[int] = []
+        start, end = below, 0
+        for rows in LOOKED_AT:
+            last = statements.last_of_next(session, leader, start, rows)
+            end = last or 0
+            found += statements.find(session, leader, matching, start, end, wanted - len(found))
+            start = end
+            if end == 0 or len(found) == wanted:
+                break
+        if total is None:
+            total = self._total(session, leader, matching, found, end, is_cut=len(found) == wanted)
+        shown = found[skip : skip + page.count]
+        has_next = True
+        if len(found) == wanted:
+            position = [shown[-1], 0]
+        elif end > 0:
+            position = [end, max(0, skip - len(found))]
+        else:
+            has_next, position = False, [0, 0]
+        next_ = self._cursors.write(name, user_id, [*position, total.number, total.more])
+        return page_answer(self._cards.of(user_id, shown, now), total=total, has_next=has_next, next_=next_)
+
+    @staticmethod
+    def _leader(session: Session, filters: Filters, text: str | None) -> Leader:
+        """The filter that the fewest people fulfil, of those that have an index."""
+        possible: list[Leader] = []
+        if text is not None:
+            leading = leading_grams(text)
+            step = max(1, len(leading) // GRAMS_TRIED)
+            possible += [Leader(LeaderKind.GRAM, gram) for gram in leading[::step][:GRAMS_TRIED]]
+        if filters.label_id is not None:
+            possible.append(Leader(LeaderKind.LABEL, filters.label_id))
+        if filters.education is not None:
+            possible.append(Leader(LeaderKind.EDUCATION, filters.education))
+        return statements.rarest(session, possible) if possible else Leader(LeaderKind.EVERYBODY)
+
+    @staticmethod
+    def _total(
+        session: Session,
+        leader: Leader,
+        matching: statements.Matching,
+        found: list[int],
+        end: int,
+        *,
+        is_cut: bool,
+    ) -> Total:
+        """Exact where everybody was looked at or can be; else only that there may be many."""
+        if end > 0:
+            return Total(TOTAL_MOST, more=True)
+        if not is_cut:
+            return Total.of(len(found))
+        return Total.of(statements.count(session, leader, matching, most=TOTAL_MOST + 1))
+
+
+def years_before(today: date, years: int | None) -> date | None:
+    """Who was born until that day is that many years old; None for None.
+
+    Who was born on 29 February is a year older on 1 March of other years.
+    """
+    if years is None:
+        return None
+    year = max(1, today.year - years)
+    try:
+        return today.replace(year=year)
+    except ValueError:
+        return date(year, 2, 28)

@@ -1,0 +1,135 @@
+"""What must not be served: settings that are incomplete, or that everybody knows."""
+
+from urllib.parse import urlsplit
+
+from datingtoday.infra.config.fields import notes_of
+from datingtoday.infra.config.settings import ConfigError, Settings, raise_together, sections
+
+_PUBLISHED = frozenset({"432ABZ", "1AE32B09224", "8c2c0b555e6e6cb01a5fd36dd981bcee"})
+"""Values that stand in the articles about the protocol; whoever read them could sign requests."""
+
+_LEAST_GRID_M = 2000
+"""With smaller squares people can be located more exactly than they were promised."""
+
+_PROVIDER_KEYS = {
+    ("SMS", "aliyun"): (
+        "aliyun_access_key_id",
+        "aliyun_access_key_secret",
+        "aliyun_sign_name",
+        "aliyun_template_code",
+    ),
+    ("SMS", "tencent"): (
+        "tencent_secret_id",
+        "tencent_secret_key",
+        "tencent_app_id",
+        "tencent_sign_name",
+        "tencent_template_id",
+    ),
+    ("STORAGE", "s3"): ("s3_bucket", "s3_access_key", "s3_secret_key"),
+}
+
+
+def validate_for_serving(settings: Settings) -> None:
+    """Raise what stands against serving with these settings, if anything does."""
+    raise_together(serving_problems(settings))
+
+
+def serving_problems(settings: Settings) -> list[ConfigError]:
+    """Everything that stands against serving with these settings, one line each; empty if nothing does.
+
+    With the embedded database (nothing but this machine, secrets generated) only the providers are looked at.
+    """
+    problems = _missing_for_providers(settings)
+    if settings.embedded:
+        return problems
+    for section, key in (("APP", "appkey"), ("APP", "appsecret"), ("SECURITY", "secret_key")):
+        if not getattr(getattr(settings, section.lower()), key):
+            problems.append(
+                _problem(settings, section, key, "is missing; set a random value", "未设置；请设为随机值")
+            )
+    problems += _known_to_everybody(settings)
+    if settings.sms.echo:
+        problems.append(
+            _problem(
+                settings,
+                "SMS",
+                "echo",
+                "must be off with a database of one's own: it tells codes to whoever asks",
+                "使用自己的数据库时必须关闭，否则会把验证码告诉请求者",
+            )
+        )
+    if settings.sms.provider == "console" and not settings.sms.allow_console:
+        problems.append(
+            _problem(
+                settings,
+                "SMS",
+                "provider",
+                "console sends nothing; choose aliyun or tencent, or set [SMS] allow_console = true",
+                "console 不会发送短信；请选择 aliyun 或 tencent，或设置 [SMS] allow_console = true",
+            )
+        )
+    if settings.discovery.nearby_grid_m < _LEAST_GRID_M:
+        problems.append(
+            _problem(
+                settings,
+                "DISCOVERY",
+                "nearby_grid_m",
+                f"must be {_LEAST_GRID_M} or more with a database of one's own: smaller squares tell where people live",
+                f"使用自己的数据库时必须不小于 {_LEAST_GRID_M}，网格过小会泄露用户的住处",
+            )
+        )
+    return problems
+
+
+def _missing_for_providers(settings: Settings) -> list[ConfigError]:
+    problems = []
+    for (section, provider), keys in _PROVIDER_KEYS.items():
+        values = getattr(settings, section.lower())
+        if values.provider == provider:
+            problems += [
+                _problem(
+                    settings,
+                    section,
+                    key,
+                    f"is needed for provider = {provider}",
+                    f"provider = {provider} 时必须设置",
+                )
+                for key in keys
+                if not getattr(values, key)
+            ]
+    return problems
+
+
+def _known_to_everybody(settings: Settings) -> list[ConfigError]:
+    problems = []
+    for section, model in sections().items():
+        for key, info in model.model_fields.items():
+            notes = notes_of(info)
+            value = getattr(getattr(settings, section.lower()), key)
+            if notes.uri:
+                published = bool(value) and _password(value) in (_password(notes.example or ""), "password")
+            elif notes.secret or (section, key) == ("APP", "appkey"):
+                published = value in _PUBLISHED or (bool(value) and value == notes.example)
+            else:
+                continue
+            if published:
+                problems.append(
+                    _problem(
+                        settings,
+                        section,
+                        key,
+                        "is a published example; set one's own",
+                        "是公开的示例值；请改为自己的值",
+                    )
+                )
+    return problems
+
+
+def _password(uri: str) -> str:
+    # An empty password is no example: never equal to one.
+    return urlsplit(uri).password or f"none in {uri}"
+
+
+def _problem(settings: Settings, section: str, key: str, en: str, zh: str) -> ConfigError:
+    origin = settings.origin_of(section, key)
+    return ConfigError(f"[{section}] {key}: {origin}: {en}", f"[{section}] {key}：{origin}：{zh}")

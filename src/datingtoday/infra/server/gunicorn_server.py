@@ -1,0 +1,176 @@
+"""gunicorn as DatingToday runs it: settings from ours, logs as JSON, and workers that end with their parent.
+
+A production setup that starts gunicorn by itself (`gunicorn datingtoday.wsgi:application`) uses `JsonLog` from here
+as its `logger_class`; `wsgi` calls `answer_errors_in_json`.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import gunicorn.util
+import structlog
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
+
+from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.server.embedded_redis import end_with_parent
+from datingtoday.infra.server.garbage_collector import settle_collector
+
+log = structlog.get_logger(__name__)
+
+GRACE_S = 15
+"""How long a worker may finish its requests after SIGTERM."""
+
+
+class JsonLog(Logger):
+    """gunicorn's own messages through the root logger, which writes JSON lines."""
+
+    def setup(self, cfg: Config) -> None:
+        super().setup(cfg)
+        for handler in list(self.error_log.handlers):
+            self.error_log.removeHandler(handler)
+        self.error_log.propagate = True
+
+
+def answer_errors_in_json() -> None:
+    """Let gunicorn answer what it refuses itself (no HTTP at all, headers too long) in the form of every answer."""
+    gunicorn.util.write_error = _write_error
+
+
+def _write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -> None:
+    # `mesg` may quote the request: it is not sent back.
+    body = f'{{"code":{int(status_int)},"msg":"{reason}"}}'.encode("ascii", errors="replace")
+    head = (
+        f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"X-Request-Id: {secrets.token_hex(16)}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    gunicorn.util.write_nonblock(sock, head.encode("ascii", errors="replace") + body)
+
+
+class HttpServer(BaseApplication):
+    """Serves one WSGI application on one listening socket until SIGTERM, SIGINT or SIGHUP.
+
+    :param listener: bound and listening; it is taken over.
+    :param on_ready: called in this process when requests are accepted.
+    :param on_tick: called in this process about once a second, and soon after the end of any child.
+    :param in_child: called in every worker right after its fork.
+    """
+
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        settings: Settings,
+        listener: socket.socket,
+        *,
+        on_ready: Callable[[], None],
+        on_tick: Callable[[], None],
+        in_child: Callable[[], None],
+    ) -> None:
+        self._application = application
+        self._settings = settings
+        self._listener_fd = listener.detach()
+        self._on_ready = on_ready
+        self._in_child = in_child
+        self.on_tick = on_tick
+        self.outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        """Started by nohup."""
+        super().__init__()
+
+    def load_config(self) -> None:
+        server = self._settings.server
+        pid = os.getpid()
+
+        def ignore_ctrl_c(worker: Worker) -> None:
+            # Ctrl-C reaches every process of the terminal; the parent tells the workers when to go, and they
+            # finish what they have begun.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+        def after_fork(arbiter: Arbiter, worker: Worker) -> None:
+            # The parent's handlers only note a signal for its loop; here it would be lost until the worker has
+            # its own.
+            for number in Arbiter.SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            ignore_ctrl_c(worker)
+            self._in_child()
+            # Not even a worker that hangs may outlive the parent; what it had committed is on disk.
+            end_with_parent(pid, signal.SIGKILL)
+
+        def when_ready(arbiter: Arbiter) -> None:
+            self._on_ready()
+
+        options: dict[str, Any] = {
+            "bind": [f"fd://{self._listener_fd}"],
+            "workers": server.workers,
+            "worker_class": server.worker_class,
+            "threads": server.threads if server.worker_class == "gthread" else 1,
+            "preload_app": True,
+            "timeout": 60,
+            "graceful_timeout": GRACE_S,
+            "keepalive": 5,
+            "limit_request_line": 8190,
+            "forwarded_allow_ips": ",".join(server.trusted_proxies),
+            "control_socket_disable": True,
+            # A heartbeat must not wait for a disk.
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
+            "logger_class": JsonLog,
+            # Starting and stopping is told by the command; what goes wrong is logged.
+            "loglevel": "debug" if self._settings.log.level == "debug" else "warning",
+            "post_fork": after_fork,
+            "post_worker_init": ignore_ctrl_c,
+            "when_ready": when_ready,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Callable[..., Any]:
+        return self._application
+
+    def run(self) -> None:
+        """Serve; ends with SystemExit, whose code is 0 after an orderly stop. Does not return in the workers."""
+        answer_errors_in_json()
+        settle_collector()
+        _Arbiter(self).run()
+
+
+class _Arbiter(Arbiter):
+    """gunicorn's parent process, bound to the terminal and the data folder that it was started with."""
+
+    app: HttpServer
+
+    def spawn_worker(self) -> int:
+        parent_pid = os.getpid()
+        try:
+            return super().spawn_worker()
+        except SystemExit as error:
+            if os.getpid() == parent_pid:
+                raise
+            # A worker is done here. It must not unwind what the parent has built up to this point, and taking
+            # the interpreter down in order costs each worker half a second and gives nothing back.
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(error.code if isinstance(error.code, int) else 1)
+
+    def manage_workers(self) -> None:
+        super().manage_workers()
+        self.app.on_tick()
+
+    def handle_int(self) -> None:
+        """Ctrl-C: in order, like SIGTERM. A second one is in a hurry (gunicorn's own rule)."""
+        self.handle_term()
+
+    def handle_hup(self) -> None:
+        """The terminal was closed."""
+        if not self.app.outlives_terminal:
+            self.handle_term()
+
+    def handle_usr2(self) -> None:
+        """Not for us: a second parent cannot have the same data folder."""
+        log.warning("signal_ignored", signal="SIGUSR2")

@@ -1,0 +1,166 @@
+"""What an upload is, by its content; names and declared types are never looked at.
+
+Only the few types that are accepted can be told apart here, and nothing else gets any further: no decoder, and
+no ffmpeg, ever sees a playlist, a page or an archive.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+import structlog
+
+from datingtoday.media.errors import FileRefused
+from datingtoday.media.processing.audio_frames import is_adts, is_mp3, ogg_is_whole, start_of_frames
+from datingtoday.media.processing.mp4_boxes import BoxError, brands_of, check_mp4
+from datingtoday.protocol.errors import Text
+
+MEGABYTE = 1024 * 1024
+
+
+class Kind(StrEnum):
+    """What an upload is to be; the parameter `kind` of the API."""
+
+    PHOTO = "photo"
+    IMAGE = "image"
+    AUDIO = "audio"
+    VIDEO = "video"
+
+
+class FileType(StrEnum):
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    HEIC = "heic"
+    MP4 = "mp4"
+    """Also M4A: the same container."""
+    MP3 = "mp3"
+    ADTS = "adts"
+    """Bare AAC."""
+    OGG = "ogg"
+
+
+MAX_BYTES: Mapping[Kind, int] = {
+    Kind.PHOTO: 20 * MEGABYTE,
+    Kind.IMAGE: 20 * MEGABYTE,
+    Kind.AUDIO: 5 * MEGABYTE,
+    Kind.VIDEO: 20 * MEGABYTE,
+}
+
+_IMAGES = frozenset({FileType.JPEG, FileType.PNG, FileType.WEBP, FileType.HEIC})
+TYPES: Mapping[Kind, frozenset[FileType]] = {
+    Kind.PHOTO: _IMAGES,
+    Kind.IMAGE: _IMAGES,
+    Kind.AUDIO: frozenset({FileType.MP4, FileType.ADTS, FileType.MP3, FileType.OGG}),
+    Kind.VIDEO: frozenset({FileType.MP4}),
+}
+
+_OF_IMAGES = Text("JPEG, PNG, WebP or HEIC, up to 20 MB", "JPEG、PNG、WebP 或 HEIC，不超过 20 MB")
+ALLOWED: Mapping[Kind, Text] = {
+    Kind.PHOTO: _OF_IMAGES,
+    Kind.IMAGE: _OF_IMAGES,
+    Kind.AUDIO: Text(
+        "AAC (M4A), MP3 or OGG (Opus, Vorbis), up to 60 seconds and 5 MB",
+        "AAC（M4A）、MP3 或 OGG（Opus、Vorbis），不超过 60 秒、5 MB",
+    ),
+    Kind.VIDEO: Text(
+        "MP4 with H.264 or H.265 and AAC, up to 20 MB", "MP4（H.264 或 H.265，AAC），不超过 20 MB"
+    ),
+}
+
+_log = structlog.get_logger(__name__)
+
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis"})
+_MP4_BRANDS = frozenset(
+    {b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4A ", b"M4V "}
+)
+_OTHER_BRANDS = frozenset({b"mif1", b"msf1", b"avif", b"avis", b"hevc", b"hevx", b"qt  "}) | _HEIC_BRANDS
+"""Images, sequences of images and QuickTime: they share only the outermost form with MP4."""
+_OGG_CODECS = (b"OpusHead", b"\x01vorbis")
+
+
+def refused(kind: Kind, en: str, zh: str) -> FileRefused:
+    """The refusal, with what is allowed for this kind behind it."""
+    allowed = ALLOWED[kind]
+    return FileRefused(f"{en}; allowed: {allowed.en}", f"{zh}；允许：{allowed.zh}")
+
+
+def damaged(kind: Kind) -> FileRefused:
+    return refused(kind, "it is damaged or not complete", "文件已损坏或不完整")
+
+
+def inspect_file(path: Path, kind: Kind) -> FileType:
+    """The type, if it is one that `kind` may have and the outermost structure is whole; else FileRefused.
+
+    Reads heads only, at most some thousands of them. Pictures are found to be whole or not by decoding them.
+    """
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        raise refused(kind, "it is empty", "文件为空")
+    if size_bytes > MAX_BYTES[kind]:
+        raise refused(kind, "it is too large", "文件过大")
+    with path.open("rb") as file:
+        found = sniff(file)
+    if found is None:
+        raise refused(kind, "its content is of no known type", "内容不是可识别的类型")
+    if found not in TYPES[kind]:
+        raise refused(kind, f"its content is {found.upper()}", f"内容是 {found.upper()}")
+    if found in (FileType.MP4, FileType.OGG):
+        _check_structure(path, size_bytes, found, kind)
+    return found
+
+
+def _check_structure(path: Path, size_bytes: int, found: FileType, kind: Kind) -> None:
+    with path.open("rb") as file:
+        if found is FileType.OGG:
+            if not ogg_is_whole(file, size_bytes):
+                raise damaged(kind)
+            return
+        try:
+            check_mp4(file)
+        except BoxError as error:
+            _log.info("mp4_refused", kind=kind, reason=str(error))
+            raise damaged(kind) from error
+
+
+def sniff(file: BinaryIO) -> FileType | None:
+    """The type of an open file, None if it is not one that is ever accepted."""
+    file.seek(0)
+    head = file.read(64)
+    if head.startswith(b"\xff\xd8\xff"):
+        return FileType.JPEG
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return FileType.PNG
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return FileType.WEBP
+    if head[4:8] == b"ftyp":
+        return _iso_type(file)
+    if head[:6] == b"OggS\0\x02":
+        # One segment in the first page: the header of the codec.
+        return FileType.OGG if head[28:].startswith(_OGG_CODECS) else None
+    return _framed_type(file)
+
+
+def _iso_type(file: BinaryIO) -> FileType | None:
+    brands = brands_of(file)
+    if not brands:
+        return None
+    major = brands[0]
+    if major in _HEIC_BRANDS or (major == b"mif1" and _HEIC_BRANDS.intersection(brands)):
+        return FileType.HEIC
+    return FileType.MP4 if major not in _OTHER_BRANDS and _MP4_BRANDS.intersection(brands) else None
+
+
+def _framed_type(file: BinaryIO) -> FileType | None:
+    file.seek(0, os.SEEK_END)
+    size_bytes = file.tell()
+    start = start_of_frames(file, size_bytes)
+    if is_mp3(file, start):
+        return FileType.MP3
+    if is_adts(file, start):
+        return FileType.ADTS
+    return None

@@ -1,0 +1,140 @@
+"""From the bytes of an upload to what may be stored: the one way in, for every kind."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from datingtoday.media.processing.audio_video import process_audio, process_video
+from datingtoday.media.processing.ffmpeg import Ffmpeg
+from datingtoday.media.processing.images import Picture, process_image
+from datingtoday.media.processing.inspect import MAX_BYTES, FileType, Kind, inspect_file, refused
+from datingtoday.protocol.errors import Unavailable
+
+_PREFIX = "upload-"
+_CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One object for the store."""
+
+    content: bytes | Path = field(repr=False)
+    """A path is valid inside `prepare` only."""
+    mime: str
+    size_bytes: int
+    sha256: str
+    """Hex, of `content`."""
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    kind: Kind
+    main: Form
+    thumbs: Mapping[str, Form]
+    """`medium` and `thumb` for pictures and films, nothing for sounds."""
+    duration_ms: int | None
+
+
+class MediaPreparer:
+    """Checks uploads and writes them anew. Safe in threads; processes do not know of each other."""
+
+    def __init__(
+        self, temp_dir: Path, ffmpeg: Ffmpeg | None, *, parallel: int = 2, wait_s: float = 20.0
+    ) -> None:
+        """`temp_dir`: where uploads lie while they are worked on (made at the first one). `ffmpeg`: None where
+        audio and video are not enabled. `parallel`: how many decoders this process runs at once; more uploads
+        wait, each for `wait_s` at most. All of them together need `parallel` times the memory of one.
+        """
+        self._temp_dir = temp_dir
+        self._ffmpeg = ffmpeg
+        self._slots = threading.BoundedSemaphore(parallel)
+        self._wait_s = wait_s
+
+    @contextmanager
+    def prepare(self, kind: Kind, upload: IO[bytes]) -> Iterator[Prepared]:
+        """What to store instead of the upload. Raises FileRefused, or Unavailable if all decoders stay busy.
+
+        Blocks for 0.3 to some seconds, and must not be called inside a transaction.
+        """
+        self._temp_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=self._temp_dir) as folder:
+            file = Path(folder) / "upload"
+            _copy(upload, file, kind)
+            file_type = inspect_file(file, kind)
+            # Pillow loads one decoder for a known ending, five to try for an unknown one.
+            file = file.rename(file.with_suffix(f".{file_type}"))
+            if not self._slots.acquire(timeout=self._wait_s):
+                raise Unavailable
+            try:
+                prepared = self._process(kind, file, file_type)
+            finally:
+                self._slots.release()
+            yield prepared
+
+    def remove_leftovers(self, before: datetime) -> int:
+        """Remove what uploads left behind whose process was killed before that moment; how many there were.
+
+        Leave an hour to those that are being worked on.
+        """
+        removed = 0
+        for folder in self._temp_dir.glob(f"{_PREFIX}*"):
+            # Another process may sweep at the same time.
+            with contextlib.suppress(FileNotFoundError):
+                if folder.stat().st_mtime < before.timestamp():
+                    shutil.rmtree(folder)
+                    removed += 1
+        return removed
+
+    def _process(self, kind: Kind, file: Path, file_type: FileType) -> Prepared:
+        if kind is Kind.AUDIO:
+            sound = process_audio(file, file_type, self._ffmpeg)
+            return Prepared(kind, _form_of_file(sound.file, sound.mime), {}, sound.duration_ms)
+        if kind is Kind.VIDEO:
+            film = process_video(file, file_type, self._ffmpeg)
+            main = _form_of_file(film.file, film.mime, film.width, film.height)
+            return Prepared(kind, main, _thumbs(film.thumbs), film.duration_ms)
+        image = process_image(file, file_type, kind)
+        return Prepared(kind, _form(image.full), _thumbs(image.thumbs), None)
+
+
+def _copy(upload: IO[bytes], target: Path, kind: Kind) -> None:
+    left = MAX_BYTES[kind]
+    with target.open("wb") as file:
+        while chunk := upload.read(_CHUNK_BYTES):
+            left -= len(chunk)
+            if left < 0:
+                raise refused(kind, "it is too large", "文件过大")
+            file.write(chunk)
+
+
+def _form(picture: Picture) -> Form:
+    return Form(
+        content=picture.content,
+        mime=picture.mime,
+        size_bytes=len(picture.content),
+        sha256=picture.sha256,
+        width=picture.width,
+        height=picture.height,
+    )
+
+
+def _form_of_file(file: Path, mime: str, width: int | None = None, height: int | None = None) -> Form:
+    with file.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    return Form(file, mime, file.stat().st_size, sha256, width, height)
+
+
+def _thumbs(pictures: Mapping[str, Picture]) -> dict[str, Form]:
+    return {name: _form(picture) for name, picture in pictures.items()}

@@ -1,0 +1,193 @@
+"""Cards and profiles as ready bytes: what lists and `user/show` are made of.
+
+Three entries a person, made from the same rows: ``card`` (lists), ``profile`` (what another sees) and ``own``. Whoever
+changes what they say calls `Cards.changed` in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.cache import NOTHING_AHEAD, Made, ReadAhead, ReadyCache, Wish
+from datingtoday.media.processing.inspect import Kind
+from datingtoday.media.service import MediaJudged
+from datingtoday.media.signed_urls import UrlSigner
+from datingtoday.profiles.cards.signable_json import ReadyBytes
+from datingtoday.profiles.models import UserStatus
+from datingtoday.profiles.people import (
+    People,
+    Person,
+    card_of,
+    is_banned,
+    is_gone,
+    neutral_card,
+    own_profile_of,
+    public_profile_of,
+    true_until,
+)
+from datingtoday.protocol.envelope import ReadyJson, to_json
+
+KEPT_S = 600
+"""How long an entry is kept at the most. Photo URLs work for a day or longer from the moment that they are made."""
+
+
+class _Entries:
+    """What the three kinds have in common."""
+
+    kind: str
+    with_album = False
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+
+    def key(self, what: int) -> str:
+        # The braces keep one person's entries together on a Redis Cluster.
+        return f"{self.kind}:{{{what}}}"
+
+    def keys(self, user_ids: Sequence[int]) -> list[str]:
+        """Of many."""
+        kind = self.kind
+        return [f"{kind}:{{{user_id}}}" for user_id in user_ids]
+
+    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
+        people = self._people.read(session, wanted, album=self.with_album)
+        return {user_id: self._made(person, now) for user_id, person in people.items()}
+
+    def _made(self, person: Person, now: datetime) -> Made:
+        until = true_until(person, now)
+        life_s = KEPT_S if until is None else min(KEPT_S, (until - now).total_seconds())
+        return Made(self.ready(person, now).dump(), life_s)
+
+    def ready(self, person: Person, now: datetime) -> ReadyBytes:
+        raise NotImplementedError
+
+
+class CardEntries(_Entries):
+    """Of the user id: the card. The head is (authority, banned, deleted)."""
+
+    kind = "card"
+
+    def ready(self, person: Person, now: datetime) -> ReadyBytes:
+        return ReadyBytes.of(_standing_of(person, now), card_of(person, now))
+
+
+class ProfileEntries(_Entries):
+    """Of the user id: what another sees. The head is (authority, banned, deleted); of the gone there is only a head."""
+
+    kind = "profile"
+    with_album = True
+
+    def ready(self, person: Person, now: datetime) -> ReadyBytes:
+        gone = is_gone(person.row, now)
+        return ReadyBytes.of(_standing_of(person, now), {} if gone else public_profile_of(person, now))
+
+
+class OwnEntries(_Entries):
+    """Of the user id: what one sees of oneself."""
+
+    kind = "own"
+    with_album = True
+
+    def ready(self, person: Person, now: datetime) -> ReadyBytes:
+        return ReadyBytes.of(None, own_profile_of(person, now))
+
+
+class Wishes(NamedTuple):
+    """What lists need to know of their viewer; ``personal``: whether they may go by the rest."""
+
+    gender: int
+    sexual: int
+    personal: bool
+
+
+class WishesEntries(_Entries):
+    """Of the user id: what lists need to know of their viewer, in the head."""
+
+    kind = "wishes"
+
+    def ready(self, person: Person, now: datetime) -> ReadyBytes:
+        return ReadyBytes.of([person.row.gender, person.row.sexual, person.row.personal], {})
+
+
+@cache
+def _wishes_in(data: bytes) -> Wishes:
+    """There are a few dozen at the most."""
+    return Wishes(*ReadyBytes.load(data).head)
+
+
+class Cards:
+    """Serves the short form of people for lists of any feature."""
+
+    def __init__(self, entries: ReadyCache, signer: UrlSigner, people: People) -> None:
+        self.signer = signer
+        self.people = people
+        self._cache = entries
+        self.cards = CardEntries(people)
+        self.profiles = ProfileEntries(people)
+        self.own = OwnEntries(people)
+        self._wishes = WishesEntries(people)
+        self._kinds: tuple[_Entries, ...] = (self.cards, self.profiles, self.own, self._wishes)
+
+    def of(
+        self,
+        viewer_id: int,
+        user_ids: Sequence[int],
+        now: datetime,
+        *,
+        visible: Container[int] | None = None,
+    ) -> list[ReadyJson]:
+        """The cards in this order, in one round trip; neutral ones of who is gone or never was.
+
+        :param visible: neutral ones of all others, too; None if `visibility.py` was asked about all before.
+        """
+        unique = [user_id for user_id in dict.fromkeys(user_ids) if visible is None or user_id in visible]
+        found = self._cache.fetch([Wish(self.cards, user_id) for user_id in unique], now)
+        signature_of = self.signer.for_viewer(viewer_id)
+        ready = {
+            user_id: _neutral(user_id) if data is None else ReadyBytes.load(data).signed(signature_of)
+            for user_id, data in zip(unique, found, strict=True)
+        }
+        return [ready.get(user_id) or _neutral(user_id) for user_id in user_ids]
+
+    def wishes_key(self, user_id: int) -> str:
+        """The entry of the cache that `wishes_of` wants."""
+        return self._wishes.key(user_id)
+
+    def wishes_of(self, user_id: int, now: datetime, ahead: ReadAhead = NOTHING_AHEAD) -> Wishes:
+        """Of somebody who exists."""
+        data = self._cache.fetch_one(self._wishes, user_id, now, ahead)
+        return _wishes_in(data) if data else Wishes(0, 0, personal=False)
+
+    def changed(self, session: Session, user_ids: Iterable[int]) -> None:
+        """What is told of these people changes with the session's commit."""
+        self._cache.forget(session, self._keys(user_ids))
+
+    def judged(self, event: MediaJudged) -> None:
+        """Listener: a photo may be shown from now on, or no longer."""
+        if event.kind == Kind.PHOTO:
+            self._cache.drop(self._keys([event.user_id]))
+
+    def _keys(self, user_ids: Iterable[int]) -> list[str]:
+        return [kind.key(user_id) for user_id in user_ids for kind in self._kinds]
+
+
+def _standing_of(person: Person, now: datetime) -> list[Any]:
+    row = person.row
+    return [row.authority, is_banned(row, now), row.status == UserStatus.DELETED]
+
+
+@cache
+def _shape_of_neutral() -> tuple[bytes, bytes]:
+    text = to_json(neutral_card(0))
+    head, _, tail = text.partition(b'"user_id":0')
+    return head + b'"user_id":', tail
+
+
+def _neutral(user_id: int) -> ReadyJson:
+    head, tail = _shape_of_neutral()
+    return ReadyJson(head + str(user_id).encode() + tail)

@@ -1,0 +1,133 @@
+"""What a route declares (`Endpoint`) and what an admitted request carries (`Call`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from flask import Response
+from marshmallow import Schema
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
+from datingtoday.infra.db import Database, commit
+from datingtoday.protocol.errors import AppError, Text
+from datingtoday.protocol.login import Login
+from datingtoday.protocol.params import UploadedFile
+
+CALL = "datingtoday.call"
+"""Where the guard leaves the admitted `Call` in the WSGI environ."""
+LANG = "datingtoday.lang"
+RULE = "datingtoday.rule"
+"""The routing rule of a path with a variable part, for whoever counts requests."""
+GUARD = "datingtoday.guard"
+"""The guard's place in ``Flask.extensions``."""
+KeysAhead = Callable[[int, Mapping[str, str], datetime], Sequence[str]]
+"""Which entries of the cache a request will want, as far as its claimed user id and its parameters tell, neither of
+which is checked yet: a guess, which costs a little if it is wrong and decides nothing."""
+
+Environ = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What a route declares.
+
+    :param params: marshmallow schema of its own parameters; the common ones are the guard's.
+    :param returns: schema of ``data``; None if there is none. Many: ``many=True`` on the instance.
+    :param transaction: ``auto`` opens one at the view's first statement and commits it; ``manual`` leaves it to the
+        service, for the few that must call a provider between two transactions.
+    :param raises: errors of its own that a client should expect, for the documentation.
+    :param max_file_bytes: 0 where no file is taken; ``file_name`` is the parameter that holds it.
+    """
+
+    summary: Text
+    require_token: bool = True
+    require_sign: bool = True
+    params: Schema | None = None
+    returns: Schema | None = None
+    transaction: Literal["auto", "manual"] = "auto"
+    raises: tuple[type[AppError], ...] = ()
+    description: Text | None = None
+    max_file_bytes: int = 0
+    file_name: str = "file"
+    own_format: bool = False
+    """The route speaks another's format (a payment provider's, raw bytes): no parameters are read, no envelope.
+    ``params`` then only says for the documentation what stands in the query."""
+    own_answers: Mapping[int, Text] = field(default_factory=dict)
+    """HTTP statuses of a route with its own format, and what they mean; for the documentation."""
+    ahead: KeysAhead | None = None
+    """Lets the guard read these entries in its own round trip; only where a token is required."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One admitted request."""
+
+    endpoint: Endpoint
+    method: str
+    path: str
+    params: Mapping[str, str]
+    file: UploadedFile | None
+    address: str
+    is_local: bool
+    now: datetime
+    lang: str
+    database: Database
+    appkey: str = ""
+    token_digest: str = field(default="", repr=False)
+    login: Login | None = None
+    ahead: ReadAhead = field(default_factory=lambda: NOTHING_AHEAD)
+    """Entries of the cache that the guard has read already."""
+    _session: Session | None = field(default=None, repr=False)
+
+    @property
+    def user_id(self) -> int:
+        """Who is logged in; only where the endpoint requires a token."""
+        if self.login is None:
+            raise RuntimeError("this endpoint does not require a token")
+        return self.login.user_id
+
+    @property
+    def session_id(self) -> int:
+        if self.login is None:
+            raise RuntimeError("this endpoint does not require a token")
+        return self.login.session_id
+
+    @property
+    def session(self) -> Session:
+        """The request's transaction; begins with its first statement and is committed by the endpoint."""
+        if self._session is None:
+            if self.endpoint.transaction == "manual":
+                raise RuntimeError("a manual endpoint opens its own transactions")
+            self._session = self.database.session(write=self.method != "GET")
+        return self._session
+
+    def finish(self, *, keep: bool) -> None:
+        """Commit (``keep``) or roll back what the view did, and let go of the connection."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        try:
+            if keep:
+                commit(session)
+            elif session.in_transaction():
+                session.rollback()
+        finally:
+            self.database.give_back(session, write=self.method != "GET")
+
+
+Runner = Callable[[Call, Mapping[str, str]], Response | bytes]
+"""Runs a decorated view for an admitted call and the values of the path's variable parts."""
+
+
+class Admission(Protocol):
+    """Admits requests that Flask routed by itself; the guard is one."""
+
+    def admit(self, environ: Environ, declared: Endpoint) -> Call:
+        """Check a request by what its endpoint declares.
+
+        :raises AppError: in the order of the checks.
+        """

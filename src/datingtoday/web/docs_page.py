@@ -1,0 +1,152 @@
+"""`/openapi.json` and `/docs`: Swagger UI from local files, on a page that signs what is tried out.
+
+The page asks nobody outside for anything. It gets a secret to sign with only in the embedded default, and only when it
+is opened on this very machine; elsewhere whoever has a key may type it in, and it stays in the page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+import flask_swagger_ui
+from flask import Blueprint, Response, request
+
+from datingtoday.protocol import envelope
+from datingtoday.protocol.call import Call
+from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.errors import NotFound
+from datingtoday.web.openapi import ApiDocument
+
+_OWN = files("datingtoday.web") / "static"
+_SWAGGER_UI = files(flask_swagger_ui) / "dist"
+_JAVASCRIPT = "text/javascript; charset=utf-8"
+_CSS = "text/css; charset=utf-8"
+_FILES: dict[str, tuple[Traversable, str]] = {
+    "docs.js": (_OWN, _JAVASCRIPT),
+    "page.css": (_OWN, _CSS),
+    "signing.js": (_OWN, _JAVASCRIPT),
+    "swagger-ui-bundle.js": (_SWAGGER_UI, _JAVASCRIPT),
+    "swagger-ui.css": (_SWAGGER_UI, _CSS),
+    "favicon-32x32.png": (_SWAGGER_UI, "image/png"),
+}
+_LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+# Swagger UI sets styles through the DOM only, and its icons are data: URLs.
+PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True)
+class PageKey:
+    """What the page may sign with on this machine."""
+
+    appkey: str
+    appsecret: str
+
+
+def docs_routes(document: ApiDocument, *, key: PageKey | None) -> Blueprint:
+    """The routes.
+
+    :param key: given to pages that are opened on this machine; None gives it to nobody.
+    """
+    bp = Blueprint("docs", __name__)
+
+    @bp.get("/openapi.json")
+    @endpoint(
+        "The OpenAPI 3.1 document",
+        "OpenAPI 3.1 文档",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+    )
+    def openapi_json(call: Call) -> Response:
+        response = Response(document.body, content_type=envelope.CONTENT_TYPE)
+        response.set_etag(document.etag)
+        return _conditional(response)
+
+    @bp.get("/docs")
+    @endpoint(
+        "The documentation, to try out",
+        "可在线调试的文档",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+    )
+    def page(call: Call) -> Response:
+        return _file(_OWN / "index.html", "text/html; charset=utf-8")
+
+    @bp.get("/docs/")
+    @endpoint("The same page", "同一页面", require_token=False, require_sign=False, own_format=True)
+    def page_with_slash(call: Call) -> Response:
+        return Response(status=308, headers={"Location": "../docs"})
+
+    @bp.get("/docs/keys.json")
+    @endpoint(
+        "What the page signs with, on this machine",
+        "文档页在本机使用的密钥",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+        raises=(NotFound,),
+    )
+    def keys(call: Call) -> Response:
+        if key is None or not call.is_local or not _asked_by_own_page():
+            raise NotFound
+        body = envelope.success({"appkey": key.appkey, "appsecret": key.appsecret})
+        return Response(
+            body, content_type=envelope.CONTENT_TYPE, headers={**PAGE_HEADERS, "Cache-Control": "no-store"}
+        )
+
+    @bp.get("/docs/<name>")
+    @endpoint(
+        "Files of the page",
+        "文档页的文件",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+        raises=(NotFound,),
+    )
+    def file(call: Call, name: str) -> Response:
+        if name not in _FILES:
+            raise NotFound
+        folder, content_type = _FILES[name]
+        return _file(folder / name, content_type)
+
+    return bp
+
+
+def _asked_by_own_page() -> bool:
+    """Not by another site in the same browser.
+
+    A name that an attacker points at 127.0.0.1 would make a foreign page one of "this" origin, so that the browser
+    itself would let it read the answer; its name betrays it.
+    """
+    name = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
+    return name in _LOOPBACK_NAMES and request.headers.get("Sec-Fetch-Site", "same-origin") in (
+        "same-origin",
+        "none",
+    )
+
+
+def _file(path: Traversable, content_type: str) -> Response:
+    response = Response(path.read_bytes(), content_type=content_type)
+    response.add_etag()
+    return _conditional(response)
+
+
+def _conditional(response: Response) -> Response:
+    response.headers.update(PAGE_HEADERS)
+    # Kept by the browser, but asked about each time: an update of the server shows at once.
+    response.headers["Cache-Control"] = "no-cache"
+    response.make_conditional(request.environ)
+    return response

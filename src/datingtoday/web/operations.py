@@ -1,0 +1,90 @@
+"""For those who run the server: ``/healthz``, ``/readyz`` and ``/metrics``, to this machine and configured addresses.
+
+Anybody else is told that there is no such path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Blueprint, Response
+
+from datingtoday.infra.readiness import Readiness
+from datingtoday.protocol import envelope
+from datingtoday.protocol.call import Call
+from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.errors import NotFound, Text, Unavailable
+from datingtoday.protocol.metrics import Metrics
+from datingtoday.protocol.peer import networks, within
+
+
+def internal_routes(readiness: Readiness, metrics: Metrics | None, *, addresses: Sequence[str]) -> Blueprint:
+    """The routes.
+
+    :param metrics: None where nothing is counted; `/metrics` is unknown then.
+    :param addresses: who besides loopback may ask; behind trusted proxies the client's address counts.
+    """
+    bp = Blueprint("internal", __name__)
+    allowed = networks(addresses)
+
+    def refuse_others(call: Call) -> None:
+        if not call.is_local and not within(call.address, allowed):
+            raise NotFound
+
+    @bp.get("/healthz")
+    @endpoint(
+        "Whether the process answers",
+        "进程是否存活",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+        raises=(NotFound,),
+    )
+    def healthz(call: Call) -> Response:
+        refuse_others(call)
+        return _fresh(envelope.success())
+
+    @bp.get("/readyz")
+    @endpoint(
+        "Whether the database and Redis answer",
+        "数据库和 Redis 是否可用",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+        own_answers={
+            200: Text("`data` names the parts that are up", "`data` 列出可用的部分"),
+            503: Text("`data` says which part is down", "`data` 说明哪一部分不可用"),
+        },
+        raises=(NotFound,),
+    )
+    def readyz(call: Call) -> Response:
+        refuse_others(call)
+        found = readiness.check()
+        if any(state != "up" for state in found.values()):
+            error = Unavailable()
+            error.data = dict(found)
+            raise error
+        return _fresh(envelope.success(found))
+
+    if metrics is None:
+        return bp
+
+    @bp.get("/metrics")
+    @endpoint(
+        "Numbers for Prometheus",
+        "Prometheus 指标",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+        raises=(NotFound,),
+    )
+    def numbers(call: Call) -> Response:
+        refuse_others(call)
+        body, content_type = metrics.text()
+        return _fresh(body, content_type)
+
+    return bp
+
+
+def _fresh(body: bytes, content_type: str = envelope.CONTENT_TYPE) -> Response:
+    return Response(body, content_type=content_type, headers={"Cache-Control": "no-store"})

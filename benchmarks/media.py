@@ -47,14 +47,14 @@ def run(uploads: int = UPLOADS) -> str:
         before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for _ in range(uploads):
             began_cpu_s, began_s = _cpu_s(), time.perf_counter()
-            parts.media.upload(1, Kind.PHOTO, io.BytesIO(photo), datetime.now(UTC))
+            parts.media.service.upload(1, Kind.PHOTO, io.BytesIO(photo), datetime.now(UTC))
             cpu_s.append(_cpu_s() - began_cpu_s)
             wall_s.append(time.perf_counter() - began_s)
         # Watched in an upload of its own, since watching costs time.
         with _ChildrenPeak() as peak:
-            parts.media.upload(1, Kind.PHOTO, io.BytesIO(photo), datetime.now(UTC))
+            parts.media.service.upload(1, Kind.PHOTO, io.BytesIO(photo), datetime.now(UTC))
         grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
-        parts.database.dispose()
+        parts.base.database.dispose()
     return (
         f"upload of a {WIDTH}x{HEIGHT} JPEG ({len(photo) / 1e6:.1f} MB), median of {uploads}: "
         f"{statistics.median(cpu_s):.2f} s of CPU, {statistics.median(wall_s):.2f} s; "

@@ -30,12 +30,12 @@ class People:
         settings = load_settings(None, None, {**os.environ, **environ})
         migrations.upgrade(settings.database.uri)
         self._parts: Parts = make_parts(settings)
-        self._parts.database.answer_s = LONG_ANSWER_S
+        self._parts.base.database.answer_s = LONG_ANSWER_S
         self._tokens = [new_token() for _ in range(LOGGED_IN)]
         self._first_id = self._insert()
         # As after an import: otherwise the servers would do it while they are measured.
-        self._parts.hot_rebuild.take_in_all(lambda done: None)
-        self._parts.hot_rebuild.make_edition(datetime.now(UTC))
+        self._parts.discovery.rebuild.take_in_all(lambda done: None)
+        self._parts.discovery.rebuild.make_edition(datetime.now(UTC))
         self.user = self._common(0)
         self._fresh_peers = iter(range(self._first_id + LOGGED_IN, self._first_id + PEOPLE))
         self._fresh_users = iter(range(1, LOGGED_IN))
@@ -59,7 +59,9 @@ class People:
         now = datetime.now(UTC)
         chosen = _take(self._fresh_users, count)
         for index in chosen:
-            self._parts.sessions.verify(self._first_id + index, digest_of(self._tokens[index]), [None], now)
+            self._parts.accounts.sessions.verify(
+                self._first_id + index, digest_of(self._tokens[index]), [None], now
+            )
         return self._each(signed_gets("/api/user/show", self._common(index), 1) for index in chosen)
 
     @staticmethod
@@ -72,7 +74,7 @@ class People:
     def _insert(self) -> int:
         now = datetime.now(UTC)
         first_id = 200_000
-        with self._parts.database.transaction() as session:
+        with self._parts.base.database.transaction() as session:
             for numbers in _chunks(PEOPLE):
                 session.execute(
                     insert(UserInfo), [self._person(first_id + number, number, now) for number in numbers]

@@ -82,13 +82,15 @@ class Seeded:
     def _fill_nearby(environ: Mapping[str, str]) -> int:
         """Put all of them into Redis, as when the app is used everywhere; SQL is right after the loading."""
         parts = make_parts(load_settings(None, None, {**os.environ, **environ}))
-        parts.database.answer_s = LONG_ANSWER_S
+        parts.base.database.answer_s = LONG_ANSWER_S
         try:
-            return Rebuilding(parts.database, parts.places, parts.entries, datetime.now(UTC)).fill()
+            return Rebuilding(
+                parts.base.database, parts.discovery.places, parts.base.cache, datetime.now(UTC)
+            ).fill()
         finally:
-            parts.redis.close()
-            parts.cache.close()
-            parts.database.dispose()
+            parts.base.guard_redis.close()
+            parts.base.cache_redis.close()
+            parts.base.database.dispose()
 
     def close(self) -> None:
         """Give the connections back."""

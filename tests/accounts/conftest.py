@@ -31,8 +31,8 @@ def app_with(shared_backend: Backend, _shared_api: Api, tmp_path: Path) -> Itera
 
     yield make
     for parts in made:
-        parts.database.dispose()
-        parts.redis.close()
+        parts.base.database.dispose()
+        parts.base.guard_redis.close()
 
 
 @pytest.fixture

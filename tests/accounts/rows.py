@@ -18,7 +18,7 @@ MODELS = (UserInfo, UserAuth, UserSession, SmsNumber, SmsCode)
 def all_rows(parts: Parts) -> Rows:
     """Every row of the tables of logging in, by table and primary key."""
     rows: Rows = {}
-    with parts.database.transaction(write=False) as session:
+    with parts.base.database.transaction(write=False) as session:
         for model in MODELS:
             table = model.__table__
             assert isinstance(table, Table)
@@ -43,6 +43,6 @@ def changes(before: Rows, after: Rows) -> dict[str, set[str]]:
 def set_person(parts: Parts, user_id: int, **values: Any) -> None:
     """Change a person's row as the features above do, cached sessions included."""
 
-    with parts.database.transaction() as session:
+    with parts.base.database.transaction() as session:
         session.execute(update(UserInfo).where(UserInfo.id == user_id).values(**values))
-        parts.sessions.forget(session, user_id, datetime.now(UTC))
+        parts.accounts.sessions.forget(session, user_id, datetime.now(UTC))

@@ -31,9 +31,9 @@ def log_in(api: Api, phone: str, code: str) -> int:
 
 def works(parts: Parts, phone: str, purpose: str, code: str) -> bool:
     """Try a code at the service, as delete and export do."""
-    with parts.database.session(write=True) as session:
+    with parts.base.database.session(write=True) as session:
         try:
-            parts.accounts.codes.check(
+            parts.accounts.service.codes.check(
                 session, f"+86{phone}", purpose, code, address=new_address(), now=datetime.now(UTC)
             )
         except SmsCodeWrong:
@@ -178,7 +178,7 @@ class TestRedisLosesItsMemory:
         api = app_of(LIMITS_SMS_GAP_S=3600)
 
         def forget() -> None:
-            api.parts.redis.client.flushall()
+            api.parts.base.guard_redis.client.flushall()
             assert self.ask(api).code == 1001
             clock.shift(6)
 
@@ -205,7 +205,7 @@ class TestWhatIsStored:
     def test_is_a_hash(self, api: Api) -> None:
         phone = new_phone()
         code = api.new_code(phone)
-        with api.parts.database.transaction(write=False) as session:
+        with api.parts.base.database.transaction(write=False) as session:
             row = session.scalars(select(SmsCode).where(SmsCode.phone == f"+86{phone}")).one()
             texts = {value for value in vars(row).values() if isinstance(value, str)}
         assert re.fullmatch("[0-9a-f]{64}", row.code_hash)
@@ -226,7 +226,7 @@ class TestWhatIsStored:
         for phone in phones:
             for purpose in ("login", "phone"):
                 assert unlimited.new_code(phone, purpose) == "123456"
-        with unlimited.parts.database.transaction(write=False) as session:
+        with unlimited.parts.base.database.transaction(write=False) as session:
             hashes = session.scalars(
                 select(SmsCode.code_hash).where(SmsCode.phone.in_([f"+86{phone}" for phone in phones]))
             ).all()
@@ -236,7 +236,7 @@ class TestWhatIsStored:
         api = app_of()
         phone = new_phone()
         code = api.new_code(phone)
-        client = api.parts.redis.client
+        client = api.parts.base.guard_redis.client
         for key in client.scan_iter():
             kept = client.dump(key) or b""
             assert code.encode() not in key + kept and phone.encode() not in key + kept
@@ -244,7 +244,7 @@ class TestWhatIsStored:
 
 def tries_of(parts: Parts, phone: str) -> int:
     """Of the newest code."""
-    with parts.database.transaction(write=False) as session:
+    with parts.base.database.transaction(write=False) as session:
         return (
             session.scalars(
                 select(SmsCode.tries).where(SmsCode.phone == f"+86{phone}").order_by(SmsCode.id.desc())

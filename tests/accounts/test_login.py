@@ -74,7 +74,7 @@ class TestDeviceAndPlace:
     def test_a_place_is_told_to_who_listens(self, app_with: AppWith) -> None:
         api = app_with()
         heard: list[LoggedIn] = []
-        api.parts.events.listen(LoggedIn, heard.append)
+        api.parts.base.events.listen(LoggedIn, heard.append)
         user = api.new_user(latlng="23.129, 113.264")
         silent = api.new_user()
         assert [(event.user_id, event.latlng) for event in heard] == [
@@ -85,7 +85,7 @@ class TestDeviceAndPlace:
     def test_nobody_hears_of_a_login_that_failed(self, app_with: AppWith) -> None:
         api = app_with()
         heard: list[LoggedIn] = []
-        api.parts.events.listen(LoggedIn, heard.append)
+        api.parts.base.events.listen(LoggedIn, heard.append)
         assert api.post("/api/auth/login", phone=new_phone(), code="123456").code == 503
         assert heard == []
 
@@ -122,7 +122,7 @@ class TestOneAccountPerNumber:
         """Two applications that take every code, so that several logins of one number run at once."""
         made = [app_with(), app_with()]
         for side in made:
-            monkeypatch.setattr(side.parts.accounts.codes, "check", lambda *_args, **_named: None)
+            monkeypatch.setattr(side.parts.accounts.service.codes, "check", lambda *_args, **_named: None)
         return made
 
     def test_first_logins_at_once_make_one(self, sides: list[Api]) -> None:
@@ -139,14 +139,14 @@ class TestOneAccountPerNumber:
         """MariaDB: both are past the look when the first inserts. SQLite lets only one in: the other waits before."""
         both_have_looked = threading.Barrier(2)
         for side in sides:
-            register = side.parts.profiles.register
+            register = side.parts.profiles.service.register
 
             def when_both_looked(*args: Any, register: Any = register, **named: Any) -> Any:
-                if not sides[0].parts.database.is_sqlite:
+                if not sides[0].parts.base.database.is_sqlite:
                     both_have_looked.wait(10)
                 return register(*args, **named)
 
-            monkeypatch.setattr(side.parts.profiles, "register", when_both_looked)
+            monkeypatch.setattr(side.parts.profiles.service, "register", when_both_looked)
         phone = new_phone()
         answers = at_once([partial(log_in, side, phone) for side in sides])
         assert len({answer["user_id"] for answer in answers}) == 1
@@ -209,8 +209,8 @@ class TestBannedAndDeleted:
     def test_the_number_of_a_closed_account_is_free_at_once(self, unlimited: Api) -> None:
         parts, gone = unlimited.parts, unlimited.new_user()
         assert unlimited.get("/api/user/show", gone).code == 0
-        with parts.database.transaction() as session:
-            parts.accounts.close_account(session, gone.user_id, now=datetime.now(UTC))
+        with parts.base.database.transaction() as session:
+            parts.accounts.service.close_account(session, gone.user_id, now=datetime.now(UTC))
         assert unlimited.get("/api/user/show", gone).code == 1101
         data = unlimited.post("/api/auth/login", phone=gone.phone, code=unlimited.new_code(gone.phone)).data
         assert data["is_new"] is True and data["user_id"] != gone.user_id
@@ -223,8 +223,8 @@ class TestBannedAndDeleted:
     def test_proving_oneself_again_takes_a_code_to_ones_own_number(self, unlimited: Api) -> None:
         parts, user = unlimited.parts, unlimited.new_user()
         code = unlimited.new_code(user.phone, "delete")
-        with parts.database.transaction() as session:
-            parts.accounts.confirm(
+        with parts.base.database.transaction() as session:
+            parts.accounts.service.confirm(
                 session, user.user_id, "delete", code, address="10.0.0.1", now=datetime.now(UTC)
             )
 
@@ -240,8 +240,8 @@ def test_a_login_into_an_account_that_is_being_closed_ends_with_it(
     locked_person = service._locked_person
 
     def close() -> None:
-        with there.parts.database.transaction() as session:
-            there.parts.accounts.close_account(session, user.user_id, now=datetime.now(UTC))
+        with there.parts.base.database.transaction() as session:
+            there.parts.accounts.service.close_account(session, user.user_id, now=datetime.now(UTC))
 
     closing = threading.Thread(target=close)
 
@@ -264,7 +264,7 @@ def test_a_login_into_an_account_that_is_being_closed_ends_with_it(
 
 def test_person_and_login_are_navigable_both_ways(api: Api) -> None:
     user = api.new_user()
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         auth = session.scalars(select(UserAuth).where(UserAuth.user_id == user.user_id)).one()
         person = session.get_one(UserInfo, user.user_id)
         assert auth.user_basic is person
@@ -274,13 +274,13 @@ def test_person_and_login_are_navigable_both_ways(api: Api) -> None:
 def test_two_logins_of_one_person_cannot_be_stored(api: Api) -> None:
     user = api.new_user()
     now = datetime.now(UTC)
-    with pytest.raises(IntegrityError), api.parts.database.transaction() as session:
+    with pytest.raises(IntegrityError), api.parts.base.database.transaction() as session:
         session.add(UserAuth(user_id=user.user_id, open_id=f"other-{user.phone}", create_time=now))
-    with pytest.raises(IntegrityError), api.parts.database.transaction() as session:
+    with pytest.raises(IntegrityError), api.parts.base.database.transaction() as session:
         session.add(UserAuth(user_id=user.user_id + 10_000_000, open_id=f"+86{user.phone}", create_time=now))
 
 
 def test_a_login_without_a_person_cannot_be_stored(app_of: Callable[..., Api]) -> None:
     api = app_of()
-    with pytest.raises(IntegrityError), api.parts.database.transaction() as session:
+    with pytest.raises(IntegrityError), api.parts.base.database.transaction() as session:
         session.add(UserAuth(user_id=999_999, open_id="+8613900000000", create_time=datetime.now(UTC)))

@@ -95,9 +95,9 @@ class TestMariaDbIsKilled:
         api = self.api_on(server.create_database(), redis, tmp_path)
         phone = new_phone()
         code = api.new_code(phone)
-        assert api.parts.database.answer_s == ANSWER_S
+        assert api.parts.base.database.answer_s == ANSWER_S
         short = 1.0
-        database = Database(api.parts.database.uri)
+        database = Database(api.parts.base.database.uri)
         database.answer_s = short
         with database.transaction() as session:
             session.execute(text("SELECT 1"))
@@ -140,7 +140,7 @@ def test_a_commit_that_fails_is_an_outage_too(
     api, phone = app_with(), new_phone()
     code = api.new_code(phone)
     before = all_rows(api.parts)
-    engine = api.parts.database.engine
+    engine = api.parts.base.database.engine
     do_commit, begun, lost = engine.dialect.do_commit, threading.Event(), []
 
     def note(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
@@ -152,7 +152,7 @@ def test_a_commit_that_fails_is_an_outage_too(
             do_commit(connection)
             return
         lost.append(connection)
-        if api.parts.database.is_sqlite:
+        if api.parts.base.database.is_sqlite:
             raise sqlite3.OperationalError("disk I/O error")
         connection.close()
         raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
@@ -171,7 +171,7 @@ def test_a_commit_that_fails_is_an_outage_too(
 def test_no_free_connection_is_an_outage_too(app_with: AppWith) -> None:
     api, phone = app_with(DATABASE_POOL_SIZE=1, DATABASE_TIMEOUT_S=0.2), new_phone()
     code = api.new_code(phone)
-    engine = api.parts.database.engine
+    engine = api.parts.base.database.engine
     with engine.connect(), engine.connect():
         answer, took_s = timed(lambda: log_in(api, phone, code))
     assert (answer.status, answer.code) == (503, 503)

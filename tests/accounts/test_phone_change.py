@@ -121,7 +121,7 @@ class TestAtTheSameTime:
         """Two applications that take every code: a number's one code would let only one of them try."""
         made = [app_with(LIMITS_ENABLED=0), app_with(LIMITS_ENABLED=0)]
         for side in made:
-            monkeypatch.setattr(side.parts.accounts.codes, "check", lambda *_args, **_named: None)
+            monkeypatch.setattr(side.parts.accounts.service.codes, "check", lambda *_args, **_named: None)
         return made
 
     def test_one_of_several_accounts_gets_the_number(self, sides: list[Api]) -> None:

@@ -30,7 +30,7 @@ def parts(app_of: Callable[..., Api]) -> Parts:
 
 
 def add_codes(parts: Parts, ages: list[timedelta]) -> None:
-    with parts.database.transaction() as session:
+    with parts.base.database.transaction() as session:
         for age in ages:
             sent_at = NOW - age
             session.add(
@@ -45,15 +45,15 @@ def add_codes(parts: Parts, ages: list[timedelta]) -> None:
 
 
 def add_numbers(parts: Parts, ages: list[timedelta | None]) -> None:
-    with parts.database.transaction() as session:
+    with parts.base.database.transaction() as session:
         for age in ages:
             last = None if age is None else NOW - age
             session.add(SmsNumber(phone=f"+86{new_phone()}", last_sent_at=last))
 
 
 def add_sessions(parts: Parts, expired_for: list[timedelta], **values: Any) -> None:
-    person = parts.profiles
-    with parts.database.transaction() as session:
+    person = parts.profiles.service
+    with parts.base.database.transaction() as session:
         user_id = person.register(session, phone=f"+86{new_phone()}", now=NOW).id
         for number, age in enumerate(expired_for):
             session.add(
@@ -75,12 +75,12 @@ def count(parts: Parts, table: str) -> int:
 class TestWhatGoes:
     def test_codes_that_no_limit_looks_back_at(self, parts: Parts) -> None:
         add_codes(parts, [timedelta(0), CODES_KEPT - SECOND, CODES_KEPT + SECOND, timedelta(days=400)])
-        assert purge(parts.database, NOW)["sms_code"] == 2
+        assert purge(parts.base.database, NOW)["sms_code"] == 2
         assert count(parts, "sms_code") == 2
 
     def test_numbers_without_codes(self, parts: Parts) -> None:
         add_numbers(parts, [timedelta(0), CODES_KEPT - SECOND, CODES_KEPT + SECOND, None])
-        assert purge(parts.database, NOW)["sms_number"] == 2
+        assert purge(parts.base.database, NOW)["sms_number"] == 2
         assert {row["last_sent_at"] for row in all_rows(parts).values()} == {NOW, NOW - CODES_KEPT + SECOND}
 
     def test_logins_that_expired_long_ago(self, parts: Parts) -> None:
@@ -90,7 +90,7 @@ class TestWhatGoes:
         add_sessions(
             parts, [SESSIONS_KEPT - SECOND, SESSIONS_KEPT + SECOND], ended_at=NOW, end_reason="logged_out"
         )
-        assert purge(parts.database, NOW)["user_session"] == 2
+        assert purge(parts.base.database, NOW)["user_session"] == 2
         assert count(parts, "user_session") == 4
         assert count(parts, "user_info") == 2
 
@@ -104,17 +104,17 @@ class TestWhatGoes:
         def send_now(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
             if statement.startswith("SELECT sms_number") and not sent:
                 sent.append(phone)
-                parts.accounts.codes.send(phone, "login", address="10.0.0.1", now=NOW)
+                parts.accounts.service.codes.send(phone, "login", address="10.0.0.1", now=NOW)
 
-        event.listen(parts.database.engine, "after_cursor_execute", send_now)
-        assert purge(parts.database, NOW)["sms_number"] == 0
+        event.listen(parts.base.database.engine, "after_cursor_execute", send_now)
+        assert purge(parts.base.database, NOW)["sms_number"] == 0
         assert sent and count(parts, "sms_number") == 1
 
     def test_a_login_that_is_used_survives_many_purges(self, app_of: Callable[..., Api]) -> None:
         api = app_of()
         user = api.new_user()
         before = all_rows(api.parts)
-        purge(api.parts.database, NOW)
+        purge(api.parts.base.database, NOW)
         assert all_rows(api.parts) == before
         assert api.get("/api/user/show", user).code == 0
 
@@ -122,11 +122,11 @@ class TestWhatGoes:
         api = app_of()
         user: User = api.new_user()
         api.post("/api/auth/logout", user).data  # noqa: B018 - asserts success
-        purge(api.parts.database, datetime.now(UTC) + SESSIONS_KEPT + timedelta(days=6))
-        api.parts.redis.client.delete(*api.parts.redis.client.keys("session:*"))
+        purge(api.parts.base.database, datetime.now(UTC) + SESSIONS_KEPT + timedelta(days=6))
+        api.parts.base.guard_redis.client.delete(*api.parts.base.guard_redis.client.keys("session:*"))
         assert api.get("/api/user/show", user).code == 1101
-        purge(api.parts.database, datetime.now(UTC) + SESSIONS_KEPT + timedelta(days=7))
-        api.parts.redis.client.delete(*api.parts.redis.client.keys("session:*"))
+        purge(api.parts.base.database, datetime.now(UTC) + SESSIONS_KEPT + timedelta(days=7))
+        api.parts.base.guard_redis.client.delete(*api.parts.base.guard_redis.client.keys("session:*"))
         assert api.get("/api/user/show", user).code == 504
 
 
@@ -139,9 +139,9 @@ class TestBatches:
             if statement.startswith("DELETE"):
                 touched.append(cursor.rowcount)
 
-        event.listen(parts.database.engine, "after_cursor_execute", look)
+        event.listen(parts.base.database.engine, "after_cursor_execute", look)
         told: list[tuple[str, int]] = []
-        removed = purge(parts.database, NOW, batch_rows=20, tell=lambda *step: told.append(step))
+        removed = purge(parts.base.database, NOW, batch_rows=20, tell=lambda *step: told.append(step))
         assert touched == [20, 20, 5]
         assert told == [("sms_code", 20), ("sms_code", 40), ("sms_code", 45)]
         assert removed == {"sms_code": 45, "sms_number": 0, "user_session": 0}
@@ -152,9 +152,9 @@ class TestBatches:
 
         def send(*_step: Any) -> None:
             phone = f"+86{new_phone()}"
-            sent.append(parts.accounts.codes.send(phone, "login", address="10.0.0.1", now=NOW))
+            sent.append(parts.accounts.service.codes.send(phone, "login", address="10.0.0.1", now=NOW))
 
-        purge(parts.database, NOW, batch_rows=2, tell=send)
+        purge(parts.base.database, NOW, batch_rows=2, tell=send)
         assert len(sent) == 5 == count(parts, "sms_code")
 
     def test_what_was_stopped_goes_on(self, parts: Parts) -> None:
@@ -164,19 +164,19 @@ class TestBatches:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            purge(parts.database, NOW, batch_rows=4, tell=stop)
+            purge(parts.base.database, NOW, batch_rows=4, tell=stop)
         assert count(parts, "sms_code") == 6
-        assert purge(parts.database, NOW, batch_rows=4)["sms_code"] == 6
+        assert purge(parts.base.database, NOW, batch_rows=4)["sms_code"] == 6
 
     def test_the_rows_are_found_by_an_index(self, backend: Backend, parts: Parts) -> None:
         """Reading all rows to find the old ones, again for every batch, would take hours where there are millions."""
-        with statements(parts.database) as seen:
-            purge(parts.database, NOW)
+        with statements(parts.base.database) as seen:
+            purge(parts.base.database, NOW)
         reading = [statement for statement in seen if statement.text.startswith("SELECT")]
         assert len(reading) == 3
         for statement, parameters in reading:
-            with parts.database.engine.connect() as connection:
-                words = "EXPLAIN QUERY PLAN" if parts.database.is_sqlite else "EXPLAIN"
+            with parts.base.database.engine.connect() as connection:
+                words = "EXPLAIN QUERY PLAN" if parts.base.database.is_sqlite else "EXPLAIN"
                 plan = connection.exec_driver_sql(f"{words} {statement}", parameters).fetchall()
             assert re.search(
                 "ix_(sms_code_sent_at|sms_number_last_sent_at|user_session_expires_at)", repr(plan)
@@ -238,7 +238,7 @@ class TestCommand:
 
 def test_a_large_table_is_purged_quickly(parts: Parts) -> None:
     """20,000 rows in the default batches; the time is generous, what it forbids is a scan for every batch."""
-    database: Database = parts.database
+    database: Database = parts.base.database
     rows = [
         {
             "phone": f"+8613{number:09}",

@@ -36,13 +36,13 @@ def entry_key(user: User) -> str:
 
 
 def entry_of(api: Api, user: User) -> bytes | None:
-    found: bytes | None = api.parts.redis.execute("GET", entry_key(user))
+    found: bytes | None = api.parts.base.guard_redis.execute("GET", entry_key(user))
     return found
 
 
 def row_of(api: Api, user: User) -> UserSession:
     digest = hashlib.sha256(user.token.encode()).hexdigest()
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         return session.scalars(select(UserSession).where(UserSession.token_hash == digest)).one()
 
 
@@ -85,8 +85,8 @@ def ban(api: Api, user: User) -> None:
 
 
 def delete(api: Api, user: User) -> None:
-    with api.parts.database.transaction() as session:
-        api.parts.accounts.close_account(session, user.user_id, now=datetime.now(UTC))
+    with api.parts.base.database.transaction() as session:
+        api.parts.accounts.service.close_account(session, user.user_id, now=datetime.now(UTC))
 
 
 ENDS: list[tuple[Callable[[Api, User], None], int]] = [
@@ -121,7 +121,7 @@ class TestEveryEnd:
     ) -> None:
         """The other has read the row, then the session ends, then it would cache what it has read."""
         user = here.new_user()
-        sessions = there.parts.sessions
+        sessions = there.parts.accounts.sessions
         read = sessions._read
 
         def read_then_it_ends(digest: str) -> Any:
@@ -139,9 +139,11 @@ class TestEveryEnd:
 @contextmanager
 def ending(api: Api, user: User) -> Iterator[Session]:
     """A transaction in which the person's sessions have ended, not committed yet."""
-    session = api.parts.database.session(write=True)
+    session = api.parts.base.database.session(write=True)
     try:
-        api.parts.sessions.end(session, user.user_id, None, now=datetime.now(UTC), reason="logged_out")
+        api.parts.accounts.sessions.end(
+            session, user.user_id, None, now=datetime.now(UTC), reason="logged_out"
+        )
         session.flush()
         yield session
     finally:
@@ -170,7 +172,7 @@ class TestInterleavings:
         """Redis loses "ask" before the commit, and a reader caches the old row: it is said again after the commit."""
         user = here.new_user()
         with ending(here, user) as session:
-            here.parts.redis.execute("DEL", entry_key(user))
+            here.parts.base.guard_redis.execute("DEL", entry_key(user))
             assert code_of(there, user) == 0
             assert entry_of(there, user) not in (None, ASK)
             commit(session)
@@ -190,11 +192,13 @@ class TestInterleavings:
         def down(*_args: Any) -> None:
             raise RedisDown("away")
 
-        round_trip = here.parts.redis.round_trip
-        with pytest.raises(RedisDown), here.parts.database.transaction() as session:
-            monkeypatch.setattr(here.parts.redis, "round_trip", down)
-            here.parts.sessions.end(session, user.user_id, None, now=datetime.now(UTC), reason="logged_out")
-        monkeypatch.setattr(here.parts.redis, "round_trip", round_trip)
+        round_trip = here.parts.base.guard_redis.round_trip
+        with pytest.raises(RedisDown), here.parts.base.database.transaction() as session:
+            monkeypatch.setattr(here.parts.base.guard_redis, "round_trip", down)
+            here.parts.accounts.sessions.end(
+                session, user.user_id, None, now=datetime.now(UTC), reason="logged_out"
+            )
+        monkeypatch.setattr(here.parts.base.guard_redis, "round_trip", round_trip)
         assert row_of(here, user).ended_at is None
         assert code_of(here, user) == 0
 
@@ -207,9 +211,9 @@ class TestInterleavings:
         if with_entry:
             assert code_of(there, user) == 0
         else:
-            here.parts.redis.execute("SET", entry_key(user), ASK, "PX", 60_000)
+            here.parts.base.guard_redis.execute("SET", entry_key(user), ASK, "PX", 60_000)
         clock.shift(3600)
-        sessions = there.parts.sessions
+        sessions = there.parts.accounts.sessions
         renew = sessions._renew
 
         def it_ends_then_renew(*args: Any) -> None:
@@ -262,12 +266,12 @@ class TestEntriesOfAnotherForm:
     def test_break_nothing_and_hide_no_end(self, here: Api, there: Api) -> None:
         user = here.new_user()
         for strange in self.STRANGE:
-            here.parts.redis.execute("SET", entry_key(user), strange, "PX", 60_000)
+            here.parts.base.guard_redis.execute("SET", entry_key(user), strange, "PX", 60_000)
             assert [code_of(side, user) for side in (here, there)] == [0, 0], strange
             assert entry_of(here, user) == strange, "it may be another version's word"
         log_out(here, user)
         for strange in self.STRANGE:
-            here.parts.redis.execute("SET", entry_key(user), strange, "PX", 60_000)
+            here.parts.base.guard_redis.execute("SET", entry_key(user), strange, "PX", 60_000)
             assert [code_of(side, user) for side in (here, there)] == [1101, 1101], strange
 
     def test_a_good_one_is_believed(self, here: Api) -> None:
@@ -276,7 +280,7 @@ class TestEntriesOfAnotherForm:
         assert code_of(here, user) == 0
         entry = orjson.loads(entry_of(here, user) or b"")
         entry[5] = True
-        here.parts.redis.execute("SET", entry_key(user), orjson.dumps(entry), "PX", 60_000)
+        here.parts.base.guard_redis.execute("SET", entry_key(user), orjson.dumps(entry), "PX", 60_000)
         assert code_of(here, user) == 1101
 
     def test_every_entry_runs_out(self, here: Api) -> None:
@@ -285,11 +289,11 @@ class TestEntriesOfAnotherForm:
         assert code_of(here, user) == 0
         assert (
             SEEN_EVERY.total_seconds() * 1000
-            < here.parts.redis.execute("PTTL", entry_key(user))
+            < here.parts.base.guard_redis.execute("PTTL", entry_key(user))
             <= CACHE_S * 1000
         )
         log_out(here, user)
-        assert 0 < here.parts.redis.execute("PTTL", entry_key(user)) <= CACHE_S * 1000
+        assert 0 < here.parts.base.guard_redis.execute("PTTL", entry_key(user)) <= CACHE_S * 1000
 
 
 class TestRedisLosesItsMemory:
@@ -298,7 +302,7 @@ class TestRedisLosesItsMemory:
         used, unused, ended = api.new_user(), api.new_user(), api.new_user()
         assert [code_of(api, user) for user in (used, ended)] == [0, 0]
         log_out(api, ended)
-        api.parts.redis.client.flushall()
+        api.parts.base.guard_redis.client.flushall()
         assert code_of(api, used) == 1001
         clock.shift(6)
         assert [code_of(api, user) for user in (used, unused, ended)] == [0, 0, 1101]

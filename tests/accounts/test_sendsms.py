@@ -96,7 +96,7 @@ def work_of(api: Api) -> Iterator[list[str]]:
     For work below the guard: what the guard does from time to time has nothing to do with who asks.
     """
     done: list[str] = []
-    engine, redis = api.parts.database.engine, api.parts.redis
+    engine, redis = api.parts.base.database.engine, api.parts.base.guard_redis
     round_trip = redis.round_trip
 
     def on_sql(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
@@ -125,7 +125,7 @@ class TestKnownAndUnknownNumbers:
         works = []
         for phone in (known, unknown):
             with work_of(api) as work:
-                api.parts.accounts.codes.send(
+                api.parts.accounts.service.codes.send(
                     f"+86{phone}", purpose, address=new_address(), now=datetime.now(UTC)
                 )
             works.append(work)
@@ -156,9 +156,9 @@ class TestKnownAndUnknownNumbers:
         for phone in (known, unknown):
             wrong = other_than(unlimited.new_code(phone))
             bodies.append(unlimited.post("/api/auth/login", phone=phone, code=wrong).body)
-            session = parts.database.session(write=True)
+            session = parts.base.database.session(write=True)
             with work_of(unlimited) as work, closing(session), pytest.raises(SmsCodeWrong):
-                parts.accounts.log_in(
+                parts.accounts.service.log_in(
                     session,
                     f"+86{phone}",
                     wrong,

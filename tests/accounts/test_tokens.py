@@ -51,7 +51,7 @@ class TestWhatATokenIs:
         hashes = [row["token_hash"] for (table, _), row in rows.items() if table == "user_session"]
         assert hashes == [hashlib.sha256(user.token.encode()).hexdigest()]
         assert user.token not in repr(rows)
-        client = api.parts.redis.client
+        client = api.parts.base.guard_redis.client
         for key in client.scan_iter():
             assert user.token.encode() not in key + (client.dump(key) or b"")
 
@@ -192,7 +192,7 @@ class TestSevenDays:
 
     @staticmethod
     def noted(api: Api, user: User) -> tuple[datetime, datetime, datetime]:
-        with api.parts.database.transaction(write=False) as session:
+        with api.parts.base.database.transaction(write=False) as session:
             row = session.scalars(select(UserSession).where(UserSession.user_id == user.user_id)).one()
             return row.last_seen, row.expires_at, session.get_one(UserInfo, user.user_id).last_active
 
@@ -231,7 +231,7 @@ class TestFiveDevices:
     ) -> None:
         sides = [app_with(), app_with()]
         for side in sides:
-            monkeypatch.setattr(side.parts.accounts.codes, "check", lambda *_args, **_named: None)
+            monkeypatch.setattr(side.parts.accounts.service.codes, "check", lambda *_args, **_named: None)
         phone = new_phone()
         clients = [Api(side.app, side.sms) for side in sides * 4]
         login = {"phone": phone, "code": "123456"}

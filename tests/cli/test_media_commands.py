@@ -26,8 +26,8 @@ def server(app_of: Callable[..., Api], backend: Backend, monkeypatch: pytest.Mon
         ("DATABASE_URI", backend.database_uri),
         ("REDIS_URI", backend.redis_uri),
         ("REDIS_CACHE_URI", backend.cache_uri),
-        ("SECURITY_SECRET_KEY", api.parts.settings.security.secret_key),
-        ("DATA", str(api.parts.settings.data_dir)),
+        ("SECURITY_SECRET_KEY", api.parts.base.settings.security.secret_key),
+        ("DATA", str(api.parts.base.settings.data_dir)),
     ):
         monkeypatch.setenv(f"DATINGTODAY_{name}", value)
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
@@ -74,7 +74,7 @@ def test_moderate(server: Api, capsys: Capture) -> None:
 
     def seen() -> int:
         return server.send(
-            "GET", server.parts.media.urls(media, viewer.user_id, datetime.now(UTC))["url"]
+            "GET", server.parts.media.service.urls(media, viewer.user_id, datetime.now(UTC))["url"]
         ).status
 
     assert seen() == 404

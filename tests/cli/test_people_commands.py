@@ -69,7 +69,7 @@ class TestLabel:
             told = server.get("/api/user/show", viewer, peerId=peer.user_id).data["labels"]
             assert [label["name"] for label in told] == ["很慢热", "爱读书"]
         now = datetime.now(UTC)
-        (card,) = server.parts.cards.of(users[2].user_id, [users[0].user_id], now)
+        (card,) = server.parts.profiles.cards.of(users[2].user_id, [users[0].user_id], now)
         assert "很慢热" in bytes(card).decode()
         first = server.get("/api/label/list").data[0]
         assert (first["name"], first["meaning"]) == ("很慢热", "熟了以后话才多")
@@ -139,7 +139,7 @@ class TestModeration:
         sent = {"peerId": peer.user_id, "reason": "nudity"}
         report_id = server.post("/api/user/report", user, **sent).data["report_id"]
         assert server.post("/api/album/remove", peer, photoId=photo["photo_id"]).code == 0
-        data = ["--data", str(server.parts.settings.data_dir)]
+        data = ["--data", str(server.parts.base.settings.data_dir)]
 
         assert run(["moderation", "show", str(report_id), "--photos", str(tmp_path / "out"), *data]) == 0
 
@@ -158,7 +158,7 @@ class TestModeration:
         assert "closed already: dismissed" in capsys.readouterr().err
         assert run(["moderation", "list", "--state", "dismissed"]) == 0
         assert str(report_id) in capsys.readouterr().out
-        with server.parts.database.transaction(write=False) as session:
+        with server.parts.base.database.transaction(write=False) as session:
             assert session.get_one(UserReport, report_id).note == "harmless"
 
     def test_a_ban_counts_at_once_in_a_running_server(self, server: Api, capsys: Capture) -> None:

@@ -42,19 +42,19 @@ class ServiceView:
         parts = api.parts
         key = bytes.fromhex(SECRET_KEY)
         self._api = api
-        finding = Finding(parts.entries, parts.cards, parts.visibility)
+        finding = Finding(parts.base.cache, parts.profiles.cards, parts.profiles.visibility)
         self._people = NearbyList(
-            parts.entries, parts.places, Orders(key), finding, parts.cards, Cursors(key)
+            parts.base.cache, parts.discovery.places, Orders(key), finding, parts.profiles.cards, Cursors(key)
         )
         self._viewer = make_user(api)
         self._decoy = make_user(api)
         self._now = now
 
     def look(self, point: Point, radius_km: int, *, day: int = 0) -> Listed:
-        cell = self._api.parts.places.grid.cell_of(*point)
+        cell = self._api.parts.discovery.places.grid.cell_of(*point)
         place = Place(cell, cell, False, 0.0, False, 0, NOBODY)
         now = self._now + timedelta(days=day)
-        with self._api.parts.database.transaction(write=False) as session:
+        with self._api.parts.base.database.transaction(write=False) as session:
             page = PageRequest(1, 50, None)
             made = self._people.page(session, self._viewer.user_id, place, radius_km, None, page, now)
         return _listed(orjson.loads(bytes(made)))

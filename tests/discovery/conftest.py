@@ -14,4 +14,4 @@ def own(app_of: Callable[..., Api]) -> Iterator[Api]:
     """An application with people of its own."""
     api = app_of()
     yield api
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()

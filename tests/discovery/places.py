@@ -42,7 +42,7 @@ def metres_between(one: Point, other: Point) -> float:
 
 def middle_of(api: Api, point: Point) -> Point:
     """The middle of the cell that holds a point."""
-    grid = api.parts.places.grid
+    grid = api.parts.discovery.places.grid
     return grid.centre(grid.cell_of(*point))
 
 
@@ -80,14 +80,14 @@ def all_pages(api: Api, viewer: User, count: int, **own: Any) -> list[int]:
 
 
 def place_row(api: Api, user: User) -> Location | None:
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         return session.get(Location, user.user_id)
 
 
 def set_place(api: Api, user: User, point: Point, now: datetime) -> None:
     """Report a place without a request."""
-    with api.parts.database.transaction() as session:
-        api.parts.places.report(session, user.user_id, point, now)
+    with api.parts.base.database.transaction() as session:
+        api.parts.discovery.places.report(session, user.user_id, point, now)
 
 
 _areas = itertools.count()
@@ -116,8 +116,8 @@ def listed(
     gender: int | None = None,
 ) -> dict[str, Any]:
     """A page as the service makes it, at a time of the test's choice."""
-    with api.parts.database.transaction(write=False) as session:
-        made = api.parts.nearby.list(
+    with api.parts.base.database.transaction(write=False) as session:
+        made = api.parts.discovery.nearby.list(
             session, user.user_id, latlng=None, radius=radius, gender=gender,
             page=PageRequest(1, count, cursor), now=now,
         )  # fmt: skip
@@ -132,7 +132,7 @@ def found(api: Api, user: User, now: datetime, **wanted: Any) -> list[int]:
 
 def tend(api: Api, now: datetime) -> None:
     """What requests do on the side, at most once a second, a few people at a time."""
-    while jobs.tend(api.parts.database, api.parts.places, now):
+    while jobs.tend(api.parts.base.database, api.parts.discovery.places, now):
         pass
 
 
@@ -143,7 +143,7 @@ def crowd(api: Api, points: Iterable[Point], now: datetime | None = None, **colu
     """
     at = now or datetime.now(UTC)
     chosen = list(points)
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         people = []
         for number in range(len(chosen)):
             own = {
@@ -161,7 +161,7 @@ def crowd(api: Api, points: Iterable[Point], now: datetime | None = None, **colu
         session.add_all(people)
         session.flush()
         for person, point in zip(people, chosen, strict=True):
-            api.parts.places.report(session, person.id, point, at)
+            api.parts.discovery.places.report(session, person.id, point, at)
         return [person.id for person in people]
 
 

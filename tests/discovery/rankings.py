@@ -22,7 +22,7 @@ def edition(api: Api) -> Edition:
     made: list[Edition] = []
 
     def is_made() -> bool:
-        found = api.parts.editions.make(datetime.now(UTC))
+        found = api.parts.discovery.editions.make(datetime.now(UTC))
         made.extend([] if found is None else [found])
         return found is not None
 
@@ -32,7 +32,7 @@ def edition(api: Api) -> Edition:
 
 def score(api: Api, user: User, level: float) -> None:
     """Put somebody at a place of the ranking."""
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         values = {"attention": level, "bonus": 0.0, "score": level}
         session.execute(update(HotPerson).where(HotPerson.user_id == user.user_id).values(values))
 
@@ -54,18 +54,20 @@ def numbers(people: list[User]) -> list[int]:
 
 
 def note(api: Api, user: User, peer_id: int, kind: Attention, now: datetime | None = None) -> bool:
-    with api.parts.database.transaction() as session:
-        return api.parts.editions._scores.note(session, user.user_id, peer_id, kind, now or datetime.now(UTC))
+    with api.parts.base.database.transaction() as session:
+        return api.parts.discovery.editions._scores.note(
+            session, user.user_id, peer_id, kind, now or datetime.now(UTC)
+        )
 
 
 def place(api: Api, user: User) -> HotPerson:
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         return session.get_one(HotPerson, user.user_id)
 
 
 def lose_rankings(api: Api) -> None:
     """Redis forgets the hot list, and nothing else that other roles keep on the same server."""
-    client = api.parts.cache.client
+    client = api.parts.base.cache_redis.client
     for key in list(client.scan_iter("hot:*")):
         client.delete(key)
-    api.parts.editions._parts.clear()
+    api.parts.discovery.editions._parts.clear()

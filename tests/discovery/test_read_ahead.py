@@ -33,7 +33,7 @@ def asked(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         notes.append("redis")
         return talk(role, *args)
 
-    with monkeypatch.context() as patch, statements(api.parts.database) as seen:
+    with monkeypatch.context() as patch, statements(api.parts.base.database) as seen:
         patch.setattr(RedisRole, "_talk", noting)
         yield notes
         notes += [statement.text for statement in seen]
@@ -44,7 +44,7 @@ def quiet(app_of: Callable[..., Api]) -> Iterator[Api]:
     """An application that does nothing aside."""
     api = app_of(DISCOVERY_HOT_REFRESH_S=3600, LIMITS_ENABLED=0)
     yield api
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()
 
 
 def asks(api: Api, user: User, path: str, **own: Any) -> Any:
@@ -69,14 +69,18 @@ def test_one_conversation_and_no_sql(quiet: Api, what: str, monkeypatch: pytest.
     if "cursor" in what:
         own = {"pageCount": 5, "cursor": asks(quiet, viewer, path, **own)["next"]}
     # The lists look for something new once a second: not in between.
-    monkeypatch.setattr("datingtoday.discovery.hot.editions._LOOK_AGAIN", quiet.parts.editions._refresh)
-    monkeypatch.setattr("datingtoday.discovery.nearby.service.TEND_EVERY", quiet.parts.editions._refresh)
+    monkeypatch.setattr(
+        "datingtoday.discovery.hot.editions._LOOK_AGAIN", quiet.parts.discovery.editions._refresh
+    )
+    monkeypatch.setattr(
+        "datingtoday.discovery.nearby.service.TEND_EVERY", quiet.parts.discovery.editions._refresh
+    )
     first = [asks(quiet, viewer, path, **own) for _ in range(3)]
     with asked(quiet, monkeypatch) as notes:
         again = asks(quiet, viewer, path, **own)
     assert (again.get("list") or again) == (first[-1].get("list") or first[-1])
     # Where guard and cache are two servers, each is asked once.
-    is_one_server = quiet.parts.cache is quiet.parts.redis
+    is_one_server = quiet.parts.base.cache_redis is quiet.parts.base.guard_redis
     assert notes == ["redis"] * (1 if is_one_server else 2)
 
 
@@ -119,7 +123,7 @@ def test_what_somebody_is_making_or_changing_is_no_entry(quiet: Api, path: str, 
     before = [asks(quiet, viewer, path)["list"] for _ in range(3)][-1]
     assert [card["user_id"] for card in before] == [target.user_id]
     for key in (f"card:{{{target.user_id}}}", f"circle:{{{viewer.user_id}}}"):
-        assert quiet.parts.cache.execute("SET", key, held, "PX", 5000, "XX") is not None
+        assert quiet.parts.base.cache_redis.execute("SET", key, held, "PX", 5000, "XX") is not None
         assert asks(quiet, viewer, path)["list"] == before
 
 
@@ -133,7 +137,7 @@ def test_deep_pages_ask_for_a_few_keys_ahead(quiet: Api) -> None:
         assert pages[0] == pages[1] == pages[2]
         assert len(pages[0]) == (50 if number <= 8 else 0)
         page = PageRequest(number, 50, None)
-        keys = quiet.parts.nearby.keys_ahead(viewer.user_id, 50, None, page, datetime.now(UTC))
+        keys = quiet.parts.discovery.nearby.keys_ahead(viewer.user_id, 50, None, page, datetime.now(UTC))
         assert len(keys) <= 350
 
 
@@ -170,5 +174,7 @@ def test_a_guess_that_is_wrong_decides_nothing(own: Api, monkeypatch: pytest.Mon
     claimed = User(other.user_id, one.token, one.phone)
     refused = own.get(SHOW, claimed)
     assert (refused.code, b"data" in refused.body) == (504, False)
-    monkeypatch.setattr(own.parts.profiles, "keys_to_show", lambda *_: [f"own:{{{other.user_id}}}", "", "x"])
+    monkeypatch.setattr(
+        own.parts.profiles.service, "keys_to_show", lambda *_: [f"own:{{{other.user_id}}}", "", "x"]
+    )
     assert asks(own, one, SHOW)["nickname"] == "甲"

@@ -104,11 +104,11 @@ def routes_hold_no_logic(source: Source) -> Iterator[Finding]:
 
 
 def services_speak_plain_python(source: Source) -> Iterator[Finding]:
-    """All of a feature but its routes and schemas can be called from a command, a job and a test."""
+    """All of a feature but its routes, schemas and parts can be called from a command, a job and a test."""
     if not source.under(*FEATURES):
         return
     stem = source.path.stem
-    if not _IS_ROUTES.search(stem) and not _IS_SCHEMAS.search(stem):
+    if stem != "parts" and not _IS_ROUTES.search(stem) and not _IS_SCHEMAS.search(stem):
         for node in source.nodes:
             for name in imported(node):
                 if name.split(".")[0] in _WEB:

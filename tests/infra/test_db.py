@@ -17,7 +17,7 @@ def count(database: Database) -> int:
 
 
 def test_a_session_that_nothing_was_done_with_is_used_again(api: Api) -> None:
-    database = api.parts.database
+    database = api.parts.base.database
     session = database.session(write=False)
     on_commit(session, lambda: None)
     database.give_back(session, write=False)
@@ -27,7 +27,7 @@ def test_a_session_that_nothing_was_done_with_is_used_again(api: Api) -> None:
 
 
 def test_nothing_of_one_request_is_left_for_the_next(api: Api) -> None:
-    database = api.parts.database
+    database = api.parts.base.database
     before, now = count(database), datetime.now(UTC)
     for keep in (True, False):
         session = database.session(write=True)

@@ -29,7 +29,7 @@ def url_for(api: Api, media: Media, viewer: User | int, **more: Any) -> str:
     """A URL as the server makes them, for any viewer."""
     expires = int(datetime.now(UTC).timestamp()) + 600
     viewer_id = viewer if isinstance(viewer, int) else viewer.user_id
-    return api.parts.media.signer.url(media.id, viewer_id=viewer_id, **{"expires": expires, **more})
+    return api.parts.media.service.signer.url(media.id, viewer_id=viewer_id, **{"expires": expires, **more})
 
 
 def is_not_found(answer: Answer) -> bool:
@@ -107,7 +107,7 @@ class TestBytes:
         def never(*_: Any) -> None:
             raise AssertionError("opened")
 
-        monkeypatch.setattr(api.parts.media.storage, "open_range", never)
+        monkeypatch.setattr(api.parts.media.service.storage, "open_range", never)
         answer = api.send("HEAD", url_for(api, media, user))
         assert (answer.status, answer.body) == (200, b"")
         assert answer.headers["Content-Length"] == str(len(CONTENT))
@@ -171,14 +171,14 @@ class TestUrl:
         user = make_user(api)
         media = make_media(api, user)
         url = url_for(api, media, user)
-        with api.parts.database.transaction() as session:
+        with api.parts.base.database.transaction() as session:
             session.delete(session.get_one(Media, media.id))
         assert is_not_found(api.send("GET", url))
 
     def test_of_a_file_that_the_store_lost(self, api: Api) -> None:
         user = make_user(api)
         media = make_media(api, user)
-        api.parts.media.storage.delete(media.storage_key)
+        api.parts.media.service.storage.delete(media.storage_key)
         assert is_not_found(api.send("GET", url_for(api, media, user)))
         assert api.send("GET", url_for(api, media, user, size="thumb")).status == 200
 
@@ -189,7 +189,7 @@ class TestUrl:
         def down(*_: Any) -> None:
             raise StorageError("down")
 
-        monkeypatch.setattr(api.parts.media.storage, "open_range", down)
+        monkeypatch.setattr(api.parts.media.service.storage, "open_range", down)
         answer = api.send("GET", url_for(api, media, user))
         assert (answer.status, answer.code) == (503, 503)
         assert answer.headers["Retry-After"]
@@ -277,11 +277,11 @@ class TestWhoSees:
             return viewer_id == friend.user_id
 
         # Nobody has registered yet whoever knows about chat's.
-        api.parts.delivery._authorisers.pop(Kind.IMAGE, None)
+        api.parts.media.delivery._authorisers.pop(Kind.IMAGE, None)
         assert is_not_found(api.send("GET", url_for(api, media, friend)))
-        api.parts.delivery.register_authoriser(Kind.IMAGE, authoriser)
+        api.parts.media.delivery.register_authoriser(Kind.IMAGE, authoriser)
         with pytest.raises(ValueError, match="image has an authoriser"):
-            api.parts.delivery.register_authoriser(Kind.IMAGE, authoriser)
+            api.parts.media.delivery.register_authoriser(Kind.IMAGE, authoriser)
 
         assert api.send("GET", url_for(api, media, friend)).status == 200
         assert is_not_found(api.send("GET", url_for(api, media, stranger)))
@@ -296,7 +296,7 @@ class TestNothingStaysOpen:
         api = app_of()
         user = make_user(api)
         media = make_media(api, user, content=CONTENT)
-        pool: Any = api.parts.database.engine.pool
+        pool: Any = api.parts.base.database.engine.pool
 
         response = stream(api, url_for(api, media, user))
         assert len(open_files(api)) == 1
@@ -322,7 +322,7 @@ def stream(api: Api, url: str, **options: Any) -> TestResponse:
 
 def open_files(api: Api) -> list[str]:
     """Files of the store that this process has open."""
-    root = str(api.parts.settings.data_dir / "media")
+    root = str(api.parts.base.settings.data_dir / "media")
     found = []
     for link in Path("/proc/self/fd").iterdir():
         try:

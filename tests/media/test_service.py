@@ -31,19 +31,19 @@ def now() -> datetime:
 
 
 def usage_of(api: Api, user: User) -> tuple[int, int]:
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         row = session.get(MediaUsage, user.user_id)
         return (0, 0) if row is None else (row.files, row.stored_bytes)
 
 
 def attach(api: Api, user: User, media_id: str, *kinds: Kind) -> Media:
-    with api.parts.database.transaction() as session:
-        return api.parts.media.attach(session, user.user_id, media_id, *kinds)
+    with api.parts.base.database.transaction() as session:
+        return api.parts.media.service.attach(session, user.user_id, media_id, *kinds)
 
 
 def detach(api: Api, media_ids: list[str], at: datetime) -> None:
-    with api.parts.database.transaction() as session:
-        api.parts.media.detach(session, media_ids, at)
+    with api.parts.base.database.transaction() as session:
+        api.parts.media.service.detach(session, media_ids, at)
 
 
 class TestUses:
@@ -51,9 +51,9 @@ class TestUses:
         user, other = make_user(api), make_user(api)
         photo, sound = make_media(api, user), make_media(api, user, "audio")
         pending, refused = make_media(api, user, verdict="pending"), make_media(api, user, verdict="refused")
-        media = api.parts.media
+        media = api.parts.media.service
         for get in (media.get_own, media.attach):
-            with api.parts.database.transaction() as session:
+            with api.parts.base.database.transaction() as session:
                 assert get(session, user.user_id, photo.id, Kind.PHOTO).id == photo.id
                 assert get(session, user.user_id, sound.id).id == sound.id
                 assert get(session, user.user_id, sound.id, Kind.IMAGE, Kind.AUDIO).id == sound.id
@@ -100,8 +100,8 @@ class TestUses:
     def test_a_rollback_takes_nothing(self, api: Api) -> None:
         user = make_user(api)
         media = make_media(api, user)
-        with pytest.raises(RuntimeError), api.parts.database.transaction() as session:
-            api.parts.media.attach(session, user.user_id, media.id)
+        with pytest.raises(RuntimeError), api.parts.base.database.transaction() as session:
+            api.parts.media.service.attach(session, user.user_id, media.id)
             raise RuntimeError
         row = row_of(api, media.id)
         assert row is not None and (row.uses, row.unused_since is None) == (0, False)
@@ -110,9 +110,9 @@ class TestUses:
         user = make_user(api)
         rows = [make_media(api, user) for _ in range(3)]
         wanted = [row.id for row in rows]
-        with api.parts.database.transaction(write=False) as session:
-            found = api.parts.media.read(session, [*wanted, *wanted, secrets.token_hex(16)])
-            assert api.parts.media.read(session, []) == {}
+        with api.parts.base.database.transaction(write=False) as session:
+            found = api.parts.media.service.read(session, [*wanted, *wanted, secrets.token_hex(16)])
+            assert api.parts.media.service.read(session, []) == {}
         assert sorted(found) == sorted(wanted)
 
 
@@ -120,7 +120,9 @@ class TestUrls:
     def test_of_photos_change_once_a_day(self, api: Api) -> None:
         media = make_media(api, 7)
         start = datetime(2026, 11, 22, tzinfo=UTC)
-        told = [api.parts.media.urls(media, 7, start + timedelta(minutes=10 * n)) for n in range(6 * 48)]
+        told = [
+            api.parts.media.service.urls(media, 7, start + timedelta(minutes=10 * n)) for n in range(6 * 48)
+        ]
         assert set(told[0]) == {"url", "thumb_url"}
         assert len({one["url"] for one in told}) in (2, 3)
         assert "size=thumb" in told[0]["thumb_url"]
@@ -128,15 +130,15 @@ class TestUrls:
     @pytest.mark.parametrize("kind", ["image", "audio", "video"])
     def test_of_chat_live_ten_minutes(self, api: Api, kind: str) -> None:
         media, at = make_media(api, 7, kind), datetime(2026, 11, 22, 12, tzinfo=UTC)
-        told = api.parts.media.urls(media, 7, at)
+        told = api.parts.media.service.urls(media, 7, at)
         assert set(told) == ({"url"} if kind == "audio" else {"url", "thumb_url"})
         for url in told.values():
             assert int(parse_qs(urlsplit(url).query)["expires"][0]) == at.timestamp() + 600
 
     def test_need_no_sql(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         media = make_media(api, 7)
-        monkeypatch.setattr(api.parts.media, "database", None)
-        assert api.parts.media.describe(media, 8, now())["url"]
+        monkeypatch.setattr(api.parts.media.service, "database", None)
+        assert api.parts.media.service.describe(media, 8, now())["url"]
 
 
 class Vendor:
@@ -158,7 +160,7 @@ class Vendor:
 def vendor(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Vendor]:
     def put_in(*answers: Judgement | Exception) -> Vendor:
         made = Vendor(*answers)
-        monkeypatch.setattr(api.parts.media, "_moderator", made)
+        monkeypatch.setattr(api.parts.media.service, "_moderator", made)
         return made
 
     return put_in
@@ -184,7 +186,7 @@ class TestModeration:
     def test_a_film_is_judged_by_its_poster(self, api: Api, vendor: Callable[..., Vendor]) -> None:
         asked = vendor(Judgement(Verdict.APPROVED))
         media = make_media(api, 7, "video", verdict="pending")
-        assert api.parts.media.ask(media.id, now()) is Verdict.APPROVED
+        assert api.parts.media.service.ask(media.id, now()) is Verdict.APPROVED
         assert asked.asked[0][1] == f"medium {media.id}".encode()
 
     def test_a_moderator_that_fails_is_asked_again(
@@ -192,7 +194,7 @@ class TestModeration:
     ) -> None:
         api = app_of()
         asked = Vendor(OSError("down"), OSError("still down"), Judgement(Verdict.REFUSED))
-        monkeypatch.setattr(api.parts.media, "_moderator", asked)
+        monkeypatch.setattr(api.parts.media.service, "_moderator", asked)
         media_id = upload(api, make_user(api)).data["media_id"]
         row = row_of(api, media_id)
         assert row is not None and (row.verdict, row.asked_at) == ("pending", None)
@@ -200,7 +202,9 @@ class TestModeration:
 
         def again(at: datetime) -> int:
             told.clear()
-            return ask_again(api.parts.media, at, tell=lambda one, verdict: told.append((one, verdict)))
+            return ask_again(
+                api.parts.media.service, at, tell=lambda one, verdict: told.append((one, verdict))
+            )
 
         assert (again(now()), told) == (0, []), "the upload may still be asking"
         later = now() + timedelta(minutes=6)
@@ -216,11 +220,11 @@ class TestModeration:
     ) -> None:
         api = app_of()
         asked = Vendor(Judgement(Verdict.PENDING, reference="case-2"))
-        monkeypatch.setattr(api.parts.media, "_moderator", asked)
+        monkeypatch.setattr(api.parts.media.service, "_moderator", asked)
         media_id = upload(api, make_user(api)).data["media_id"]
-        assert ask_again(api.parts.media, now() + DAY) == 0
-        with api.parts.database.transaction() as session:
-            api.parts.media.decide(session, media_id, Judgement(Verdict.APPROVED, "ok"), now())
+        assert ask_again(api.parts.media.service, now() + DAY) == 0
+        with api.parts.base.database.transaction() as session:
+            api.parts.media.service.decide(session, media_id, Judgement(Verdict.APPROVED, "ok"), now())
         row = row_of(api, media_id)
         assert row is not None and (row.verdict, row.reason) == ("approved", "ok")
 
@@ -229,29 +233,31 @@ class TestModeration:
 
         class Slow:
             def judge(self, subject: Subject) -> Judgement:
-                with api.parts.database.transaction() as session:
-                    api.parts.media.decide(session, subject.media_id, Judgement(Verdict.REFUSED), now())
+                with api.parts.base.database.transaction() as session:
+                    api.parts.media.service.decide(
+                        session, subject.media_id, Judgement(Verdict.REFUSED), now()
+                    )
                 return Judgement(Verdict.APPROVED)
 
-        monkeypatch.setattr(api.parts.media, "_moderator", Slow())
-        assert api.parts.media.ask(media.id, now()) is None
+        monkeypatch.setattr(api.parts.media.service, "_moderator", Slow())
+        assert api.parts.media.service.ask(media.id, now()) is None
         row = row_of(api, media.id)
         assert row is not None and row.verdict == "refused"
 
     def test_a_change_is_announced(self, app_of: Callable[..., Api]) -> None:
         api = app_of()
         heard: list[MediaJudged] = []
-        api.parts.events.listen(MediaJudged, heard.append)
+        api.parts.base.events.listen(MediaJudged, heard.append)
         media = make_media(api, 7, "image", verdict="pending")
         for verdict in (Verdict.REFUSED, Verdict.REFUSED, Verdict.APPROVED):
-            with api.parts.database.transaction() as session:
-                api.parts.media.decide(session, media.id, Judgement(verdict), now())
+            with api.parts.base.database.transaction() as session:
+                api.parts.media.service.decide(session, media.id, Judgement(verdict), now())
         assert heard == [
             MediaJudged(media.id, 7, "image", Verdict.REFUSED),
             MediaJudged(media.id, 7, "image", Verdict.APPROVED),
         ]
-        with pytest.raises(MediaNotFound), api.parts.database.transaction() as session:
-            api.parts.media.decide(session, "none", Judgement(Verdict.APPROVED), now())
+        with pytest.raises(MediaNotFound), api.parts.base.database.transaction() as session:
+            api.parts.media.service.decide(session, "none", Judgement(Verdict.APPROVED), now())
 
 
 class TestPurge:
@@ -264,7 +270,11 @@ class TestPurge:
         told: list[tuple[str, int]] = []
 
         done = purge(
-            api.parts.media, at, unused_for=DAY, batch_rows=2, tell=lambda *progress: told.append(progress)
+            api.parts.media.service,
+            at,
+            unused_for=DAY,
+            batch_rows=2,
+            tell=lambda *progress: told.append(progress),
         )
 
         assert (done.unused, done.objects, done.leftovers) == (5, 5, 0)
@@ -276,7 +286,7 @@ class TestPurge:
             assert row_of(api, row.id) is not None
             assert stored(api, row.storage_key) == [True] * 3
         assert usage_of(api, user) == (2, young.stored_bytes + used.stored_bytes)
-        again = purge(api.parts.media, at, unused_for=DAY)
+        again = purge(api.parts.media.service, at, unused_for=DAY)
         assert (again.unused, again.objects) == (0, 0)
 
     def test_what_was_shown_goes_a_day_after_it_was_not(self, app_of: Callable[..., Api]) -> None:
@@ -284,10 +294,10 @@ class TestPurge:
         user = make_user(api)
         media = make_media(api, user, create_time=at - 9 * DAY, unused_since=at - 9 * DAY)
         attach(api, user, media.id)
-        assert purge(api.parts.media, at, unused_for=DAY).unused == 0
+        assert purge(api.parts.media.service, at, unused_for=DAY).unused == 0
         detach(api, [media.id], at)
-        assert purge(api.parts.media, at + DAY - timedelta(seconds=1), unused_for=DAY).unused == 0
-        assert purge(api.parts.media, at + DAY + timedelta(seconds=1), unused_for=DAY).unused == 1
+        assert purge(api.parts.media.service, at + DAY - timedelta(seconds=1), unused_for=DAY).unused == 0
+        assert purge(api.parts.media.service, at + DAY + timedelta(seconds=1), unused_for=DAY).unused == 1
         assert usage_of(api, user) == (0, 0)
 
     def test_whoever_attaches_at_the_same_time_wins_or_is_told(self, app_of: Callable[..., Api]) -> None:
@@ -302,7 +312,9 @@ class TestPurge:
                 return False
             return True
 
-        work: list[Callable[[], Any]] = [lambda: purge(api.parts.media, at, unused_for=DAY, batch_rows=1)]
+        work: list[Callable[[], Any]] = [
+            lambda: purge(api.parts.media.service, at, unused_for=DAY, batch_rows=1)
+        ]
         work += [lambda media_id=row.id: try_attach(media_id) for row in rows]  # type: ignore[misc]
         _, *attached = at_once(work)
         for row, kept in zip(rows, attached, strict=True):
@@ -312,13 +324,13 @@ class TestPurge:
 
     def test_files_of_uploads_that_died(self, app_of: Callable[..., Api]) -> None:
         api, at = app_of(), now()
-        storage, database = api.parts.media.storage, api.parts.database
+        storage, database = api.parts.media.service.storage, api.parts.base.database
         dead, alive = new_key(), new_key()
         with database.transaction() as session:
             for key, started in ((dead, at - timedelta(minutes=61)), (alive, at)):
                 storage.put(f"{key}.thumb", b"x", "image/jpeg")
                 session.add(MediaGarbage(storage_key=key, collect_after=started + timedelta(hours=1)))
-        assert purge(api.parts.media, at, unused_for=DAY).objects == 1
+        assert purge(api.parts.media.service, at, unused_for=DAY).objects == 1
         assert (stored(api, dead), stored(api, alive)) == ([False] * 3, [False, False, True])
         assert count(api, MediaGarbage) == 1
 
@@ -331,26 +343,26 @@ class TestPurge:
         def down(key: str) -> None:
             raise StorageError("down")
 
-        monkeypatch.setattr(api.parts.media.storage, "delete", down)
+        monkeypatch.setattr(api.parts.media.service.storage, "delete", down)
         with pytest.raises(StorageError):
-            purge(api.parts.media, at, unused_for=DAY)
+            purge(api.parts.media.service, at, unused_for=DAY)
         assert row_of(api, media.id) is None
         assert stored(api, media.storage_key) == [True] * 3
         monkeypatch.undo()
-        assert purge(api.parts.media, at, unused_for=DAY).objects == 1
+        assert purge(api.parts.media.service, at, unused_for=DAY).objects == 1
         assert stored(api, media.storage_key) == [False] * 3
 
     def test_unfinished_files(self, app_of: Callable[..., Api]) -> None:
         api = app_of()
-        data = api.parts.settings.data_dir
+        data = api.parts.base.settings.data_dir
         left = [data / "uploads" / "upload-abc", data / "media" / ".drafts" / "abc"]
         left[0].mkdir(parents=True)
         left[1].parent.mkdir(parents=True)
         left[1].write_bytes(b"half")
-        assert purge(api.parts.media, now(), unused_for=DAY).leftovers == 0
+        assert purge(api.parts.media.service, now(), unused_for=DAY).leftovers == 0
         for path in left:
             os.utime(path, (0, 0))
-        assert purge(api.parts.media, now(), unused_for=DAY).leftovers == 2
+        assert purge(api.parts.media.service, now(), unused_for=DAY).leftovers == 2
         assert not any(path.exists() for path in left)
 
     def test_of_a_person_takes_the_files_too(self, app_of: Callable[..., Api]) -> None:
@@ -358,14 +370,14 @@ class TestPurge:
         user, other = make_user(api), make_user(api)
         rows = [make_media(api, user, uses=n) for n in range(3)]
         kept = make_media(api, other)
-        (keeper,) = [keeper for keeper in api.parts.personal_data if keeper.name == "media"]
+        (keeper,) = [keeper for keeper in api.parts.base.personal_data if keeper.name == "media"]
         removed: list[int] = []
         while not removed or removed[-1]:
-            with api.parts.database.transaction() as session:
+            with api.parts.base.database.transaction() as session:
                 removed.append(keeper.remove(session, user.user_id, 2))
         assert removed == [2, 1, 1, 0]
         assert count(api, Media, user_id=user.user_id) == count(api, MediaUsage, user_id=user.user_id) == 0
-        assert purge(api.parts.media, now(), unused_for=DAY).objects == 3
+        assert purge(api.parts.media.service, now(), unused_for=DAY).objects == 3
         assert [stored(api, row.storage_key) for row in rows] == [[False] * 3] * 3
         assert stored(api, kept.storage_key) == [True] * 3
         assert usage_of(api, other) == (1, kept.stored_bytes)

@@ -35,7 +35,7 @@ HOUR = timedelta(hours=1)
 
 def nothing_of(api: Api, user: User) -> bool:
     """No row and no count of this person."""
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         usage = session.get(MediaUsage, user.user_id)
     return not count(api, Media, user_id=user.user_id) and (
         usage is None or (usage.files, usage.stored_bytes) == (0, 0)
@@ -97,8 +97,8 @@ class TestTaken:
         self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         api = app_of()
-        pool: Any = api.parts.database.engine.pool
-        media, held = api.parts.media, []
+        pool: Any = api.parts.base.database.engine.pool
+        media, held = api.parts.media.service, []
         put, prepare = media.storage.put, media.preparer.prepare
 
         def watched_put(*arguments: Any) -> None:
@@ -219,7 +219,7 @@ class TestQuota:
         user = make_user(api)
         answers: list[Answer] = at_once([lambda: upload(api, user) for _ in range(6)])
         assert sorted(answer.code for answer in answers) == [0, 0, 0, 1201, 1201, 1201]
-        with api.parts.database.transaction(write=False) as session:
+        with api.parts.base.database.transaction(write=False) as session:
             usage = session.get_one(MediaUsage, user.user_id)
         rows = [row_of(api, answer.data["media_id"]) for answer in answers if answer.code == 0]
         assert (usage.files, usage.stored_bytes) == (3, sum(row.stored_bytes for row in rows if row))
@@ -231,7 +231,7 @@ class TestQuota:
     ) -> None:
         """All of them are stored before the first is counted."""
         api = app_of(MEDIA_USER_FILES=4)
-        user, media = make_user(api), api.parts.media
+        user, media = make_user(api), api.parts.media.service
         form = Form(b"sound", "audio/mp4", 5, hashlib.sha256(b"sound").hexdigest())
         all_stored = threading.Barrier(8)
         put = media.storage.put
@@ -255,7 +255,7 @@ class TestQuota:
             return True
 
         assert sorted(at_once([taken] * 8)) == [False] * 4 + [True] * 4
-        with api.parts.database.transaction(write=False) as session:
+        with api.parts.base.database.transaction(write=False) as session:
             usage = session.get_one(MediaUsage, user.user_id)
         assert (usage.files, usage.stored_bytes) == (4, 20)
         assert (count(api, Media), count(api, MediaGarbage), files_in_store(api)) == (4, 0, 4)
@@ -267,7 +267,7 @@ class TestFailures:
         self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch, puts_before: int
     ) -> None:
         api = app_of()
-        user, storage = make_user(api), api.parts.media.storage
+        user, storage = make_user(api), api.parts.media.service.storage
         put = storage.put
         done: list[str] = []
 
@@ -291,7 +291,7 @@ class TestFailures:
     ) -> None:
         """What is left is written down, so that the purge finds it; see test_service_jobs.py."""
         api = app_of()
-        user, storage = make_user(api), api.parts.media.storage
+        user, storage = make_user(api), api.parts.media.service.storage
         put = storage.put
 
         def failing(key: str, *rest: Any) -> None:
@@ -318,7 +318,7 @@ class TestFailures:
         def failing(*_: Any) -> None:
             raise RuntimeError("lost")
 
-        monkeypatch.setattr(api.parts.media, "_keep", failing)
+        monkeypatch.setattr(api.parts.media.service, "_keep", failing)
         assert upload(api, user).status == 500
         assert nothing_of(api, user)
         assert files_in_store(api) == 0
@@ -336,7 +336,7 @@ class TestFailures:
 
 def files_in_store(api: Api) -> int:
     """Of a local store, drafts included."""
-    root = api.parts.settings.data_dir / "media"
+    root = api.parts.base.settings.data_dir / "media"
     return sum(path.is_file() for path in root.rglob("*"))
 
 

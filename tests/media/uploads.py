@@ -55,7 +55,7 @@ def make_media(
             **columns,
         }
     )
-    storage = api.parts.media.storage
+    storage = api.parts.media.service.storage
     storage.put(row.storage_key, content, mime)
     if kind != "audio":
         for name in ("medium", "thumb"):
@@ -63,7 +63,7 @@ def make_media(
             storage.put(variant_key(row.storage_key, name), form, "image/jpeg")
             setattr(row, f"{name}_bytes", len(form))
             setattr(row, f"{name}_sha256", hashlib.sha256(form).hexdigest())
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         usage = locked_usage(session, user_id)
         usage.files += 1
         usage.stored_bytes += row.stored_bytes
@@ -72,12 +72,12 @@ def make_media(
 
 
 def row_of(api: Api, media_id: str) -> Media | None:
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         return session.get(Media, media_id)
 
 
 def set_media(api: Api, media_id: str, **columns: Any) -> None:
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         row = session.get_one(Media, media_id)
         for name, value in columns.items():
             setattr(row, name, value)
@@ -86,10 +86,10 @@ def set_media(api: Api, media_id: str, **columns: Any) -> None:
 def stored(api: Api, storage_key: str) -> list[bool]:
     """Which of its forms (full, medium, thumb) the store has."""
     keys = [storage_key, variant_key(storage_key, "medium"), variant_key(storage_key, "thumb")]
-    return [api.parts.media.storage.exists(key) for key in keys]
+    return [api.parts.media.service.storage.exists(key) for key in keys]
 
 
 def count(api: Api, table: type[Base], **columns: Any) -> int:
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         found = select(func.count()).select_from(table).filter_by(**columns)
         return session.scalars(found).one()

@@ -270,7 +270,7 @@ def app_of(backend: Backend, tmp_path: Path) -> Callable[..., Api]:
 def _shared_api(shared_backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     api = make_api(shared_backend, tmp_path_factory.mktemp("data"))
     yield api
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_photos_added_at_once_all_count(api: Api) -> None:
     photos = [make_photo(api, user) for _ in range(4)]
     answers = at_once([partial(add, api, user, media_id) for media_id in [*photos, photos[0]]])
     assert {answer.code for answer in answers} <= {0, 1202}
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         mine = UserAlbum.user_id == user.user_id
         count, positions = session.execute(
             select(func.count(), func.count(UserAlbum.position.distinct())).where(mine)
@@ -242,12 +242,12 @@ def test_a_photo_kept_for_moderators_is_shown_to_nobody(api: Api) -> None:
     api.post("/api/album/remove", owner, photoId=photo_id).data  # noqa: B018 - asserts success
     row = media_row(api, media_id)
     assert row.uses == 1
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         later = datetime.now(UTC) + timedelta(seconds=1)
-        assert not api.parts.album.may_see(session, viewer.user_id, row, later)
+        assert not api.parts.profiles.album.may_see(session, viewer.user_id, row, later)
     # Until the report is closed.
-    with api.parts.database.transaction() as session:
-        (report,) = api.parts.moderation.reports(session, state=None, peer_id=owner.user_id, most=5)
-        assert [photo.id for photo in api.parts.moderation.held_photos(session, report)] == [media_id]
-        api.parts.moderation.dismiss(session, report.id, "", datetime.now(UTC))
+    with api.parts.base.database.transaction() as session:
+        (report,) = api.parts.safety.moderation.reports(session, state=None, peer_id=owner.user_id, most=5)
+        assert [photo.id for photo in api.parts.safety.moderation.held_photos(session, report)] == [media_id]
+        api.parts.safety.moderation.dismiss(session, report.id, "", datetime.now(UTC))
     assert media_row(api, media_id).uses == 0

@@ -29,9 +29,9 @@ NOBODY = 2**31 - 1
 @pytest.fixture
 def heard(api: Api) -> Iterator[list[object]]:
     events: list[object] = []
-    listeners = api.parts.events._listeners
+    listeners = api.parts.base.events._listeners
     for kind in (Followed, Blocked):
-        api.parts.events.listen(kind, events.append)
+        api.parts.base.events.listen(kind, events.append)
     yield events
     for kind in (Followed, Blocked):
         listeners[kind].remove(events.append)
@@ -48,7 +48,7 @@ def ids(api: Api, path: str, user: User, **page: Any) -> list[int]:
 def ties(api: Api, a: User, b: User) -> set[tuple[str, int, int]]:
     """All rows between two people."""
     found = set()
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         pair = (a.user_id, b.user_id)
         tables: list[tuple[str, type[UserFollow | UserBlock]]] = [
             ("follow", UserFollow),
@@ -157,7 +157,7 @@ def test_who_is_blocked_can_be_known_enough_to_block_back(api: Api, monkeypatch:
     def knows_all(session: Session, viewer_id: int, target_ids: Collection[int]) -> set[int]:
         return set(target_ids)
 
-    monkeypatch.setattr(api.parts.visibility, "known", knows_all)
+    monkeypatch.setattr(api.parts.profiles.visibility, "known", knows_all)
     assert post(api, "/api/user/block", user, peer).code == 0
     assert len(ties(api, user, peer)) == 2
     assert api.post("/api/user/block", user, peerId=NOBODY).code == 501
@@ -276,7 +276,7 @@ def test_bad_pages_are_named(api: Api, path: str, name: str, sent: str) -> None:
 def test_a_total_beyond_a_thousand(api: Api) -> None:
     user = make_user(api)
     now = datetime.now(UTC)
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         session.add_all(
             UserBlock(user_id=user.user_id, peer_id=1_500_000_000 + number, create_time=now)
             for number in range(1_001)
@@ -337,10 +337,10 @@ def _with_ties(api: Api, path: str, user: User, count: int, *, equal_times: int 
     people = [make_user(api) for _ in range(count)]
     now = datetime.now(UTC)
     table = UserBlock if path == LISTS[2] else UserFollow
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         for number, peer in enumerate(people):
             ends = (peer.user_id, user.user_id) if path == LISTS[1] else (user.user_id, peer.user_id)
             at = now + timedelta(milliseconds=max(0, number - equal_times) - count)
             session.add(table(user_id=ends[0], peer_id=ends[1], create_time=at))
-        api.parts.visibility.ties_changed(session, [(user.user_id, peer.user_id) for peer in people])
+        api.parts.profiles.visibility.ties_changed(session, [(user.user_id, peer.user_id) for peer in people])
     return people

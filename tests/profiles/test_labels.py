@@ -73,6 +73,6 @@ def test_choices_at_once_leave_one_of_them(api: Api) -> None:
     choices = [list(range(start, start + 10)) for start in (1, 5, 9, 13)]
     at_once([partial(choose, api, user, *ids) for ids in choices])
     assert chosen(api, user) in choices
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         mine = select(func.count()).select_from(UserLabel).where(UserLabel.user_id == user.user_id)
         assert session.scalar(mine) == 10

@@ -27,15 +27,18 @@ SECRETS = {"phone", "email", "birthday", "authority", "stealth", "personal", "cr
 def visits(api: Api) -> Iterator[list[ProfileVisited]]:
     """Visits that were announced."""
     heard: list[ProfileVisited] = []
-    listeners = api.parts.events._listeners
-    api.parts.events.listen(ProfileVisited, heard.append)
+    listeners = api.parts.base.events._listeners
+    api.parts.base.events.listen(ProfileVisited, heard.append)
     yield heard
     listeners[ProfileVisited].remove(heard.append)
 
 
 def cards(api: Api, viewer: User, *people: User) -> list[dict[str, Any]]:
     ids = [person.user_id for person in people]
-    return [orjson.loads(bytes(card)) for card in api.parts.cards.of(viewer.user_id, ids, datetime.now(UTC))]
+    return [
+        orjson.loads(bytes(card))
+        for card in api.parts.profiles.cards.of(viewer.user_id, ids, datetime.now(UTC))
+    ]
 
 
 def show(api: Api, viewer: User, person: User) -> Any:
@@ -121,7 +124,7 @@ def test_known_people_stay_visible_when_they_hide(api: Api, monkeypatch: pytest.
     def knows_all(session: Session, viewer_id: int, target_ids: Collection[int]) -> set[int]:
         return set(target_ids)
 
-    monkeypatch.setattr(api.parts.visibility, "known", knows_all)
+    monkeypatch.setattr(api.parts.profiles.visibility, "known", knows_all)
     assert show(api, viewer, peer).code == 0
 
 
@@ -138,7 +141,7 @@ def test_a_visit_is_announced_and_only_of_another(api: Api, visits: list[Profile
 
 def test_a_card_has_its_shape(api: Api) -> None:
     viewer, other = make_user(api), make_user(api, birthday=date(2000, 1, 1), nickname='"\\</>\u2028')
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         session.add_all(UserLabel(user_id=other.user_id, label_id=n, position=-n) for n in (1, 10))
     first, again, third = cards(api, viewer, other, viewer, other)
     assert first == third
@@ -223,7 +226,7 @@ class _Vip:
 def test_vip_is_told_until_its_deadline(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     viewer, peer = make_user(api), make_user(api)
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=90)
-    monkeypatch.setattr(api.parts.cards.people, "_vip", _Vip(until))
+    monkeypatch.setattr(api.parts.profiles.cards.people, "_vip", _Vip(until))
     assert cards(api, viewer, peer)[0]["vip"] is True
     assert 80 < _life_s(api, peer) <= 90
     told = api.get("/api/user/show", peer).data
@@ -262,17 +265,17 @@ def test_being_active_shows_once_a_day(api: Api) -> None:
         api.get("/api/user/show", peer).data  # noqa: B018 - asserts success
         today = datetime.now(UTC).date().isoformat()
         assert show(api, viewer, peer).data["last_active"] == today
-        with api.parts.database.transaction() as session:
-            api.parts.profiles.note_active(session, peer.user_id, datetime.now(UTC))
+        with api.parts.base.database.transaction() as session:
+            api.parts.profiles.service.note_active(session, peer.user_id, datetime.now(UTC))
             # Not a second time: what is cached stays.
-            assert api.parts.cache.execute("GET", f"profile:{{{peer.user_id}}}")[:1] == b"="
+            assert api.parts.base.cache_redis.execute("GET", f"profile:{{{peer.user_id}}}")[:1] == b"="
 
 
 def test_a_cached_profile_costs_no_sql(api: Api) -> None:
     viewer, peer = make_user(api), make_user(api)
     show(api, viewer, peer).data  # noqa: B018 - asserts success
     api.get("/api/user/show", viewer).data  # noqa: B018
-    with statements(api.parts.database) as seen:
+    with statements(api.parts.base.database) as seen:
         show(api, viewer, peer).data  # noqa: B018
         api.get("/api/user/show", viewer).data  # noqa: B018
     assert seen == []
@@ -288,7 +291,7 @@ def _granted(api: Api, url: str) -> tuple[str, str | None, int]:
     path, _, query = url.partition("?")
     values = dict(part.split("=", 1) for part in query.split("&"))
     media_id = path.removeprefix("/api/media/")
-    grant = api.parts.cards.signer.verify(
+    grant = api.parts.profiles.cards.signer.verify(
         media_id,
         size=values.get("size"),
         expires=values["expires"],
@@ -300,10 +303,10 @@ def _granted(api: Api, url: str) -> tuple[str, str | None, int]:
 
 
 def _life_s(api: Api, person: User) -> float:
-    return float(api.parts.cache.execute("PTTL", f"card:{{{person.user_id}}}")) / 1000
+    return float(api.parts.base.cache_redis.execute("PTTL", f"card:{{{person.user_id}}}")) / 1000
 
 
 def _drop(api: Api, *people: User) -> None:
     for person in people:
         for kind in ("card", "profile", "own"):
-            api.parts.cache.execute("DEL", f"{kind}:{{{person.user_id}}}")
+            api.parts.base.cache_redis.execute("DEL", f"{kind}:{{{person.user_id}}}")

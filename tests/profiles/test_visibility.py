@@ -154,7 +154,7 @@ def test_a_cell(api: Api, action: Action, rule: Rule, way: Way) -> None:
     parts = api.parts
 
     def may(visibility: Visibility) -> bool:
-        with parts.database.transaction(write=False) as session:
+        with parts.base.database.transaction(write=False) as session:
             one = visibility.may(session, viewer.user_id, target.user_id, action, now)
             ids = [control.user_id, target.user_id, viewer.user_id, 2**31 - 1]
             many = visibility.allowed(session, viewer.user_id, ids, action, now)
@@ -166,19 +166,17 @@ def test_a_cell(api: Api, action: Action, rule: Rule, way: Way) -> None:
         return one
 
     def visibility(*, known: bool = False, seen: bool = False, vip: bool = False) -> Visibility:
-        return Visibility(
-            parts.entries,
-            _Vip(viewer.user_id) if vip else _Vip(),
-            known=_lookup(target.user_id) if known else _lookup(),
-            seen=_lookup(target.user_id) if seen else _lookup(),
-        )
+        made = Visibility(parts.base.cache, _Vip(viewer.user_id) if vip else _Vip())
+        made.register_known(_lookup(target.user_id) if known else _lookup())
+        made.register_seen(_lookup(target.user_id) if seen else _lookup())
+        return made
 
     yes = rule in (Rule.YES, Rule.WITHOUT_LINK, Rule.NEUTRAL, Rule.UNLESS_STEALTHY)
     own_block = rule is Rule.IF_KNOWN_OR_SEEN and way.name == "blocked by the viewer"
     assert may(visibility()) == (yes or own_block)
     assert may(visibility(known=True)) == (yes or rule in (Rule.IF_KNOWN, Rule.IF_KNOWN_OR_SEEN))
     assert may(visibility(seen=True)) == (yes or rule is Rule.IF_KNOWN_OR_SEEN)
-    with parts.database.transaction(write=False) as session:
+    with parts.base.database.transaction(write=False) as session:
         relation = visibility().relations(session, viewer.user_id, [target.user_id], now)[target.user_id]
     assert visibility().rule(action, relation) is rule
 
@@ -190,8 +188,8 @@ def test_a_cell(api: Api, action: Action, rule: Rule, way: Way) -> None:
 def test_only_stealthy_vips_leave_no_trace(api: Api, chose_stealth: bool, is_vip: bool, listed: bool) -> None:
     viewer, target = make_user(api, stealth=chose_stealth), make_user(api)
     vip = _Vip(viewer.user_id) if is_vip else _Vip()
-    visibility = Visibility(api.parts.entries, vip)
-    with api.parts.database.transaction(write=False) as session:
+    visibility = Visibility(api.parts.base.cache, vip)
+    with api.parts.base.database.transaction(write=False) as session:
         now = datetime.now(UTC)
         assert visibility.may(session, viewer.user_id, target.user_id, Action.VISIT, now) == listed
         later = now + timedelta(days=2)
@@ -202,7 +200,7 @@ def test_only_stealthy_vips_leave_no_trace(api: Api, chose_stealth: bool, is_vip
 def test_the_condition_for_lists_says_the_same(api: Api, way: Way) -> None:
     viewer, target = make_user(api), make_user(api)
     way.arrange(api, viewer, target)
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         found = session.scalars(
             select(UserInfo.id).where(
                 UserInfo.id == target.user_id, findable(viewer.user_id, datetime.now(UTC))
@@ -215,13 +213,13 @@ def test_a_page_costs_one_statement_whatever_one_has_blocked(api: Api) -> None:
     viewer, target = make_user(api), make_user(api)
     now = datetime.now(UTC)
     others = range(1_000_000_000, 1_000_005_000)
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         rows = [{"user_id": viewer.user_id, "peer_id": other, "create_time": now} for other in others]
         session.bulk_insert_mappings(UserBlock.__mapper__, rows)
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         page = [target.user_id, *others[:20]]
-        with statements(api.parts.database) as seen:
-            may = api.parts.visibility.allowed(session, viewer.user_id, page, Action.FIND, now)
+        with statements(api.parts.base.database) as seen:
+            may = api.parts.profiles.visibility.allowed(session, viewer.user_id, page, Action.FIND, now)
         plan = _plan(session, seen[-1].text, viewer.user_id, page)
     assert may == {target.user_id}
     assert [statement.text[:6] for statement in seen] == ["SELECT"]
@@ -232,8 +230,8 @@ def test_somebody_gone_is_gone_before_and_after_the_deadline(api: Api) -> None:
     viewer, target = make_user(api), make_user(api)
     until = datetime.now(UTC) + timedelta(hours=1)
     ban(api, target, until)
-    with api.parts.database.transaction(write=False) as session:
-        visibility = api.parts.visibility
+    with api.parts.base.database.transaction(write=False) as session:
+        visibility = api.parts.profiles.visibility
         for moment, yes in ((until - timedelta(seconds=1), False), (until + timedelta(seconds=1), True)):
             assert visibility.may(session, viewer.user_id, target.user_id, Action.SHOW, moment) == yes
         row = session.get_one(UserInfo, target.user_id)

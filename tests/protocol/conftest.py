@@ -70,8 +70,8 @@ def _probe_api(
     sms = RecordingSms()
     app = create_app(settings, sms=sms, blueprints=[probe_routes()])
     yield Api(app, sms)
-    app.extensions[PARTS].database.dispose()
-    app.extensions[PARTS].redis.close()
+    app.extensions[PARTS].base.database.dispose()
+    app.extensions[PARTS].base.guard_redis.close()
 
 
 @pytest.fixture

@@ -48,8 +48,10 @@ def _photo_id(api: Api, user: User) -> int:
 
 
 def _session_id(api: Api, user: User) -> int:
-    with api.parts.database.transaction() as session:
-        _, row = api.parts.sessions.begin(session, user.user_id, device="second", now=datetime.now(UTC))
+    with api.parts.base.database.transaction() as session:
+        _, row = api.parts.accounts.sessions.begin(
+            session, user.user_id, device="second", now=datetime.now(UTC)
+        )
         return row.id
 
 
@@ -58,7 +60,10 @@ def _page_of(path: str, **query: Any) -> Params:
 
     def cursor(api: Api, user: User) -> dict[str, Any]:
         kind = path.split("/")[3]
-        return {"cursor": api.parts.follows._cursors.write(_LISTS[kind], user.user_id, [0, 1]), **query}
+        return {
+            "cursor": api.parts.profiles.follows._cursors.write(_LISTS[kind], user.user_id, [0, 1]),
+            **query,
+        }
 
     return cursor
 

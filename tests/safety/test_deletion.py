@@ -27,7 +27,7 @@ def test_at_once(api: Api) -> None:
     assert api.get("/api/user/show", viewer, peerId=user.user_id).code == 0
     other_device = _another_device(api, user)
     events: list[AccountDeleted] = []
-    api.parts.events.listen(AccountDeleted, events.append)
+    api.parts.base.events.listen(AccountDeleted, events.append)
 
     answer = leave(api, user)
 
@@ -99,7 +99,7 @@ def test_login_and_delete_at_the_same_time(app_with: Any) -> None:
         old = new.user_id == user.user_id
         assert api.get("/api/user/show", new).code == (1101 if old else 0)
         assert logged_in.data["is_new"] is not old
-        with api.parts.database.transaction(write=False) as session:
+        with api.parts.base.database.transaction(write=False) as session:
             phones = session.scalars(select(UserAuth.user_id).where(UserAuth.open_id == f"+86{user.phone}"))
             assert phones.all() == ([] if old else [new.user_id])
 
@@ -121,11 +121,16 @@ def test_the_rest_goes_a_month_later(api: Api) -> None:
     left_at = row_of(api, user).deleted_at
     assert left_at is not None
 
-    parts.deletion.purge(parts.database, left_at + KEPT - timedelta(minutes=1))
+    parts.safety.deletion.purge(parts.base.database, left_at + KEPT - timedelta(minutes=1))
     assert row_of(api, user).intro == "bye"
 
     told: list[int] = []
-    assert parts.deletion.purge(parts.database, left_at + KEPT + timedelta(minutes=1), tell=told.append) >= 1
+    assert (
+        parts.safety.deletion.purge(
+            parts.base.database, left_at + KEPT + timedelta(minutes=1), tell=told.append
+        )
+        >= 1
+    )
     assert told
     row = row_of(api, user)
     assert (row.intro, row.email, row.phone, row.deleted_at) == ("", None, None, None)
@@ -140,18 +145,22 @@ def test_the_rest_goes_a_month_later(api: Api) -> None:
 def test_a_banned_account_keeps_its_number(api: Api) -> None:
     """Nobody escapes a ban by leaving."""
     user = make_user(api)
-    with api.parts.database.transaction() as session:
-        api.parts.moderation.ban(session, user.user_id, until=None, reason="spam", now=datetime.now(UTC))
+    with api.parts.base.database.transaction() as session:
+        api.parts.safety.moderation.ban(
+            session, user.user_id, until=None, reason="spam", now=datetime.now(UTC)
+        )
     assert leave(api, user).code == 1102
     assert row_of(api, user).phone == f"+86{user.phone}"
 
 
 def _due(api: Api, now: datetime) -> list[int]:
-    with api.parts.database.transaction(write=False) as session:
-        return api.parts.profiles.left_before(session, now, most=1000)
+    with api.parts.base.database.transaction(write=False) as session:
+        return api.parts.profiles.service.left_before(session, now, most=1000)
 
 
 def _another_device(api: Api, user: User) -> User:
-    with api.parts.database.transaction() as session:
-        token, _ = api.parts.sessions.begin(session, user.user_id, device="other", now=datetime.now(UTC))
+    with api.parts.base.database.transaction() as session:
+        token, _ = api.parts.accounts.sessions.begin(
+            session, user.user_id, device="other", now=datetime.now(UTC)
+        )
     return User(user.user_id, token, user.phone)

@@ -176,9 +176,9 @@ def test_photos_by_their_url(api: Api, column: str) -> None:
     url = api.get("/api/user/show", user, peerId=owner.user_id).data["avatar"]
     if column in COLUMNS:
         COLUMNS[column](api, user, peer)
-    with api.parts.database.transaction(write=False) as session:
-        row = api.parts.media.read(session, [media_id])[media_id]
-        may = api.parts.delivery._may_see(session, user.user_id, row, datetime.now(UTC))
+    with api.parts.base.database.transaction(write=False) as session:
+        row = api.parts.media.service.read(session, [media_id])[media_id]
+        may = api.parts.media.delivery._may_see(session, user.user_id, row, datetime.now(UTC))
     assert may == (column in ("owner", "other"))
     if not may:
         assert api.send("GET", url).status == 404
@@ -201,7 +201,7 @@ def test_uploading_needs_a_login(api: Api, user: str) -> None:
 
 def _rows(api: Api) -> dict[str, Counter[Any]]:
     """Everything in SQL, but for the guard's own book-keeping."""
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         return {
             mapper.class_.__name__: Counter(tuple(row) for row in session.execute(select(*mapper.columns)))
             for mapper in Base.registry.mappers

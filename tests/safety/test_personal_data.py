@@ -32,7 +32,7 @@ SECRET = "只有本人知道"
 
 
 def _held(api: Api) -> list[Held]:
-    return [held for keeper in api.parts.personal_data for held in keeper.holds]
+    return [held for keeper in api.parts.base.personal_data for held in keeper.holds]
 
 
 def _columns() -> dict[str, Table]:
@@ -79,7 +79,7 @@ def person(api: Api) -> User:
     blocks(api, others[1], user)
     make_media(api, user)
     now = datetime.now(UTC)
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         session.add(UserLabel(user_id=user.user_id, label_id=3, position=0))
         session.add(HotDay(user_id=user.user_id, day=1, weight=3, people=1))
         session.add(HotAttention(user_id=user.user_id, day=1, peer_id=others[0].user_id, weight=3))
@@ -120,14 +120,14 @@ def _add_any_row(api: Api, table: Table, column: str, user: User) -> None:
             datetime: datetime.now(UTC), bytes: b"",
         }  # fmt: skip
         values[other.name] = some[kind]
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         session.execute(table.insert().values(values))
 
 
 def _rows_naming(api: Api, user: User) -> set[str]:
     """The columns that name this person in some row."""
     found = set()
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         for name, table in _columns().items():
             column = table.columns[name.rpartition(".")[2]]
             value: Any = f"+86{user.phone}" if column.name == "phone" else user.user_id
@@ -143,7 +143,7 @@ def test_an_export_holds_what_is_stored_and_nothing_of_others(api: Api, person: 
     answer = api.post("/api/user/export", person, code=code)
 
     told = answer.data
-    assert export_schema(keeper.name for keeper in api.parts.personal_data).validate(told) == {}
+    assert export_schema(keeper.name for keeper in api.parts.base.personal_data).validate(told) == {}
     profile = told["profile"]["profile"]
     assert set(profile) == {column.key for column in UserInfo.__mapper__.column_attrs}
     assert (profile["intro"], profile["email"], profile["birthday"]) == (
@@ -174,7 +174,7 @@ def test_an_export_holds_what_is_stored_and_nothing_of_others(api: Api, person: 
 def test_every_keeper_has_its_part_in_the_export(api: Api) -> None:
     user = make_user(api)
     told = api.post("/api/user/export", user, code=api.new_code(user.phone, "export")).data
-    names = [keeper.name for keeper in api.parts.personal_data]
+    names = [keeper.name for keeper in api.parts.base.personal_data]
     assert len(set(names)) == len(names)
     assert set(told) == {"user_id", "exported_at", *names}
 
@@ -186,9 +186,10 @@ def test_an_export_does_not_tell_of_a_report(api: Api) -> None:
     now = datetime.now(UTC)
 
     def told() -> dict[str, Any]:
-        with api.parts.database.transaction(write=False) as session:
+        with api.parts.base.database.transaction(write=False) as session:
             return {
-                keeper.name: keeper.export(session, user.user_id, now) for keeper in api.parts.personal_data
+                keeper.name: keeper.export(session, user.user_id, now)
+                for keeper in api.parts.base.personal_data
             }
 
     before = told()
@@ -227,13 +228,13 @@ def test_the_purge_leaves_only_what_is_declared_to_stay(api: Api, person: User) 
     api.post("/api/user/delete", person, code=api.new_code(person.phone, "delete")).data  # noqa: B018
     assert "user_album.user_id" in _rows_naming(api, person)
 
-    parts.deletion.purge(parts.database, datetime.now(UTC) + timedelta(days=31))
+    parts.safety.deletion.purge(parts.base.database, datetime.now(UTC) + timedelta(days=31))
 
     stays = {f"{held.table}.{held.column}" for held in _held(api) if held.not_removed}
     left = _rows_naming(api, person)
     assert left <= stays
     assert {"user_info.id", "user_report.peer_id"} <= left
-    with parts.database.transaction(write=False) as session:
+    with parts.base.database.transaction(write=False) as session:
         row = session.get_one(UserInfo, person.user_id)
         assert row.status == UserStatus.DELETED
         text = repr({column.key: getattr(row, column.key) for column in UserInfo.__mapper__.column_attrs})
@@ -242,10 +243,10 @@ def test_the_purge_leaves_only_what_is_declared_to_stay(api: Api, person: User) 
         assert [report.state for report in about] == [ReportState.OPEN]
         report_id = about[0].id
     # Twice is like once.
-    assert parts.deletion.purge(parts.database, datetime.now(UTC) + timedelta(days=31)) == 0
+    assert parts.safety.deletion.purge(parts.base.database, datetime.now(UTC) + timedelta(days=31)) == 0
     # The open one goes when it is closed.
-    with parts.database.transaction() as session:
-        parts.moderation.dismiss(session, report_id, "gone", datetime.now(UTC))
+    with parts.base.database.transaction() as session:
+        parts.safety.moderation.dismiss(session, report_id, "gone", datetime.now(UTC))
     assert _rows_naming(api, person) - {"sms_code.phone", "sms_number.phone"} == {"user_info.id"}
 
 
@@ -255,5 +256,5 @@ def test_small_batches_remove_all(api: Api, person: User) -> None:
         make_media(api, person)
     api.post("/api/user/delete", person, code=api.new_code(person.phone, "delete")).data  # noqa: B018
     later = datetime.now(UTC) + timedelta(days=31)
-    api.parts.deletion.purge(api.parts.database, later, batch_rows=2)
+    api.parts.safety.deletion.purge(api.parts.base.database, later, batch_rows=2)
     assert not {"user_follow.user_id", "media.user_id", "media_usage.user_id"} & _rows_naming(api, person)

@@ -28,12 +28,12 @@ def report(api: Api, user: User, peer: User | int, **what: Any) -> Answer:
 
 
 def stored(api: Api, report_id: int) -> UserReport:
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         return session.get_one(UserReport, report_id)
 
 
 def count(api: Api, user: User) -> int:
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         return (
             session.scalar(
                 select(func.count()).select_from(UserReport).where(UserReport.user_id == user.user_id)
@@ -56,7 +56,7 @@ def test_a_report_is_kept(api: Api, reason: str) -> None:
 
 def test_the_evidence_does_not_change_with_the_profile(api: Api) -> None:
     user, peer = make_user(api), make_user(api, nickname="加我微信", intro="广告", avatar="Face1", height=180)
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         session.add(UserLabel(user_id=peer.user_id, label_id=1, position=0))
         session.add(
             UserAlbum(user_id=peer.user_id, media_id="Photo1", position=0, create_time=datetime.now(UTC))
@@ -121,7 +121,7 @@ def test_whom_one_blocked_or_knows_can_be_reported(api: Api, monkeypatch: pytest
     def has_seen(session: Session, viewer_id: int, target_ids: Collection[int]) -> set[int]:
         return set(target_ids) & {seen.user_id}
 
-    monkeypatch.setattr(api.parts.visibility, "seen", has_seen)
+    monkeypatch.setattr(api.parts.profiles.visibility, "seen", has_seen)
     codes = [report(api, user, peer).code for peer in (blocked, blocking, seen)]
     assert codes == [0, 501, 0]
 
@@ -151,8 +151,8 @@ def test_a_ban_counts_at_once_and_closes_reports(api: Api) -> None:
     assert api.get("/api/user/show", user, peerId=peer.user_id).code == 0
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
 
-    with api.parts.database.transaction() as session:
-        closed = api.parts.moderation.ban(
+    with api.parts.base.database.transaction() as session:
+        closed = api.parts.safety.moderation.ban(
             session, peer.user_id, until=until, reason="广告", now=datetime.now(UTC)
         )
 
@@ -163,24 +163,24 @@ def test_a_ban_counts_at_once_and_closes_reports(api: Api) -> None:
     assert api.get("/api/user/show", user, peerId=peer.user_id).code == 501
     assert {stored(api, report_id).state for report_id in report_ids} == {ReportState.BANNED}
 
-    with api.parts.database.transaction() as session:
-        assert api.parts.moderation.unban(session, peer.user_id, datetime.now(UTC))
+    with api.parts.base.database.transaction() as session:
+        assert api.parts.safety.moderation.unban(session, peer.user_id, datetime.now(UTC))
     assert api.get("/api/user/show", peer).code == 0
     assert api.get("/api/user/show", user, peerId=peer.user_id).code == 0
-    with api.parts.database.transaction() as session:
-        assert not api.parts.moderation.unban(session, peer.user_id, datetime.now(UTC))
+    with api.parts.base.database.transaction() as session:
+        assert not api.parts.safety.moderation.unban(session, peer.user_id, datetime.now(UTC))
 
 
 def test_a_ban_that_is_over_needs_nobody(api: Api) -> None:
     user, peer = make_user(api), make_user(api)
     until = datetime.now(UTC) + timedelta(hours=1)
-    with api.parts.database.transaction() as session:
-        api.parts.moderation.ban(session, peer.user_id, until=until, reason="x", now=datetime.now(UTC))
+    with api.parts.base.database.transaction() as session:
+        api.parts.safety.moderation.ban(session, peer.user_id, until=until, reason="x", now=datetime.now(UTC))
     assert api.get("/api/user/show", peer).code == 1102
     with time_machine.travel(until + timedelta(seconds=1)):
         assert api.get("/api/user/show", peer).code == 0
         # The cache has noticed by itself: its own clock was not moved.
-        api.parts.cache.execute("DEL", f"profile:{{{peer.user_id}}}")
+        api.parts.base.cache_redis.execute("DEL", f"profile:{{{peer.user_id}}}")
         assert api.get("/api/user/show", user, peerId=peer.user_id).code == 0
 
 
@@ -188,14 +188,17 @@ def test_a_report_is_closed_once(api: Api) -> None:
     user, peer = make_user(api), make_user(api)
     report_id = report(api, user, peer).data["report_id"]
     parts, now = api.parts, datetime.now(UTC)
-    with parts.database.transaction() as session:
-        assert parts.moderation.dismiss(session, report_id, "nothing", now) is not None
-    with parts.database.transaction() as session, pytest.raises(ReportClosed):
-        parts.moderation.dismiss(session, report_id, "again", now)
-    with parts.database.transaction() as session:
-        assert parts.moderation.dismiss(session, 2**31 - 1, "", now) is None
-        mine = parts.moderation.reports(session, state=None, peer_id=peer.user_id, most=10)
+    with parts.base.database.transaction() as session:
+        assert parts.safety.moderation.dismiss(session, report_id, "nothing", now) is not None
+    with parts.base.database.transaction() as session, pytest.raises(ReportClosed):
+        parts.safety.moderation.dismiss(session, report_id, "again", now)
+    with parts.base.database.transaction() as session:
+        assert parts.safety.moderation.dismiss(session, 2**31 - 1, "", now) is None
+        mine = parts.safety.moderation.reports(session, state=None, peer_id=peer.user_id, most=10)
         assert [(row.id, row.state, row.note) for row in mine] == [
             (report_id, ReportState.DISMISSED, "nothing")
         ]
-        assert parts.moderation.reports(session, state=ReportState.OPEN, peer_id=peer.user_id, most=10) == []
+        assert (
+            parts.safety.moderation.reports(session, state=ReportState.OPEN, peer_id=peer.user_id, most=10)
+            == []
+        )

@@ -84,7 +84,7 @@ def limitless(shared_backend: Backend, tmp_path_factory: pytest.TempPathFactory)
     """An application without limits, which made-up requests would reach at once."""
     api = make_api(shared_backend, tmp_path_factory.mktemp("fuzz"), LIMITS_ENABLED=0)
     yield api
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()
 
 
 class Fuzzer:

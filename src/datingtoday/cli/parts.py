@@ -35,7 +35,7 @@ def open_parts(
     configure_logs(settings.log.level)
     with with_redis(settings) if needs_redis else nullcontext(_as_it_is(settings)) as reachable:
         parts = make_parts(reachable)
-        parts.database.answer_s = LONG_ANSWER_S
+        parts.base.database.answer_s = LONG_ANSWER_S
         try:
             yield parts
         except DatabaseDown as error:
@@ -48,9 +48,9 @@ def open_parts(
                 "无法连接 Redis，运行中的服务无法得知变更；没有做任何修改",
             ) from error
         finally:
-            parts.redis.close()
-            parts.cache.close()
-            parts.database.dispose()
+            parts.base.guard_redis.close()
+            parts.base.cache_redis.close()
+            parts.base.database.dispose()
 
 
 def _as_it_is(settings: Settings) -> Settings:
@@ -67,7 +67,7 @@ def transaction(
     config_file: Path | None, data_dir: Path | None, *, write: bool = True
 ) -> Iterator[tuple["Parts", "Session"]]:
     """The parts and one transaction, which is committed at the end."""
-    with open_parts(config_file, data_dir) as parts, parts.database.transaction(write=write) as session:
+    with open_parts(config_file, data_dir) as parts, parts.base.database.transaction(write=write) as session:
         yield parts, session
 
 

@@ -1,11 +1,12 @@
 """What is stored on a person: every feature says where it keeps it, hands it out, and removes it.
 
-`app.py` collects the keepers. A test holds them against all tables: a column that names a person and that no keeper
-declares fails it.
+Features register their stores in `PersonalData`. A test holds them against all tables: a column that names a person
+and that no store declares fails it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ class Held:
     not_removed: str = ""
 
 
-class KeepsPersonalData(Protocol):
+class PersonalDataStore(Protocol):
     """One feature's part."""
 
     @property
@@ -51,6 +52,30 @@ class KeepsPersonalData(Protocol):
         """Remove up to ``most`` rows; how many there were, 0 once nothing is left. Called until then, each time in a
         transaction of its own, and perhaps again after an interruption.
         """
+
+
+class PersonalData:
+    """The stores of one application, registered by each feature as it is made, lower features first."""
+
+    def __init__(self) -> None:
+        self._stores: list[PersonalDataStore] = []
+
+    def register(self, store: PersonalDataStore) -> None:
+        """Add a store.
+
+        :raises RuntimeError: its name is taken.
+        """
+        if any(store.name == other.name for other in self._stores):
+            raise RuntimeError(f"two stores of personal data are called {store.name}")
+        self._stores.append(store)
+
+    def __iter__(self) -> Iterator[PersonalDataStore]:
+        """In the order of an export."""
+        return iter(tuple(self._stores))
+
+    def __reversed__(self) -> Iterator[PersonalDataStore]:
+        """In the order of a removal: what refers to others goes before them."""
+        return reversed(tuple(self._stores))
 
 
 def remove_some(session: Session, table: type[Base], which: ColumnElement[bool], most: int) -> int:

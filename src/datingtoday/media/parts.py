@@ -1,16 +1,22 @@
-"""Puts media together from the settings."""
+"""Media: its services, what it stores of people, and its endpoints."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint
+
 from datingtoday.infra.config.settings import ConfigError, Settings
-from datingtoday.infra.db import Database
-from datingtoday.infra.events import Events
+from datingtoday.infra.parts import Foundation
 from datingtoday.infra.storage.make import make_storage
 from datingtoday.infra.storage.storage import Storage
 from datingtoday.media.delivery import MediaDelivery
 from datingtoday.media.moderation import Moderator, load_moderator
+from datingtoday.media.personal_data import MediaData
 from datingtoday.media.processing.ffmpeg import Ffmpeg, find_ffmpeg
 from datingtoday.media.processing.prepare import MediaPreparer
+from datingtoday.media.routes import media_routes
 from datingtoday.media.service import MediaService, Quota
 from datingtoday.media.signed_urls import UrlSigner
 
@@ -18,20 +24,40 @@ WORK_FOLDER = "uploads"
 """Folder inside the data folder where uploads lie while they are worked on."""
 
 
-def make_media(
-    settings: Settings, database: Database, signer: UrlSigner, events: Events
-) -> tuple[MediaService, MediaDelivery]:
-    """What takes uploads and what delivers them. Touches neither store nor database.
+@dataclass(frozen=True)
+class MediaParts:
+    """Uploads: taking them, judging them, delivering them."""
 
-    :raises ConfigError: ffmpeg is not where the settings say, the moderator cannot be made, the store is incomplete.
+    service: MediaService
+    delivery: MediaDelivery
+    signer: UrlSigner
+    max_file_bytes: int
+
+    def blueprints(self) -> Sequence[Blueprint]:
+        """The endpoints under ``/api/media``."""
+        return [media_routes(self.service, self.delivery, max_file_bytes=self.max_file_bytes)]
+
+
+def make_media(base: Foundation) -> MediaParts:
+    """Make what takes uploads and what delivers them. Touches neither storage nor database.
+
+    :raises ConfigError: ffmpeg is not where the settings say, the moderator cannot be made, the storage is incomplete.
     """
+    settings = base.settings
+    signer = UrlSigner(settings.security.secret_key)
     storage = _storage(settings)
     preparer = MediaPreparer(
         settings.data_dir / WORK_FOLDER, _ffmpeg(settings), parallel=settings.media.parallel
     )
     quota = Quota(settings.media.user_files, settings.media.user_bytes)
-    service = MediaService(database, storage, preparer, signer, _moderator(settings), events, quota)
-    return service, MediaDelivery(database, storage, signer, x_accel=settings.storage.x_accel)
+    service = MediaService(base.database, storage, preparer, signer, _moderator(settings), base.events, quota)
+    base.personal_data.register(MediaData(service))
+    return MediaParts(
+        service=service,
+        delivery=MediaDelivery(base.database, storage, signer, x_accel=settings.storage.x_accel),
+        signer=signer,
+        max_file_bytes=settings.media.max_file_bytes,
+    )
 
 
 def _storage(settings: Settings) -> Storage:

@@ -2,7 +2,7 @@
 
 `RULES` is the table of the wire contract, row by row. What a target is to a viewer is its `Standing`, one of five; what
 the viewer wants is an `Action`. Where the table says "if known", those who have written to the viewer or talked with
-them are meant, which chat knows; "seen" is what visitors knows. Both are handed in by `app.py`.
+them are meant, which chat knows; "seen" is what visitors knows. Both register themselves.
 """
 
 from __future__ import annotations
@@ -144,24 +144,32 @@ def nobody(session: Session, viewer_id: int, target_ids: Collection[int]) -> Set
 
 
 class Visibility:
-    """The rules, and what they need to know.
+    """The rules, and what they need to know."""
 
-    :param known: who has written to the viewer or talked with them. :param seen: whose profile the viewer has seen.
-    """
-
-    def __init__(
-        self,
-        entries: ReadyCache,
-        vip: VipDeadlines,
-        *,
-        known: PeopleLookup = nobody,
-        seen: PeopleLookup = nobody,
-    ) -> None:
+    def __init__(self, entries: ReadyCache, vip: VipDeadlines) -> None:
         self._cache = entries
         self._vip = vip
-        self.known = known
-        self.seen = seen
+        self.known: PeopleLookup = nobody
+        self.seen: PeopleLookup = nobody
         self.ties = TiesEntries()
+
+    def register_known(self, known: PeopleLookup) -> None:
+        """Let chat tell who has written to the viewer or talked with them.
+
+        :raises RuntimeError: another feature does already.
+        """
+        if self.known is not nobody:
+            raise RuntimeError("another feature tells who is known already")
+        self.known = known
+
+    def register_seen(self, seen: PeopleLookup) -> None:
+        """Let visitors tell whose profile the viewer has seen.
+
+        :raises RuntimeError: another feature does already.
+        """
+        if self.seen is not nobody:
+            raise RuntimeError("another feature tells who was seen already")
+        self.seen = seen
 
     def relations(
         self, session: Session, viewer_id: int, target_ids: Collection[int], now: datetime

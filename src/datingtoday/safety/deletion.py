@@ -9,7 +9,7 @@ time is therefore either before, then its new token ends with the others; or aft
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from datingtoday.accounts.service import Accounts
 from datingtoday.infra.db import Database
 from datingtoday.infra.events import Events
-from datingtoday.infra.personal_data import KeepsPersonalData
+from datingtoday.infra.personal_data import PersonalData, PersonalDataStore
 from datingtoday.profiles.service import Profiles
 
 KEPT = timedelta(days=30)
@@ -41,12 +41,12 @@ class Deletion:
         accounts: Accounts,
         profiles: Profiles,
         events: Events,
-        keepers: Sequence[KeepsPersonalData],
+        stores: PersonalData,
     ) -> None:
         self._accounts = accounts
         self._profiles = profiles
         self._events = events
-        self._keepers = keepers
+        self._stores = stores
 
     def delete(self, session: Session, user_id: int, code: str, *, address: str, now: datetime) -> None:
         """The person leaves, with the commit.
@@ -90,10 +90,10 @@ class Deletion:
             return self._profiles.left_before(session, now - KEPT, most=100)
 
     def _purge_person(self, database: Database, user_id: int, batch_rows: int) -> None:
-        for keeper in self._keepers:
+        for store in reversed(self._stores):
 
-            def some(session: Session, keeper: KeepsPersonalData = keeper) -> int:
-                return keeper.remove(session, user_id, batch_rows)
+            def some(session: Session, store: PersonalDataStore = store) -> int:
+                return store.remove(session, user_id, batch_rows)
 
             while database.retried(some):
                 pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from datingtoday.accounts.service import Accounts
 from datingtoday.infra.db import on_commit
-from datingtoday.infra.personal_data import KeepsPersonalData
+from datingtoday.infra.personal_data import PersonalData
 from datingtoday.infra.ratelimit import RateLimits
 
 _A_DAY_S = 86_400
@@ -26,19 +25,19 @@ class Export:
         self,
         accounts: Accounts,
         limits: RateLimits,
-        keepers: Sequence[KeepsPersonalData],
+        stores: PersonalData,
         *,
         per_day: int | None,
     ) -> None:
         self._accounts = accounts
         self._limits = limits
-        self._keepers = keepers
+        self._stores = stores
         self._per_day = per_day
 
     @property
     def parts(self) -> list[str]:
         """The names under which features hand out what they store."""
-        return [keeper.name for keeper in self._keepers]
+        return [store.name for store in self._stores]
 
     def export(
         self, session: Session, user_id: int, code: str, *, address: str, now: datetime
@@ -50,7 +49,7 @@ class Export:
         """
         self._limits.refuse_if_reached("export", str(user_id), self._per_day, per_s=_A_DAY_S, now=now)
         self._accounts.confirm(session, user_id, "export", code, address=address, now=now)
-        told = {keeper.name: keeper.export(session, user_id, now) for keeper in self._keepers}
+        told = {store.name: store.export(session, user_id, now) for store in self._stores}
         on_commit(
             session,
             lambda: self._limits.count("export", str(user_id), self._per_day, per_s=_A_DAY_S, now=now),

@@ -1,4 +1,4 @@
-"""Endpoints of people's rights, and what clients must know of the app."""
+"""Endpoints of people's rights: reporting, deleting and exporting an account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.envelope import ReadyJson, to_json
 from datingtoday.protocol.errors import RateLimited, Text
 from datingtoday.safety import schemas
-from datingtoday.safety.app_config import AppConfig
 from datingtoday.safety.deletion import Deletion
 from datingtoday.safety.export import Export
 from datingtoday.safety.reports import Reports
@@ -69,22 +68,5 @@ def rights_routes(reports: Reports, deletion: Deletion, export: Export) -> Bluep
     def export_(call: Call, code: str) -> Any:
         told = export.export(call.session, call.user_id, code, address=call.address, now=call.now)
         return ReadyJson(to_json(told))
-
-    return bp
-
-
-def app_routes(config: AppConfig) -> Blueprint:
-    """``/api/app``."""
-    bp = Blueprint("app_config", __name__, url_prefix="/api/app")
-
-    @bp.get("/config")
-    @endpoint(
-        "Enumerations, limits and the server's time",
-        "枚举、限制与服务器时间",
-        require_token=False,
-        returns=schemas.AppConfigSchema,
-    )
-    def config_(call: Call) -> Any:
-        return config.show(call.now)
 
     return bp

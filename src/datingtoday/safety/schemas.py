@@ -42,26 +42,3 @@ def export_schema(parts: Iterable[str]) -> Schema:
         name="ExportSchema",
     )
     return made()
-
-
-class NumberOptionSchema(Schema):
-    value = fields.Integer(required=True)
-    en = fields.String(required=True)
-    zh = fields.String(required=True)
-
-
-class WordOptionSchema(Schema):
-    value = fields.String(required=True)
-    en = fields.String(required=True)
-    zh = fields.String(required=True)
-
-
-class AppConfigSchema(Schema):
-    enumerations = fields.Dict(
-        keys=fields.String(), values=fields.List(fields.Nested(NumberOptionSchema)), required=True
-    )
-    report_reasons = fields.List(fields.Nested(WordOptionSchema), required=True)
-    limits = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
-    min_client_version = fields.String(required=True)
-    server_time = fields.String(required=True)
-    server_time_ms = fields.Integer(required=True)

@@ -1,18 +1,40 @@
-"""Everything outside ``/api`` that the settings ask for: the short page, the documentation, health and metrics."""
+"""Pages outside ``/api`` (index, documentation, health, metrics), and ``/api/app``."""
 
 from __future__ import annotations
 
-from flask import Flask
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint, Flask
 
 from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.parts import Foundation
 from datingtoday.infra.readiness import Readiness
 from datingtoday.infra.redis import RedisRole
 from datingtoday.protocol.declared_routes import declared_routes
 from datingtoday.protocol.metrics import Metrics
+from datingtoday.web.app_config import AppConfig
 from datingtoday.web.docs_page import PageKey, docs_routes
 from datingtoday.web.index_page import index_routes
 from datingtoday.web.openapi import ApiDocument
 from datingtoday.web.operations import internal_routes
+from datingtoday.web.routes import app_routes
+
+
+@dataclass(frozen=True)
+class WebParts:
+    """What clients are told about the app."""
+
+    app_config: AppConfig
+
+    def blueprints(self) -> Sequence[Blueprint]:
+        """The endpoints under ``/api/app``."""
+        return [app_routes(self.app_config)]
+
+
+def make_web(base: Foundation) -> WebParts:
+    """Make what clients are told."""
+    return WebParts(AppConfig(base.settings))
 
 
 def register_pages(app: Flask, settings: Settings, redis: RedisRole, metrics: Metrics | None) -> None:

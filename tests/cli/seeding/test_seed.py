@@ -83,7 +83,7 @@ def test_every_list_shows_them(app_of: Callable[..., Api]) -> None:
     assert len(shown["labels"]) == len(by_id[shown["user_id"]].label_ids)
     near = api.get("/api/user/nearby/list", viewer, latlng="31.23,121.47", radius=50, pageCount=50).data
     assert len(near["list"]) > 5
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()
 
 
 def test_what_is_derived_is_what_a_rebuilding_makes_of_it(app_of: Callable[..., Api]) -> None:
@@ -91,9 +91,9 @@ def test_what_is_derived_is_what_a_rebuilding_makes_of_it(app_of: Callable[..., 
     api = app_of()
     SeedLoad(api.parts).load(150, 5, NOW, lambda done: None)
     before = _derived(api)
-    api.parts.hot_rebuild.take_in_all(lambda done: None)
+    api.parts.discovery.rebuild.take_in_all(lambda done: None)
     assert _derived(api) == before
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         counted = session.execute(select(func.sum(LocationCell.men), func.sum(LocationCell.women))).one()
         shown = (
             select(Location.gender, func.count())
@@ -102,11 +102,11 @@ def test_what_is_derived_is_what_a_rebuilding_makes_of_it(app_of: Callable[..., 
         )
         assert dict(session.execute(shown).all()) == {1: counted[0], 2: counted[1]}
         assert session.scalar(select(func.count()).select_from(UserLabel)) > 100  # type: ignore[operator]
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()
 
 
 def _derived(api: Api) -> dict[str, Any]:
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         places = session.scalars(select(HotPerson).order_by(HotPerson.user_id))
         return {
             "places": [(row.user_id, row.shelf, round(row.score, 9)) for row in places],
@@ -149,16 +149,16 @@ def test_people_in_a_database_of_ones_own_are_left_alone(app_of: Callable[..., A
     api = app_of()
     make_user(api)
     own = {
-        "DATABASE_URI": api.parts.settings.database.uri,
-        "REDIS_URI": api.parts.settings.redis.uri,
+        "DATABASE_URI": api.parts.base.settings.database.uri,
+        "REDIS_URI": api.parts.base.settings.redis.uri,
         "APP_APPKEY": "TESTKEY1",
         "APP_APPSECRET": "5b1f0c1d2e3f4a5b6c7d8e9f00112233",
         "SECURITY_SECRET_KEY": "00" * 31 + "01",
     }
     refused = run(tmp_path, "seed", "--users", "5", **own)
     assert (refused.returncode, "--force" in refused.stderr) == (1, True)
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         assert session.scalar(select(func.count()).select_from(UserInfo)) == 1
     forced = run(tmp_path, "seed", "--users", "5", "--force", **own)
     assert forced.returncode == 0, forced.stderr
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()

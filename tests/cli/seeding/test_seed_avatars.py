@@ -32,19 +32,19 @@ def seeded(app_of: Callable[..., Api]) -> Iterator[Api]:
     api = app_of()
     SeedLoad(api.parts).load(PEOPLE, 3, NOW, lambda done: None)
     yield api
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()
 
 
 def rows(api: Api) -> list[Media]:
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         return list(session.scalars(select(Media).order_by(Media.user_id)))
 
 
 def log_in(api: Api, user_id: int) -> User:
     """Nobody can, with a code; so without."""
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         session.add(UserAuth(user_id=user_id, open_id=f"test-{user_id}", create_time=NOW))
-        token, _ = api.parts.sessions.begin(session, user_id, device="test", now=datetime.now(UTC))
+        token, _ = api.parts.accounts.sessions.begin(session, user_id, device="test", now=datetime.now(UTC))
     return User(user_id, token, "")
 
 
@@ -80,9 +80,9 @@ def test_pictures_are_the_same_again_and_differ_from_each_other() -> None:
 
 def test_most_people_have_one_of_their_gender_and_the_same_for_the_same_seed(seeded: Api) -> None:
     people = list(made_up_people(PEOPLE, 3, NOW))
-    pools = {gender: store_pictures(seeded.parts.media.storage, gender) for gender in (1, 2)}
+    pools = {gender: store_pictures(seeded.parts.media.service.storage, gender) for gender in (1, 2)}
     assert 0.85 < sum(person.picture is not None for person in people) / PEOPLE < 0.99
-    with seeded.parts.database.transaction(write=False) as session:
+    with seeded.parts.base.database.transaction(write=False) as session:
         found = session.execute(
             select(UserInfo.avatar, Media.storage_key)
             .outerjoin(Media, Media.id == UserInfo.avatar)
@@ -110,7 +110,7 @@ def test_a_card_and_a_profile_show_it_through_the_ordinary_delivery(seeded: Api)
 
 
 def test_every_form_is_what_its_row_says(seeded: Api) -> None:
-    storage = seeded.parts.media.storage
+    storage = seeded.parts.media.service.storage
     for row in {row.storage_key: row for row in rows(seeded)}.values():
         assert is_shared(row.storage_key)
         sizes = [storage.size(key) for key in keys_of(row.storage_key)]
@@ -120,10 +120,10 @@ def test_every_form_is_what_its_row_says(seeded: Api) -> None:
 
 def test_usage_counts_them_and_the_purge_of_uploads_leaves_them(seeded: Api) -> None:
     own = {row.user_id: (1, row.stored_bytes) for row in rows(seeded)}
-    with seeded.parts.database.transaction(write=False) as session:
+    with seeded.parts.base.database.transaction(write=False) as session:
         usage = {row.user_id: (row.files, row.stored_bytes) for row in session.scalars(select(MediaUsage))}
     assert usage == own
-    purged = purge(seeded.parts.media, NOW + timedelta(days=400), unused_for=timedelta(hours=1))
+    purged = purge(seeded.parts.media.service, NOW + timedelta(days=400), unused_for=timedelta(hours=1))
     assert (purged.unused, purged.objects) == (0, 0)
     assert len(rows(seeded)) == len(own)
 
@@ -133,10 +133,10 @@ def test_somebody_who_leaves_takes_only_the_own_upload_along(seeded: Api) -> Non
     gone, stays = two_with_the_same_picture(seeded)
     delete(seeded, User(gone, "", ""))
     later = datetime.now(UTC) + timedelta(days=31)
-    assert parts.deletion.purge(parts.database, later) == 1
-    purge(parts.media, later, unused_for=timedelta(hours=1))
+    assert parts.safety.deletion.purge(parts.base.database, later) == 1
+    purge(parts.media.service, later, unused_for=timedelta(hours=1))
     assert gone not in {row.user_id for row in rows(seeded)}
-    with parts.database.transaction(write=False) as session:
+    with parts.base.database.transaction(write=False) as session:
         assert session.get(MediaUsage, gone) is None
         assert session.scalar(select(func.count()).select_from(MediaGarbage)) == 0
     url = avatar_of(seeded, make_user(seeded), stays)
@@ -149,10 +149,10 @@ def test_whoever_takes_it_off_takes_it_off_nobody_else(seeded: Api) -> None:
     user, viewer = log_in(seeded, changes), make_user(seeded)
     photo = make_media(seeded, user)
     seeded.post("/api/user/update", user, avatar=photo.id).data  # noqa: B018 - asserts success
-    purged = purge(parts.media, datetime.now(UTC) + timedelta(days=2), unused_for=timedelta(days=1))
+    purged = purge(parts.media.service, datetime.now(UTC) + timedelta(days=2), unused_for=timedelta(days=1))
     assert (purged.unused, purged.objects) == (1, 0)
     assert [row.id for row in rows(seeded) if row.user_id == changes] == [photo.id]
-    with parts.database.transaction(write=False) as session:
+    with parts.base.database.transaction(write=False) as session:
         usage = session.get_one(MediaUsage, changes)
         assert (usage.files, usage.stored_bytes) == (1, photo.stored_bytes)
     url = avatar_of(seeded, viewer, stays)
@@ -161,8 +161,8 @@ def test_whoever_takes_it_off_takes_it_off_nobody_else(seeded: Api) -> None:
 
 def test_an_export_holds_it(seeded: Api) -> None:
     user_id = log_in(seeded, rows(seeded)[0].user_id).user_id
-    with seeded.parts.database.transaction(write=False) as session:
-        keepers = seeded.parts.personal_data
+    with seeded.parts.base.database.transaction(write=False) as session:
+        keepers = seeded.parts.base.personal_data
         told = {keeper.name: keeper.export(session, user_id, datetime.now(UTC)) for keeper in keepers}
     (upload,) = told["media"]["uploads"]
     assert upload["media_id"] == rows(seeded)[0].id
@@ -170,7 +170,7 @@ def test_an_export_holds_it(seeded: Api) -> None:
 
 
 def test_more_people_store_no_more_pictures(seeded: Api) -> None:
-    storage = seeded.parts.media.storage
+    storage = seeded.parts.media.service.storage
     assert isinstance(storage, LocalStorage)
     files = {path: path.stat().st_mtime_ns for path in storage.root.rglob("*") if path.is_file()}
     assert 2 * PICTURES < len(files) <= 2 * PICTURES * 3

@@ -51,7 +51,7 @@ def test_the_setting_makes_it_the_same_for_all(app_of: Callable[..., Api]) -> No
     viewer = make_user(api, gender=1, sexual=2, authority=0)
     edition(api)
     assert ids(api, viewer) == numbers(people)
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()
 
 
 @pytest.mark.parametrize("source", ["edition", "sql"])
@@ -85,7 +85,7 @@ def test_only_who_may_be_found(own: Api, source: str) -> None:
 def test_the_deleted_leave_nothing_behind(own: Api) -> None:
     user = make_user(own, nickname="走了")
     persons.delete(own, user)
-    with own.parts.database.transaction(write=False) as session:
+    with own.parts.base.database.transaction(write=False) as session:
         for table in (HotPerson, SearchName, SearchGram):
             assert session.scalars(select(table.user_id)).all() == []
 
@@ -173,7 +173,7 @@ def test_looking_for_a_next_page_ends(own: Api, hidden: int, goes_on: bool) -> N
     for at, person in enumerate(people):
         score(own, person, 1e12 - at)
     now = datetime.now(UTC)
-    with own.parts.database.transaction() as session:
+    with own.parts.base.database.transaction() as session:
         session.add_all(
             UserInfo(nickname=f"密{number}", create_time=now, update_time=now, last_active=now, authority=2)
             for number in range(hidden)
@@ -190,7 +190,7 @@ def test_long_lists_are_read_in_parts(own: Api) -> None:
     """More than one part of an edition, and more than one command to write it."""
     viewer = make_user(own, authority=0)
     now = datetime.now(UTC)
-    with own.parts.database.transaction() as session:
+    with own.parts.base.database.transaction() as session:
         session.add_all(
             UserInfo(nickname=f"众{number}", create_time=now, update_time=now, last_active=now)
             for number in range(1_150)
@@ -217,7 +217,7 @@ def test_without_an_edition_sql_serves_and_one_is_made(own: Api) -> None:
     people = numbers(ranked(own, 12))
     lose_rankings(own)
     assert ids(own, viewer) == people[:10]
-    wait_until(lambda: own.parts.cache.execute("GET", "hot:now"), "an edition")
+    wait_until(lambda: own.parts.base.cache_redis.execute("GET", "hot:now"), "an edition")
     data = wait_until(lambda: (found := own.get(PATH, viewer).data)["next"] and found, "a page")
     assert [card["user_id"] for card in data["list"]] == people[:10]
 
@@ -241,12 +241,12 @@ def test_with_redis_down_sql_serves(backend: Backend, app_of: Callable[..., Api]
     edition(api)
     first = api.get(PATH, viewer, pageCount=5).data
     redis.stop()
-    api.parts.editions._parts.clear()
+    api.parts.discovery.editions._parts.clear()
     assert [card["user_id"] for card in first["list"]] == people[:5]
     assert ids(api, viewer, pageCount=50, cursor=first["next"]) == people[5:]
     assert pages(api, viewer, 5, lambda number: None) == people
     assert ids(api, viewer, page=2) == people[10:]
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()
 
 
 def test_an_old_edition_is_followed_by_a_new_one(app_of: Callable[..., Api]) -> None:
@@ -257,13 +257,13 @@ def test_an_old_edition_is_followed_by_a_new_one(app_of: Callable[..., Api]) -> 
     assert ids(api, viewer) == numbers([a, b])
     score(api, b, 2000.0)
     wait_until(lambda: ids(api, viewer) == numbers([b, a]), "the new edition")
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()
 
 
 def test_one_builder_at_a_time(own: Api) -> None:
-    own.parts.cache.execute("SET", "hot:building", "another", "PX", 60_000)
-    assert own.parts.editions.make(datetime.now(UTC)) is None
-    assert own.parts.cache.execute("GET", "hot:building") == b"another"
+    own.parts.base.cache_redis.execute("SET", "hot:building", "another", "PX", 60_000)
+    assert own.parts.discovery.editions.make(datetime.now(UTC)) is None
+    assert own.parts.base.cache_redis.execute("GET", "hot:building") == b"another"
 
 
 # --- rebuilding
@@ -274,20 +274,20 @@ def test_people_of_before_are_taken_in(own: Api) -> None:
     people = [make_user(own, nickname=f"旧人{number}", height=170) for number in range(3)]
     for number in range(40):
         note(own, people[1], 10 + number, Attention.VISIT)
-    with own.parts.database.transaction(write=False) as session:
+    with own.parts.base.database.transaction(write=False) as session:
         before = {row.user_id: (row.shelf, round(row.score, 9)) for row in session.scalars(select(HotPerson))}
-    with own.parts.database.transaction() as session:
+    with own.parts.base.database.transaction() as session:
         for table in (HotPerson, SearchName, SearchGram):
             session.execute(delete(table))
     lose_rankings(own)
     assert ids(own, viewer) == []
     told: list[int] = []
-    assert own.parts.hot_rebuild.take_in_all(told.append) == 4
+    assert own.parts.discovery.rebuild.take_in_all(told.append) == 4
     assert told == [4]
     edition(own)
     assert ids(own, viewer)[0] == people[1].user_id
     found = own.get("/api/user/search", viewer, nickname="旧人2").data["list"]
     assert [card["user_id"] for card in found] == [people[2].user_id]
-    with own.parts.database.transaction(write=False) as session:
+    with own.parts.base.database.transaction(write=False) as session:
         after = {row.user_id: (row.shelf, round(row.score, 9)) for row in session.scalars(select(HotPerson))}
     assert after == before

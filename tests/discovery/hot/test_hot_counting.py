@@ -29,7 +29,7 @@ def test_visits_follows_and_activity_lift_somebody(own: Api) -> None:
     edition(own)
     assert ids(own, viewer) == numbers([followed, visited, nobody])
     assert place(own, nobody).score == before
-    with own.parts.database.transaction(write=False) as session:
+    with own.parts.base.database.transaction(write=False) as session:
         weights = dict(session.execute(select(HotDay.user_id, HotDay.weight)).all())
     assert weights == {visited.user_id: Attention.VISIT, followed.user_id: Attention.FOLLOW}
 
@@ -38,9 +38,9 @@ def test_being_active_counts_once_a_day(own: Api) -> None:
     user = make_user(own, last_active=datetime.now(UTC) - timedelta(days=3))
     before = place(own, user).attention
     for _ in range(2):
-        with own.parts.database.transaction() as session:
-            own.parts.profiles.note_active(session, user.user_id, datetime.now(UTC))
-    with own.parts.database.transaction(write=False) as session:
+        with own.parts.base.database.transaction() as session:
+            own.parts.profiles.service.note_active(session, user.user_id, datetime.now(UTC))
+    with own.parts.base.database.transaction(write=False) as session:
         assert session.scalars(select(HotDay.weight)).all() == [Attention.ACTIVE]
     assert place(own, user).attention > before
 
@@ -88,12 +88,12 @@ def test_everybody_counts_once_a_day_and_only_so_many(
         if peer_id in of_day or len(of_day) < 3:
             of_day[peer_id] = max(of_day.get(peer_id, 0), kind)
         note(api, user, peer_id, kind, now + timedelta(days=day))
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         rows = session.scalars(select(HotDay).where(HotDay.user_id == user.user_id)).all()
         told = {row.day - day_of(now): (row.weight, row.people) for row in rows}
     assert told == {day: (sum(of_day.values()), len(of_day)) for day, of_day in model.items()}
     step_by_step = place(api, user).score
-    api.parts.hot_rebuild.take_in_all(lambda done: None)
+    api.parts.discovery.rebuild.take_in_all(lambda done: None)
     assert place(api, user).score == pytest.approx(step_by_step, abs=1e-9)
 
 
@@ -101,7 +101,7 @@ def test_everybody_counts_once_a_day_and_only_so_many(
 def small_cap(app_of: Callable[..., Api]) -> Iterator[Api]:
     api = app_of(DISCOVERY_HOT_PEOPLE_PER_DAY=3)
     yield api
-    api.parts.database.dispose()
+    api.parts.base.database.dispose()
 
 
 def test_one_account_cannot_push_another_up(own: Api) -> None:
@@ -110,7 +110,7 @@ def test_one_account_cannot_push_another_up(own: Api) -> None:
         own.post("/api/user/follow", fan, peerId=user.user_id).data  # noqa: B018
         own.get("/api/user/show", fan, peerId=user.user_id).data  # noqa: B018
         own.post("/api/user/unfollow", fan, peerId=user.user_id).data  # noqa: B018
-    with own.parts.database.transaction(write=False) as session:
+    with own.parts.base.database.transaction(write=False) as session:
         rows = session.scalars(select(HotDay)).all()
         assert [(row.user_id, row.weight, row.people) for row in rows] == [
             (user.user_id, Attention.FOLLOW, 1)
@@ -134,7 +134,9 @@ def test_what_sql_refused_counts_when_it_happens_again(own: Api, monkeypatch: py
     # Then it is remembered, and SQL is not asked again.
     with monkeypatch.context() as patch:
         patch.setattr(HotScores, "note", fail)
-        own.parts.attention.note(visited.user_id, visitor.user_id, Attention.VISIT, datetime.now(UTC))
+        own.parts.discovery.attention.note(
+            visited.user_id, visitor.user_id, Attention.VISIT, datetime.now(UTC)
+        )
     assert place(own, visited).attention == counted
 
 
@@ -142,8 +144,8 @@ def test_rows_of_old_days_go(own: Api) -> None:
     user, now = make_user(own), datetime.now(UTC)
     for days in (0, 1, 3, 200):
         assert note(own, user, 7, Attention.VISIT, now - timedelta(days=days))
-    with own.parts.database.transaction() as session:
-        assert own.parts.editions._scores.remove_old(session, now, most=100) == 3
+    with own.parts.base.database.transaction() as session:
+        assert own.parts.discovery.editions._scores.remove_old(session, now, most=100) == 3
         today = day_of(now)
         assert set(session.scalars(select(HotAttention.day))) == {today, today - 1}
         assert set(session.scalars(select(HotDay.day))) == {today, today - 1, today - 3}

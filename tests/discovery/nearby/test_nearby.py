@@ -30,7 +30,7 @@ class TestBands:
     def test_a_card_says_how_far_at_the_most(self, api: Api) -> None:
         here = new_area()
         viewer = person_at(api, here)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         bands = {0: 2, 1: 5, 2: 5, 4: 10, 8: 20, 22: 50, 40: 100, 47: None}
         people = crowd(api, [neighbour(grid, here, north=cells) for cells in bands])
         expected = dict(zip(people, bands.values(), strict=True))
@@ -50,13 +50,18 @@ class TestBands:
     def test_nobody_beyond_the_radius(self, api: Api, radius: int, bands: set[int]) -> None:
         here = new_area()
         viewer = person_at(api, here)
-        crowd(api, [neighbour(api.parts.places.grid, here, east=cells) for cells in (0, 2, 4, 8, 22, 40)])
+        crowd(
+            api,
+            [neighbour(api.parts.discovery.places.grid, here, east=cells) for cells in (0, 2, 4, 8, 22, 40)],
+        )
         assert set(seen_by(api, viewer, radius=radius).values()) == bands
 
     def test_the_radius_is_50_km_if_none_is_given(self, api: Api) -> None:
         here = new_area()
         viewer = person_at(api, here)
-        near, _ = crowd(api, [neighbour(api.parts.places.grid, here, east=cells) for cells in (22, 24)])
+        near, _ = crowd(
+            api, [neighbour(api.parts.discovery.places.grid, here, east=cells) for cells in (22, 24)]
+        )
         assert seen_by(api, viewer) == {near: 50}
 
     @pytest.mark.parametrize("latitude", [0.0, 45.0, 69.6, 78.2, 89.2, -77.8])
@@ -120,13 +125,13 @@ class TestFilters:
         here, now = new_area(), datetime.now(UTC)
         viewer = person_at(api, here)
         other = person_at(api, here)
-        with api.parts.database.transaction() as session:
+        with api.parts.base.database.transaction() as session:
             session.get_one(UserInfo, other.user_id).last_active = now - timedelta(days=31)
-        with api.parts.database.transaction() as session:
-            api.parts.places.refresh(session, [other.user_id], now)
+        with api.parts.base.database.transaction() as session:
+            api.parts.discovery.places.refresh(session, [other.user_id], now)
         assert seen_by(api, viewer) == {}
-        with api.parts.database.transaction() as session:
-            api.parts.profiles.note_active(session, other.user_id, now)
+        with api.parts.base.database.transaction() as session:
+            api.parts.profiles.service.note_active(session, other.user_id, now)
         assert list(seen_by(api, viewer)) == [other.user_id]
 
     def test_who_is_not_seen_for_long_is_taken_off(self, api: Api) -> None:
@@ -186,14 +191,14 @@ class TestWhoIsNeverListed:
         assert not is_listed() and api.get("/api/user/nearby/list", viewer).data["total"] == 0
         api.post("/api/user/update", other, authority=1).data  # noqa: B018
         assert is_listed()
-        with parts.database.transaction() as session:
-            parts.profiles.ban(session, other.user_id, until=None, reason="spam", now=now)
+        with parts.base.database.transaction() as session:
+            parts.profiles.service.ban(session, other.user_id, until=None, reason="spam", now=now)
         assert not is_listed()
-        with parts.database.transaction() as session:
-            assert parts.profiles.unban(session, other.user_id, now)
+        with parts.base.database.transaction() as session:
+            assert parts.profiles.service.unban(session, other.user_id, now)
         assert is_listed()
-        with parts.database.transaction() as session:
-            parts.profiles.leave(session, other.user_id, now)
+        with parts.base.database.transaction() as session:
+            parts.profiles.service.leave(session, other.user_id, now)
         assert not is_listed() and api.get("/api/user/nearby/list", viewer).data["total"] == 0
 
     def test_who_hides(self, api: Api) -> None:

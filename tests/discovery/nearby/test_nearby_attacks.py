@@ -114,7 +114,7 @@ def attack_server(api: Api, side: int, names: Iterable[str] | None = None) -> di
     """Let attackers look for people on a server, which says nothing but what follows from cells all the while."""
     rng = random.Random(side)
     persons, now = people(side, rng), datetime.now(UTC)
-    grid = api.parts.places.grid
+    grid = api.parts.discovery.places.grid
     homes = [person.home for person in persons]
     server = ServiceView(api, now)
     views = [

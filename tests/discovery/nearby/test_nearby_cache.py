@@ -39,7 +39,7 @@ PrivateRedis = Callable[..., Any]
 
 def forget_all(api: Api) -> None:
     """As if the cache had lost everything of places."""
-    client = api.parts.cache.client
+    client = api.parts.base.cache_redis.client
     for pattern in ("place:*", "counts:*", "near:*", "card:*"):
         for key in client.scan_iter(pattern):
             client.delete(key)
@@ -48,7 +48,7 @@ def forget_all(api: Api) -> None:
 class TestLost:
     def test_it_is_made_again(self, api: Api) -> None:
         here, now = new_area(), datetime.now(UTC)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         viewer = person_at(api, here)
         crowd(api, [neighbour(grid, here, north=number % 8) for number in range(40)])
         before = listed(api, viewer, now)
@@ -57,11 +57,11 @@ class TestLost:
 
     def test_single_entries_may_be_evicted(self, api: Api) -> None:
         here, now = new_area(), datetime.now(UTC)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         viewer = person_at(api, here)
         crowd(api, [neighbour(grid, here, north=number % 8) for number in range(40)])
         before = listed(api, viewer, now)
-        client = api.parts.cache.client
+        client = api.parts.base.cache_redis.client
         for key in list(client.scan_iter("near:*"))[::2]:
             client.delete(key)
         assert listed(api, viewer, now) == before
@@ -71,7 +71,7 @@ class TestLost:
         viewer = person_at(api, here)
         crowd(api, [here] * 20)
         seen_by(api, viewer)
-        with statements(api.parts.database) as ran:
+        with statements(api.parts.base.database) as ran:
             seen_by(api, viewer)
         texts = [it.text for it in ran]
         assert not [
@@ -85,7 +85,7 @@ class TestLost:
         viewer = person_at(api, here)
         crowd(api, [here] * 400)
         forget_all(api)
-        with statements(api.parts.database) as ran:
+        with statements(api.parts.base.database) as ran:
             listed(api, viewer, now, count=10)
         limited = [it.text for it in ran if "shown_cell IN" in it.text]
         assert limited and all("lot >=" in it for it in limited)
@@ -98,7 +98,7 @@ class TestCacheDown:
         redis = private_redis(backend.kind)
         api = app_of(REDIS_CACHE_URI=redis.socket_uri, DISCOVERY_NEARBY_MOVE_DELAY_S=0)
         here, now = new_area(), datetime.now(UTC)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         viewer = person_at(api, here)
         people = crowd(api, [neighbour(grid, here, north=number % 5) for number in range(25)], gender=[1, 2])
         before = listed(api, viewer, now)
@@ -107,7 +107,7 @@ class TestCacheDown:
         assert sorted(all_pages(api, viewer, 7)) == people
         # What happens meanwhile is not forgotten when the cache is back, with all that it held before.
         set_place(api, user_of(people[0]), neighbour(grid, here, north=60), now)
-        api.parts.nearby.locate(people[1], latlng=None, hide=True, now=now)
+        api.parts.discovery.nearby.locate(people[1], latlng=None, hide=True, now=now)
         assert sorted(found(api, viewer, now)) == people[2:]
         redis.start()
         wait_until(lambda: _is_up(api), "the cache")
@@ -116,7 +116,7 @@ class TestCacheDown:
 
 def _is_up(api: Api) -> bool:
     try:
-        return bool(api.parts.cache.execute("PING"))
+        return bool(api.parts.base.cache_redis.execute("PING"))
     except RedisDown:
         return False
 
@@ -127,8 +127,8 @@ class TestRebuilding:
         here, now = new_area(), datetime.now(UTC)
         viewer = person_at(api, here)
         people = crowd(api, [here] * 40, gender=[0, 1, 2])
-        grid = api.parts.places.grid
-        with api.parts.database.transaction() as session:
+        grid = api.parts.discovery.places.grid
+        with api.parts.base.database.transaction() as session:
             # Counts that are off, one that is missing, somebody who is shown and must not be, and one who is not.
             session.execute(update(LocationCell).values(men=7))
             session.execute(
@@ -154,7 +154,7 @@ class TestRebuilding:
         listed(api, viewer, now)
         forget_all(api)
         rebuilt(api, now)
-        with statements(api.parts.database) as ran:
+        with statements(api.parts.base.database) as ran:
             listed(api, viewer, now)
         # Tiles without anybody are not filled beforehand; everybody's buckets are.
         assert not [it for it in ran if "last_active" in it.text and "location" in it.text]
@@ -173,14 +173,14 @@ class TestRebuilding:
         rebuilt(new, now)
         assert found(new, viewer, now) == [other.user_id]
         row = place_row(new, other)
-        assert row is not None and row.cell is not None and new.parts.places.grid.knows(row.cell)
+        assert row is not None and row.cell is not None and new.parts.discovery.places.grid.knows(row.cell)
 
     def test_snaps_points_that_another_program_wrote(self, app_of: Callable[..., Api]) -> None:
         api = app_of()
         here, now = new_area(), datetime.now(UTC)
         viewer, (other,) = person_at(api, here), crowd(api, [here])
         exact = moved(here, north_m=432, east_m=-321)
-        with api.parts.database.transaction() as session:
+        with api.parts.base.database.transaction() as session:
             session.execute(
                 update(Location)
                 .where(Location.user_id == other)
@@ -197,7 +197,7 @@ class TestRebuilding:
     ) -> None:  # fmt: skip
         api = app_of()
         crowd(api, [new_area()] * 3)
-        settings = api.parts.settings
+        settings = api.parts.base.settings
         monkeypatch.setenv("DATINGTODAY_DATABASE_URI", backend.database_uri)
         monkeypatch.setenv("DATINGTODAY_REDIS_URI", backend.redis_uri)
         monkeypatch.setenv("DATINGTODAY_REDIS_CACHE_URI", backend.cache_uri)
@@ -211,4 +211,6 @@ class TestRebuilding:
 
 
 def rebuilt(api: Api, now: datetime, tell: Callable[[str, int], None] = lambda what, done: None) -> Rebuilt:
-    return Rebuilding(api.parts.database, api.parts.places, api.parts.entries, now, tell).run()
+    return Rebuilding(
+        api.parts.base.database, api.parts.discovery.places, api.parts.base.cache, now, tell
+    ).run()

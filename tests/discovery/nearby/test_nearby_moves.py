@@ -52,7 +52,7 @@ class TestWithinACell:
     def test_changes_no_byte_of_anyones_answers(self, api: Api) -> None:
         """Also not of one's own: total, order, bands and cursors stay as they are."""
         here, now = new_area(), datetime.now(UTC)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         target = person_at(api, here, gender=1)
         crowd(api, [here] * 3 + [neighbour(grid, here, east=3)] * 2, gender=[1, 2])
         viewers = [person_at(api, neighbour(grid, here, north=cells)) for cells in (0, 1, 4)] + [target]
@@ -84,7 +84,7 @@ class TestWithinACell:
 class TestToAnotherCell:
     def test_shows_after_a_random_delay(self, api: Api) -> None:
         here, now = new_area(), datetime.now(UTC)
-        there = neighbour(api.parts.places.grid, here, north=4)
+        there = neighbour(api.parts.discovery.places.grid, here, north=4)
         viewer = person_at(api, here)
         people = crowd(api, [here] * 12)
         for user_id in people:
@@ -100,14 +100,14 @@ class TestToAnotherCell:
     def test_takes_effect_while_lists_are_read(self, api: Api) -> None:
         here, now = new_area(), datetime.now(UTC)
         viewer, mover = person_at(api, here), person_at(api, here)
-        set_place(api, mover, neighbour(api.parts.places.grid, here, north=4), now - LATEST)
+        set_place(api, mover, neighbour(api.parts.discovery.places.grid, here, north=4), now - LATEST)
         assert seen_by(api, viewer)[mover.user_id] in (2, 10)
         wait_until(lambda: seen_by(api, viewer) == {mover.user_id: 10}, "the move", every_s=0.2)
 
     def test_the_viewers_own_answers_wait_as_well(self, api: Api) -> None:
         """Else one could feel one's way along the edges of cells."""
         here, now = new_area(), datetime.now(UTC)
-        there = neighbour(api.parts.places.grid, here, north=4)
+        there = neighbour(api.parts.discovery.places.grid, here, north=4)
         viewer, other = person_at(api, here), person_at(api, here)
         assert seen_by(api, viewer, latlng=text_of(there)) == {other.user_id: 2}
         tend(api, now + LATEST + timedelta(seconds=5))
@@ -115,7 +115,7 @@ class TestToAnotherCell:
 
     def test_who_turns_back_has_never_been_away(self, api: Api) -> None:
         here, now = new_area(), datetime.now(UTC)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         viewer, mover = person_at(api, here), person_at(api, here)
         set_place(api, mover, neighbour(grid, here, north=4), now)
         set_place(api, mover, here, now + timedelta(minutes=1))
@@ -127,7 +127,7 @@ class TestToAnotherCell:
     def test_who_moves_on_is_always_shown_with_the_delay(self, api: Api) -> None:
         """Never where they are now: the second move begins when the first has taken effect."""
         here, now = new_area(), datetime.now(UTC)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         mover = person_at(api, here)
         first, second = (neighbour(grid, here, north=cells) for cells in (4, 9))
         set_place(api, mover, first, now)
@@ -156,7 +156,7 @@ class TestToAnotherCell:
         here, now = new_area(), datetime.now(UTC)
         viewer, mover = person_at(api, here), person_at(api, here)
         api.post("/api/user/location", mover, hide=1).data  # noqa: B018
-        set_place(api, mover, neighbour(api.parts.places.grid, here, north=4), now)
+        set_place(api, mover, neighbour(api.parts.discovery.places.grid, here, north=4), now)
         api.post("/api/user/location", mover, hide=0).data  # noqa: B018
         assert _bands(api, viewer, now) == {mover.user_id: 2}
         tend(api, now + LATEST)
@@ -166,7 +166,7 @@ class TestToAnotherCell:
         api = app_of(DISCOVERY_NEARBY_MOVE_DELAY_S=0)
         here = new_area()
         viewer, mover = person_at(api, here), person_at(api, here)
-        goes_to(api, mover, neighbour(api.parts.places.grid, here, north=4))
+        goes_to(api, mover, neighbour(api.parts.discovery.places.grid, here, north=4))
         assert seen_by(api, viewer) == {mover.user_id: 10}
 
 
@@ -194,7 +194,7 @@ class TestAtTheSameTime:
     def test_many_move_and_every_count_is_right(self, app_of: Callable[..., Api]) -> None:
         api = app_of(DISCOVERY_NEARBY_MOVE_DELAY_S=0)
         here, now = new_area(), datetime.now(UTC)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         cells = [neighbour(grid, here, north=cells) for cells in range(3)]
         people = crowd(api, [here] * 12, gender=[1, 2])
         viewer = person_at(api, here)
@@ -202,7 +202,7 @@ class TestAtTheSameTime:
         def wander(user_id: int) -> None:
             for step in range(6):
                 where = cells[(user_id + step * step) % 3]
-                api.parts.nearby.locate(user_of(user_id).user_id, latlng=where, hide=None, now=now)
+                api.parts.discovery.nearby.locate(user_of(user_id).user_id, latlng=where, hide=None, now=now)
                 found(api, viewer, now)
 
         with ThreadPoolExecutor(6) as pool:
@@ -220,7 +220,7 @@ class TestAtTheSameTime:
         users = [make_user(api) for _ in range(4)]
         with ThreadPoolExecutor(8) as pool:
             for done in [
-                pool.submit(api.parts.nearby.locate, user.user_id, latlng=here, hide=None, now=now)
+                pool.submit(api.parts.discovery.nearby.locate, user.user_id, latlng=here, hide=None, now=now)
                 for user in users * 3
             ]:
                 done.result()
@@ -229,7 +229,7 @@ class TestAtTheSameTime:
 
     def test_a_due_move_takes_effect_once(self, api: Api) -> None:
         here, now = new_area(), datetime.now(UTC)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         people = crowd(api, [here] * 6)
         for user_id in people:
             set_place(api, user_of(user_id), neighbour(grid, here, north=4), now)
@@ -251,7 +251,7 @@ class TestReports:
         seen_by(api, user, latlng=text_of(moved(here, north_m=400)))
         second = place_row(api, user)
         assert first is not None and second is not None and first.report_time == second.report_time
-        api.parts.nearby.locate(
+        api.parts.discovery.nearby.locate(
             user.user_id, latlng=here, hide=None, now=datetime.now(UTC) + timedelta(minutes=11)
         )
         third = place_row(api, user)
@@ -271,8 +271,10 @@ class TestReports:
         here = new_area()
         user = api.new_user(latlng=text_of(here))
         first = place_row(api, user)
-        with api.parts.database.transaction() as session:
-            api.parts.places.note_login(session, user.user_id, "203.0.113.9", None, datetime.now(UTC))
+        with api.parts.base.database.transaction() as session:
+            api.parts.discovery.places.note_login(
+                session, user.user_id, "203.0.113.9", None, datetime.now(UTC)
+            )
         second = place_row(api, user)
         assert first is not None and second is not None
         assert second.ip_addr == "203.0.113.9" and second.cell == first.cell
@@ -295,7 +297,9 @@ def _bands(api: Api, viewer: User, now: datetime) -> dict[int, int]:
 
 def _edge(api: Api, here: Point, bearing: int) -> Point:
     """The middle of an edge of the cell."""
-    south, west, north, east = api.parts.places.grid.bounds(api.parts.places.grid.cell_of(*here))
+    south, west, north, east = api.parts.discovery.places.grid.bounds(
+        api.parts.discovery.places.grid.cell_of(*here)
+    )
     middle = ((south + north) / 2, (west + east) / 2)
     return {
         0: (north, middle[1]), 90: (middle[0], east), 180: (south, middle[1]), 270: (middle[0], west)
@@ -309,7 +313,7 @@ def _towards(point: Point, bearing: int, far_m: float) -> Point:
 
 def _hold_counts(api: Api) -> None:
     """Every cell counts exactly those who are shown in it."""
-    with api.parts.database.transaction(write=False) as session:
+    with api.parts.base.database.transaction(write=False) as session:
         shown = session.execute(
             select(Location.shown_cell, Location.gender, func.count())
             .where(Location.shown_cell.is_not(None))

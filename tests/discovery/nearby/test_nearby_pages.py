@@ -33,7 +33,7 @@ class TestOrder:
     def test_the_nearest_band_comes_first(self, api: Api) -> None:
         here = new_area()
         viewer = person_at(api, here)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         crowd(api, [neighbour(grid, here, north=cells) for cells in (8, 0, 4, 2, 22, 1, 9, 3)])
         distances = list(seen_by(api, viewer).values())
         assert distances == sorted(distances) and len(distances) == 8
@@ -41,7 +41,7 @@ class TestOrder:
     def test_within_a_band_everybody_sees_the_same_order(self, api: Api) -> None:
         """Two who look from opposite sides: distances have no part in it."""
         here = new_area()
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         people = set(
             crowd(
                 api, [neighbour(grid, here, north=row, east=at) for row in range(-3, 4) for at in (-1, 0, 1)]
@@ -76,7 +76,7 @@ class TestPages:
     def test_by_cursor_everybody_comes_once(self, api: Api) -> None:
         here = new_area()
         viewer = person_at(api, here)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         people = set(crowd(api, [neighbour(grid, here, north=number % 9) for number in range(40)]))
         pages = all_pages(api, viewer, 7)
         assert len(pages) == len(set(pages)) and set(pages) == people
@@ -117,7 +117,7 @@ class TestPages:
         """From anywhere to anywhere within the radius, in the middle of paging."""
         api = app_of(DISCOVERY_NEARBY_MOVE_DELAY_S=0)
         here, now = new_area(), datetime.now(UTC)
-        grid = api.parts.places.grid
+        grid = api.parts.discovery.places.grid
         viewer = person_at(api, here)
         people = crowd(api, [neighbour(grid, here, north=number % 7) for number in range(28)])
         # They have been there for long.
@@ -207,16 +207,16 @@ class TestTotal:
     def test_is_capped_at_a_thousand(self, api: Api) -> None:
         here = new_area()
         viewer, _ = person_at(api, here), person_at(api, here)
-        grid = api.parts.places.grid
-        with api.parts.database.transaction() as session:
+        grid = api.parts.discovery.places.grid
+        with api.parts.base.database.transaction() as session:
             cell = grid.cell_of(*neighbour(grid, here, east=2))
             session.add(LocationCell(cell=cell, unknown=0, men=999, women=0, changed_at=datetime.now(UTC)))
-            api.parts.entries.forget(session, [api.parts.places.tiles.key(grid.tile_of(cell))])
+            api.parts.base.cache.forget(session, [api.parts.discovery.places.tiles.key(grid.tile_of(cell))])
         data = api.get("/api/user/nearby/list", viewer).data
         assert (data["total"], data.get("total_more")) == (1000, None)
-        with api.parts.database.transaction() as session:
+        with api.parts.base.database.transaction() as session:
             session.get_one(LocationCell, cell).men = 1000
-            api.parts.entries.forget(session, [api.parts.places.tiles.key(grid.tile_of(cell))])
+            api.parts.base.cache.forget(session, [api.parts.discovery.places.tiles.key(grid.tile_of(cell))])
         data = api.get("/api/user/nearby/list", viewer).data
         assert (data["total"], data["total_more"]) == (1000, True)
 

@@ -56,7 +56,7 @@ def born(years: int, days: int = 0) -> date:
 
 
 def label(api: Api, user: User, label_id: int) -> None:
-    with api.parts.database.transaction() as session:
+    with api.parts.base.database.transaction() as session:
         session.add(UserLabel(user_id=user.user_id, label_id=label_id, position=0))
 
 
@@ -342,7 +342,7 @@ def test_no_statement_sorts_or_reads_everybody(api: Api) -> None:
     viewer = make_user(api)
     for number in range(300):
         make_user(api, nickname=f"众人{number}", education=3 + number % 3)
-    with statements(api.parts.database) as seen:
+    with statements(api.parts.base.database) as seen:
         for own in ({}, {"gender": 2, "ageMin": 20}, {"nickname": "众人1"}, {"labelId": 3, "nickname": "众"},
                     {"education": 4, "heightMin": 150}):  # fmt: skip
             ids(api, viewer, **own)
@@ -352,7 +352,7 @@ def test_no_statement_sorts_or_reads_everybody(api: Api) -> None:
         if re.match("SELECT.*(user_info|search_gram)", statement.text, re.DOTALL)
     ]
     assert len(found) > 10
-    with api.parts.database.engine.connect() as connection:
+    with api.parts.base.database.engine.connect() as connection:
         for text, values in found:
             plan = connection.exec_driver_sql(
                 "EXPLAIN " + ("QUERY PLAN " if _is_sqlite(api) else "") + text, values
@@ -369,4 +369,4 @@ def test_no_statement_sorts_or_reads_everybody(api: Api) -> None:
 
 
 def _is_sqlite(api: Api) -> bool:
-    return api.parts.database.is_sqlite
+    return api.parts.base.database.is_sqlite

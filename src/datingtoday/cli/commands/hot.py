@@ -37,8 +37,8 @@ def rebuild(config_file: Path | None, data_dir: Path | None) -> None:
             click.echo(f"{done} 人 …" if speaks_chinese() else f"{done} people …")
 
     with open_parts(config_file, data_dir) as parts:
-        done = parts.hot_rebuild.take_in_all(tell)
-        edition = parts.hot_rebuild.make_edition(datetime.now(UTC))
+        done = parts.discovery.rebuild.take_in_all(tell)
+        edition = parts.discovery.rebuild.make_edition(datetime.now(UTC))
     size = 0 if edition is None else edition.sizes[0]
     if speaks_chinese():
         click.echo(f"{done} 人；" + (f"热门推荐 {size} 人" if edition else "服务器正在生成热门推荐"))

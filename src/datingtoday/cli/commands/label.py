@@ -30,7 +30,7 @@ def list_(config_file: Path | None, data_dir: Path | None) -> None:
     with transaction(config_file, data_dir, write=False) as (parts, session):
         rows = [
             (str(row.id), in_language(GENDERS[row.gender], _GENDERS_ZH[row.gender]), row.name, row.meaning)
-            for row in parts.labels.all(session)
+            for row in parts.profiles.labels.all(session)
         ]
     header = ("id", in_language("for", "适用"), in_language("name", "名称"), in_language("meaning", "含义"))
     for line in table([header, *rows]):
@@ -54,7 +54,7 @@ def add(name: str, gender: str, meaning: str, config_file: Path | None, data_dir
     name, meaning = _clean("NAME", name, 1, NAME_CHARS), _clean("--meaning", meaning, 0, MEANING_CHARS)
     try:
         with transaction(config_file, data_dir) as (parts, session):
-            label = parts.labels.add(session, name, GENDERS.index(gender), meaning)
+            label = parts.profiles.labels.add(session, name, GENDERS.index(gender), meaning)
             label_id = label.id
     except LabelTaken as error:
         raise _taken(name) from error
@@ -80,7 +80,7 @@ def rename(
     meaning = None if meaning is None else _clean("--meaning", meaning, 0, MEANING_CHARS)
     try:
         with transaction(config_file, data_dir) as (parts, session):
-            label = parts.labels.rename(session, label_id, name, meaning)
+            label = parts.profiles.labels.rename(session, label_id, name, meaning)
     except LabelTaken as error:
         raise _taken(name) from error
     if label is None:

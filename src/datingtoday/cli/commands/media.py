@@ -55,10 +55,14 @@ def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path
             _say_count(what, count, more=True)
 
     with open_parts(config_file, data_dir, needs_redis=False) as parts:
-        unused_for = timedelta(hours=parts.settings.media.unused_hours)
+        unused_for = timedelta(hours=parts.base.settings.media.unused_hours)
         try:
             done = purge_media(
-                parts.media, datetime.now(UTC), unused_for=unused_for, batch_rows=batch_rows, tell=tell
+                parts.media.service,
+                datetime.now(UTC),
+                unused_for=unused_for,
+                batch_rows=batch_rows,
+                tell=tell,
             )
         except (DatabaseDown, StorageError) as error:
             raise CommandFailed(
@@ -110,8 +114,8 @@ def list_(verdict: str, most: int, config_file: Path | None, data_dir: Path | No
 
     now = datetime.now(UTC)
     with transaction(config_file, data_dir, write=False) as (parts, session):
-        found = parts.media.judged(session, Verdict(verdict), most=most)
-        rows = [_row(row, parts.media.urls(row, row.user_id, now)["url"]) for row in found]
+        found = parts.media.service.judged(session, Verdict(verdict), most=most)
+        rows = [_row(row, parts.media.service.urls(row, row.user_id, now)["url"]) for row in found]
     if not rows:
         note("no such uploads", "没有这样的上传")
         return
@@ -173,7 +177,7 @@ def ask(config_file: Path | None, data_dir: Path | None) -> None:
         click.echo(f"{media_id} {verdict or '-'}")
 
     with open_parts(config_file, data_dir) as parts:
-        answered = ask_again(parts.media, datetime.now(UTC), tell=tell)
+        answered = ask_again(parts.media.service, datetime.now(UTC), tell=tell)
     if failed:
         raise CommandFailed(
             f"answered: {answered}, no answer: {len(failed)}; the log says why",
@@ -197,7 +201,7 @@ def _decide(
     with transaction(config_file, data_dir) as (parts, session):
         for media_id in sorted(set(media_ids)):
             try:
-                parts.media.decide(session, media_id, Judgement(verdict, reason), now)
+                parts.media.service.decide(session, media_id, Judgement(verdict, reason), now)
             except MediaNotFound as error:
                 raise CommandFailed(
                     f"there is no upload {media_id}; nothing was changed",

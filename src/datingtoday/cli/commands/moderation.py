@@ -60,7 +60,7 @@ def list_(
 
     wanted = None if state == "all" else ReportState(state)
     with transaction(config_file, data_dir, write=False) as (parts, session):
-        found = parts.moderation.reports(session, state=wanted, peer_id=user_id, most=most)
+        found = parts.safety.moderation.reports(session, state=wanted, peer_id=user_id, most=most)
         rows = [_row(report) for report in found]
     if not rows:
         say("no reports", "没有举报")
@@ -96,11 +96,13 @@ def show(report_id: int, photos_dir: Path | None, config_file: Path | None, data
     Exit codes: 0 shown, 1 failed (no such report), 2 wrong usage or settings.
     """
     with transaction(config_file, data_dir, write=False) as (parts, session):
-        report = parts.moderation.report(session, report_id)
+        report = parts.safety.moderation.report(session, report_id)
         if report is None:
             raise _no_report(report_id)
         if photos_dir is not None:
-            _write_photos(parts.media.storage, parts.moderation.held_photos(session, report), photos_dir)
+            _write_photos(
+                parts.media.service.storage, parts.safety.moderation.held_photos(session, report), photos_dir
+            )
         told = {
             "report_id": report.id,
             "state": report.state,
@@ -131,7 +133,7 @@ def dismiss(report_id: int, why: str, config_file: Path | None, data_dir: Path |
     why = _clean("--note", why, 0)
     try:
         with transaction(config_file, data_dir) as (parts, session):
-            if parts.moderation.dismiss(session, report_id, why, datetime.now(UTC)) is None:
+            if parts.safety.moderation.dismiss(session, report_id, why, datetime.now(UTC)) is None:
                 raise _no_report(report_id)
     except ReportClosed as error:
         raise CommandFailed(
@@ -159,7 +161,7 @@ def ban(
     until = None if span is None else now + span
     try:
         with transaction(config_file, data_dir) as (parts, session):
-            closed = parts.moderation.ban(session, user_id, until=until, reason=reason, now=now)
+            closed = parts.safety.moderation.ban(session, user_id, until=until, reason=reason, now=now)
     except UserNotFound as error:
         raise _no_account(user_id) from error
     say(
@@ -180,7 +182,7 @@ def unban(user_id: int, config_file: Path | None, data_dir: Path | None) -> None
 
     try:
         with transaction(config_file, data_dir) as (parts, session):
-            ended = parts.moderation.unban(session, user_id, datetime.now(UTC))
+            ended = parts.safety.moderation.unban(session, user_id, datetime.now(UTC))
     except UserNotFound as error:
         raise _no_account(user_id) from error
     if not ended:

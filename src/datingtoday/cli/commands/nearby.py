@@ -41,7 +41,9 @@ def rebuild(config_file: Path | None, data_dir: Path | None, quiet: bool) -> Non
             click.echo(f"{_ZH[what]}：{done} …" if speaks_chinese() else f"{what}: {done} …")
 
     with open_parts(config_file, data_dir) as parts:
-        done = Rebuilding(parts.database, parts.places, parts.entries, datetime.now(UTC), tell).run()
+        done = Rebuilding(
+            parts.base.database, parts.discovery.places, parts.base.cache, datetime.now(UTC), tell
+        ).run()
     if not quiet:
         click.echo(
             f"用户：{done.people}；网格：{done.cells}（更正 {done.corrected}）；缓存条目：{done.buckets}"

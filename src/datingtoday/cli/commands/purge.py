@@ -47,9 +47,9 @@ def command(config_file: Path | None, data_dir: Path | None, batch_rows: int, qu
     now = datetime.now(UTC)
     with open_parts(config_file, data_dir, needs_redis=False) as parts:
         try:
-            removed = purge(parts.database, now, batch_rows=batch_rows, tell=quiet_tell)
-            accounts = parts.deletion.purge(
-                parts.database, now, batch_rows=batch_rows, tell=lambda done: quiet_tell(_ACCOUNTS, done)
+            removed = purge(parts.base.database, now, batch_rows=batch_rows, tell=quiet_tell)
+            accounts = parts.safety.deletion.purge(
+                parts.base.database, now, batch_rows=batch_rows, tell=lambda done: quiet_tell(_ACCOUNTS, done)
             )
         except DatabaseDown as error:
             raise CommandFailed(

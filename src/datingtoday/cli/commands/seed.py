@@ -41,7 +41,7 @@ def command(config_file: Path | None, data_dir: Path | None, users: int, seed: i
 
     with open_parts(config_file, data_dir) as parts:
         load = SeedLoad(parts)
-        if not (force or parts.settings.embedded or load.is_empty()):
+        if not (force or parts.base.settings.embedded or load.is_empty()):
             raise CommandFailed(
                 "there are people in this database; --force adds made-up ones to them",
                 "该数据库中已有用户；如确需加入虚构用户，请加 --force",

@@ -100,7 +100,7 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
     def seal_and_stop() -> None:
         # Only where we stop Redis itself: the seal says that nothing was accepted after it.
         if redis is not None:
-            redis.stop(before_shutdown=parts.replay.seal)
+            redis.stop(before_shutdown=parts.protocol.replay.seal)
 
     def tick() -> None:
         if redis is not None:
@@ -179,8 +179,8 @@ def _prepare(parts: "Parts", settings: Settings) -> bool:
     from datingtoday.protocol.signing.replay import GuardMisconfigured
 
     try:
-        parts.replay.prepare()
-        app = parts.apps.find(settings.app.appkey)
+        parts.protocol.replay.prepare()
+        app = parts.protocol.apps.find(settings.app.appkey)
         return (
             app is None or app.hmac_only or settings.app.appsecret not in app.live_secrets(datetime.now(UTC))
         )
@@ -191,8 +191,8 @@ def _prepare(parts: "Parts", settings: Settings) -> bool:
         click.echo(f"datingtoday: not reachable yet, answering 503 until it is: {error}", err=True)
         return False
     finally:
-        parts.redis.close()
-        parts.database.dispose()
+        parts.base.guard_redis.close()
+        parts.base.database.dispose()
 
 
 def _listen(host: str, wanted: int) -> tuple[socket.socket, int]:

@@ -65,12 +65,12 @@ class SeedLoad:
     """
 
     def __init__(self, parts: Parts) -> None:
-        self._database = parts.database
-        self._grid = parts.places.grid
-        self._active = parts.places.rules.active
-        self._index = PeopleIndex(ForwardDecay(parts.settings.discovery.hot_half_life_days))
-        self._edition = parts.editions.make
-        self._storage = parts.media.storage
+        self._database = parts.base.database
+        self._grid = parts.discovery.places.grid
+        self._active = parts.discovery.places.rules.active
+        self._index = PeopleIndex(ForwardDecay(parts.base.settings.discovery.hot_half_life_days))
+        self._edition = parts.discovery.editions.make
+        self._storage = parts.media.service.storage
         self._pictures: dict[int, Sequence[StoredPicture]] = {}
 
     def is_empty(self) -> bool:

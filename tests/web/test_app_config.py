@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from datingtoday.profiles.schemas import UpdateParams
-from datingtoday.safety.schemas import AppConfigSchema, ReportParams
+from datingtoday.safety.schemas import ReportParams
+from datingtoday.web.schemas import AppConfigSchema
 from tests.plugins.api import Api
 
 

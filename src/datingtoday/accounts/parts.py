@@ -1,0 +1,83 @@
+"""Accounts: SMS codes, login and sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint
+
+from datingtoday.accounts.personal_data import LoginData
+from datingtoday.accounts.routes import auth_routes, phone_routes
+from datingtoday.accounts.service import Accounts
+from datingtoday.accounts.sessions import Sessions
+from datingtoday.accounts.sms_codes import SmsCodes, SmsRules
+from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.parts import Foundation
+from datingtoday.infra.sms.make import make_sms_provider
+from datingtoday.infra.sms.provider import SmsProvider
+from datingtoday.profiles.parts import ProfileParts
+
+
+@dataclass(frozen=True)
+class AccountParts:
+    """Services of logging in; `sessions` verifies the tokens of requests."""
+
+    service: Accounts
+    sessions: Sessions
+    settings: Settings
+
+    def blueprints(self) -> Sequence[Blueprint]:
+        """The endpoints under ``/api/auth``, and changing the phone number."""
+        region = self.settings.accounts.default_region
+        return [
+            auth_routes(self.service, region=region, echo=self.settings.sms.echo),
+            phone_routes(self.service, region=region),
+        ]
+
+
+def make_accounts(
+    base: Foundation, profiles: ProfileParts, *, sms: SmsProvider | None = None
+) -> AccountParts:
+    """Make the services of accounts.
+
+    :param sms: in place of the provider that the settings name.
+    """
+    settings = base.settings
+    sessions = Sessions(
+        base.database,
+        base.guard_redis,
+        profiles.service,
+        life=timedelta(days=settings.accounts.session_days),
+        devices=settings.accounts.devices,
+    )
+    codes = SmsCodes(
+        base.database,
+        base.limits,
+        sms or make_sms_provider(settings.sms),
+        _sms_rules(settings),
+        base.secret_key,
+    )
+    base.personal_data.register(LoginData())
+    return AccountParts(
+        service=Accounts(codes, sessions, profiles.service, base.events),
+        sessions=sessions,
+        settings=settings,
+    )
+
+
+def _sms_rules(settings: Settings) -> SmsRules:
+    limits, accounts = settings.limits, settings.accounts
+    rules: dict[str, Any] = {"code_ttl_s": accounts.code_ttl_s, "code_tries": accounts.code_tries}
+    off = not limits.enabled
+    return SmsRules(
+        **rules,
+        gap_s=None if off else limits.sms_gap_s,
+        per_hour=None if off else limits.sms_per_hour,
+        per_day=None if off else limits.sms_per_day,
+        per_address_per_hour=None if off else limits.sms_per_address_per_hour,
+        failures_per_address_per_hour=None if off else limits.failed_logins_per_address_per_hour,
+        failures_per_hour=None if off else limits.failed_logins_per_hour,
+    )

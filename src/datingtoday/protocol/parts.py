@@ -1,0 +1,109 @@
+"""The protocol's services, and the guard in front of an application."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from flask import Blueprint, Flask
+
+from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.parts import Foundation
+from datingtoday.protocol.call import GUARD
+from datingtoday.protocol.guard import Guard, GuardOptions
+from datingtoday.protocol.login import TokenVerifier
+from datingtoday.protocol.metrics import Metrics
+from datingtoday.protocol.paging import Cursors
+from datingtoday.protocol.peer import Peers
+from datingtoday.protocol.signing.client_apps import ClientApps, KnownApp
+from datingtoday.protocol.signing.replay import ReplayGuard
+from datingtoday.protocol.signing.timestamps import Clock
+
+
+@runtime_checkable
+class Feature(Protocol):
+    """A feature as `app.py` sees it: services of its own, and endpoints."""
+
+    def blueprints(self) -> Sequence[Blueprint]:
+        """Its endpoints."""
+
+
+@dataclass(frozen=True)
+class ProtocolParts:
+    """What every signed request needs."""
+
+    replay: ReplayGuard
+    apps: ClientApps
+    cursors: Cursors
+    clock: Clock
+    """The server's time in nanoseconds, by which requests are judged."""
+
+
+def make_protocol(base: Foundation, *, clock: Clock = time.time_ns) -> ProtocolParts:
+    """Make the protocol's services."""
+    settings = base.settings
+    replay = ReplayGuard(
+        base.guard_redis,
+        base.database,
+        window_s=settings.protocol.window_s,
+        ahead_s=settings.protocol.ahead_s,
+        clock=clock,
+    )
+    return ProtocolParts(
+        replay=replay,
+        apps=ClientApps(base.database, _configured_app(settings)),
+        cursors=Cursors(base.secret_key),
+        clock=clock,
+    )
+
+
+def make_guard(
+    base: Foundation, protocol: ProtocolParts, verifier: TokenVerifier, metrics: Metrics | None = None
+) -> Guard:
+    """Make the guard that admits requests.
+
+    :param verifier: knows the tokens.
+    :param metrics: counts every answer; None if nothing is counted.
+    """
+    settings = base.settings
+    return Guard(
+        protocol.apps,
+        protocol.replay,
+        verifier,
+        base.database,
+        Peers(settings.server.trusted_proxies),
+        _guard_options(settings),
+        observe=None if metrics is None else metrics.observe,
+        cache=base.cache,
+        clock=protocol.clock,
+    )
+
+
+def install_guard(
+    app: Flask, base: Foundation, protocol: ProtocolParts, verifier: TokenVerifier, metrics: Metrics | None
+) -> None:
+    """Put a guard in front of an application whose routes are all registered."""
+    guard = make_guard(base, protocol, verifier, metrics)
+    app.extensions[GUARD] = guard
+    guard.install(app)
+
+
+def _configured_app(settings: Settings) -> KnownApp | None:
+    """The client program of the settings."""
+    if not settings.app.appkey:
+        return None
+    return KnownApp(settings.app.appkey, ((settings.app.appsecret, None),), settings.app.hmac_only)
+
+
+def _guard_options(settings: Settings) -> GuardOptions:
+    limits = settings.limits
+    return GuardOptions(
+        window_s=settings.protocol.window_s,
+        ahead_s=settings.protocol.ahead_s,
+        max_body_bytes=settings.protocol.max_body_bytes,
+        explain=settings.protocol.explain,
+        limit_per_user_per_minute=limits.per_user_per_minute if limits.enabled else None,
+        access_log=settings.log.access,
+    )

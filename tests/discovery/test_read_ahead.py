@@ -150,7 +150,7 @@ def test_who_has_to_do_with_many_is_answered_by_sql(
     own: Api, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks and fans beyond what is listed of them change nothing of what is answered."""
-    monkeypatch.setattr(finding, "CIRCLE_MOST", most)
+    monkeypatch.setattr(finding, "MAX_CIRCLE", most)
     people = ranked(own, 10)
     viewer = make_user(own, authority=0)
     blocks(own, viewer, people[0], people[1])

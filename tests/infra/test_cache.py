@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import LEASE_MS, MARK_S, WAIT_S, Made, ReadyCache, Wish
+from datingtoday.infra.cache import LEASE_MS, MARK_S, WAIT_S, CacheEntry, CacheRequest, ReadyCache
 from datingtoday.infra.db import Database
 from datingtoday.infra.redis import RedisDown, RedisRole
 from tests.plugins.backend import Backend
@@ -34,11 +34,11 @@ class Notes:
     def key(self, what: int) -> str:
         return f"{self.kind}:{what}"
 
-    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
+    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, CacheEntry]:
         self.made.append(list(wanted))
         rows = session.execute(text("SELECT id, word FROM note")).all()
         self.after_reading()
-        return {number: Made(word.encode(), self.life_s) for number, word in rows if number in wanted}
+        return {number: CacheEntry(word.encode(), self.life_s) for number, word in rows if number in wanted}
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def cache(role: RedisRole, database: Database) -> ReadyCache:
 
 
 def fetch(cache: ReadyCache, notes: Notes, *numbers: int) -> list[bytes | None]:
-    return cache.fetch([Wish(notes, number) for number in numbers], NOW)
+    return cache.fetch([CacheRequest(notes, number) for number in numbers], NOW)
 
 
 def write(cache: ReadyCache, database: Database, notes: Notes, number: int, word: str) -> None:
@@ -94,7 +94,7 @@ def test_what_does_not_exist_is_none_and_looked_for_again(cache: ReadyCache, rol
 
 def test_several_kinds_come_in_one_round_trip(cache: ReadyCache, role: RedisRole) -> None:
     first, second = Notes("a"), Notes("b")
-    wishes = [Wish(first, 1), Wish(second, 2), Wish(first, 3)]
+    wishes = [CacheRequest(first, 1), CacheRequest(second, 2), CacheRequest(first, 3)]
     assert cache.fetch(wishes, NOW) == [b"one", b"two", b"three"]
     before = _calls(role)
     assert cache.fetch(wishes, NOW) == [b"one", b"two", b"three"]

@@ -328,7 +328,7 @@ class TestFailures:
     ) -> None:
         api = app_of()
         user = make_user(api)
-        monkeypatch.setattr("datingtoday.media.service.STORING_TAKES_AT_MOST", -HOUR)
+        monkeypatch.setattr("datingtoday.media.service.MAX_STORING_TIME", -HOUR)
         assert upload(api, user).status == 503
         assert nothing_of(api, user)
         assert files_in_store(api) == 0

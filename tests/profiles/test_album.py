@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from datingtoday.media.moderation import Verdict
 from datingtoday.media.processing.inspect import Kind
-from datingtoday.profiles.enumerations import ALBUM_MOST
+from datingtoday.profiles.enumerations import MAX_ALBUM
 from datingtoday.profiles.models import UserAlbum
 from datingtoday.profiles.schemas import AlbumPhotoSchema
 from tests.accounts.at_once import at_once
@@ -83,12 +83,12 @@ def test_ordering(api: Api) -> None:
 
 def test_it_is_full_with_thirty(api: Api) -> None:
     user = make_user(api)
-    photo_ids = filled(api, user, ALBUM_MOST)
-    assert len(photo_ids) == ALBUM_MOST
+    photo_ids = filled(api, user, MAX_ALBUM)
+    assert len(photo_ids) == MAX_ALBUM
     one_more = make_photo(api, user)
     answer = add(api, user, one_more)
     assert answer.code == 1202
-    assert str(ALBUM_MOST) in answer.msg
+    assert str(MAX_ALBUM) in answer.msg
     assert (ids(api, user), media_row(api, one_more).uses) == (photo_ids, 0)
     api.post("/api/album/remove", user, photoId=photo_ids[0]).data  # noqa: B018 - asserts success
     assert add(api, user, one_more).code == 0
@@ -156,7 +156,7 @@ def test_bad_parameters_are_named(api: Api, path: str, name: str, sent: str | No
 
 def test_photos_added_at_once_all_count(api: Api) -> None:
     user = make_user(api)
-    filled(api, user, ALBUM_MOST - 2)
+    filled(api, user, MAX_ALBUM - 2)
     photos = [make_photo(api, user) for _ in range(4)]
     answers = at_once([partial(add, api, user, media_id) for media_id in [*photos, photos[0]]])
     assert {answer.code for answer in answers} <= {0, 1202}
@@ -165,7 +165,7 @@ def test_photos_added_at_once_all_count(api: Api) -> None:
         count, positions = session.execute(
             select(func.count(), func.count(UserAlbum.position.distinct())).where(mine)
         ).one()
-    assert (count, positions) == (ALBUM_MOST, ALBUM_MOST)
+    assert (count, positions) == (MAX_ALBUM, MAX_ALBUM)
     assert sorted(media_row(api, media_id).uses for media_id in photos) == [0, 0, 1, 1]
 
 

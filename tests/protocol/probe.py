@@ -8,7 +8,7 @@ from flask import Blueprint
 
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
-from datingtoday.protocol.fields import ParamsSchema, Whole
+from datingtoday.protocol.fields import Integer, ParamsSchema
 
 MAX_FILE_BYTES = 200_000
 LEAK = "SELECT phone FROM user_info WHERE token = 'geheim'"
@@ -16,7 +16,7 @@ LEAK = "SELECT phone FROM user_info WHERE token = 'geheim'"
 
 
 class SizeParams(ParamsSchema):
-    size = Whole(least=1, most=10)
+    size = Integer(least=1, most=10)
 
 
 def seen(call: Call, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import Table, select
 
 from datingtoday.discovery.models_people import HotAttention, HotDay
 from datingtoday.infra.db import Base, UTCDateTime
-from datingtoday.infra.personal_data import Held
+from datingtoday.infra.personal_data import PersonColumn
 from datingtoday.profiles.models import UserAlbum, UserInfo, UserLabel, UserStatus
 from datingtoday.safety.models import ReportState, UserReport
 from datingtoday.safety.schemas import export_schema
@@ -31,7 +31,7 @@ NO_PERSON = {
 SECRET = "只有本人知道"
 
 
-def _held(api: Api) -> list[Held]:
+def _held(api: Api) -> list[PersonColumn]:
     return [held for keeper in api.parts.base.personal_data for held in keeper.holds]
 
 

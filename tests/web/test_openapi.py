@@ -12,11 +12,12 @@ from flask import Blueprint, Flask
 from marshmallow import Schema, fields
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from datingtoday.infra.text import Text
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.declared_routes import Route, declared_routes
 from datingtoday.protocol.endpoint import endpoint
-from datingtoday.protocol.errors import AppError, RateLimited, Text, Unavailable
-from datingtoday.protocol.fields import Choice, Flag, Id, ParamsSchema, Whole, WireTime, Words
+from datingtoday.protocol.errors import AppError, RateLimited, Unavailable
+from datingtoday.protocol.fields import Choice, Flag, Id, Integer, ParamsSchema, TextLine, WireTime
 from datingtoday.web.openapi import ApiDocument, build_document
 from datingtoday.web.openapi_parts import COMMON_PARAMS, TAGS
 from tests.plugins.api import Api
@@ -35,8 +36,8 @@ class ThingParams(ParamsSchema):
     thing_id = Id(data_key="thingId")
     kind = Choice(["small", "large"], load_default="small")
     loud = Flag(load_default=False)
-    count = Whole(least=1, most=50, load_default=10)
-    note = Words(most=20, load_default=None)
+    count = Integer(least=1, most=50, load_default=10)
+    note = TextLine(most=20, load_default=None)
 
 
 class ThingRefused(AppError):

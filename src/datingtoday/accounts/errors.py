@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from datingtoday.infra.text import Text
 from datingtoday.protocol.envelope import wire_time
-from datingtoday.protocol.errors import AccountBanned, AppError, ParameterError, Text
+from datingtoday.protocol.errors import AccountBanned, AppError, ParameterError
 
 
 class SmsCodeWrong(AppError):

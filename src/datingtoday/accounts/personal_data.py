@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from datingtoday.accounts.models import SmsCode, UserAuth, UserSession
-from datingtoday.infra.personal_data import Held, remove_some
+from datingtoday.infra.personal_data import PersonColumn, remove_some
 
 _RUNS_OUT = "removed two days after the last code, by `datingtoday purge`"
 
@@ -19,10 +19,10 @@ class LoginData:
 
     name = "logins"
     holds = (
-        Held("user_auth", "user_id"),
-        Held("user_session", "user_id"),
-        Held("sms_code", "phone", not_removed=_RUNS_OUT),
-        Held(
+        PersonColumn("user_auth", "user_id"),
+        PersonColumn("user_session", "user_id"),
+        PersonColumn("sms_code", "phone", not_removed=_RUNS_OUT),
+        PersonColumn(
             "sms_number", "phone", not_exported="the time is that of the newest code", not_removed=_RUNS_OUT
         ),
     )

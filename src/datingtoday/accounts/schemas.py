@@ -14,8 +14,8 @@ from datingtoday.protocol.fields import (
     ParamsSchema,
     Phone,
     SmsCode,
+    TextLine,
     WireTime,
-    Words,
 )
 
 
@@ -32,7 +32,7 @@ class SentSchema(Schema):
 class LoginParams(ParamsSchema):
     phone = Phone()
     code = SmsCode()
-    device = Words(most=DEVICE_CHARS, least=0, load_default="")
+    device = TextLine(most=DEVICE_CHARS, least=0, load_default="")
     latlng = LatLng(load_default=None)
 
 

@@ -26,7 +26,7 @@ SQL is not read for them."""
 FILL_WITHIN_S = 20
 """How old an answer of SQL may be to become an entry: well below the life of an "ask" that it must not miss."""
 ASK = b"ask"
-_LOADED_MOST = 4_000
+_MAX_LOADED = 4_000
 """Entries that a process keeps as it has read them."""
 _FORM = 1
 """Number of the entries' form; an entry of another form is left alone, and SQL is asked."""
@@ -62,7 +62,7 @@ class Entry(NamedTuple):
         return orjson.dumps([_FORM, *self])
 
     @classmethod
-    @lru_cache(maxsize=_LOADED_MOST)
+    @lru_cache(maxsize=_MAX_LOADED)
     def load(cls, data: bytes) -> Entry | None:
         """None for anything that is not an entry of this form: "ask", another version's, or nonsense.
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from datingtoday.discovery.derived_rows import PeopleIndex
 from datingtoday.discovery.hot.ranking import LANDMARK
 from datingtoday.discovery.models_people import HotAttention, HotDay
-from datingtoday.infra.personal_data import Held, remove_some
+from datingtoday.infra.personal_data import PersonColumn, remove_some
 
 _DERIVED = "made from the profile, which is handed out, so that search and the hot list are quick"
 
@@ -21,12 +21,16 @@ class PeopleData:
 
     name = "hot"
     holds = (
-        Held("search_name", "user_id", not_exported=_DERIVED),
-        Held("search_gram", "user_id", not_exported=_DERIVED),
-        Held("hot_person", "user_id", not_exported=_DERIVED),
-        Held("hot_day", "user_id"),
-        Held("hot_attention", "user_id", not_exported="who looks at whom is told by the list of visitors"),
-        Held("hot_attention", "peer_id", not_exported="kept for two days, so that nobody counts twice"),
+        PersonColumn("search_name", "user_id", not_exported=_DERIVED),
+        PersonColumn("search_gram", "user_id", not_exported=_DERIVED),
+        PersonColumn("hot_person", "user_id", not_exported=_DERIVED),
+        PersonColumn("hot_day", "user_id"),
+        PersonColumn(
+            "hot_attention", "user_id", not_exported="who looks at whom is told by the list of visitors"
+        ),
+        PersonColumn(
+            "hot_attention", "peer_id", not_exported="kept for two days, so that nobody counts twice"
+        ),
     )
 
     def __init__(self, index: PeopleIndex) -> None:

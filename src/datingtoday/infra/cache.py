@@ -38,7 +38,7 @@ LEASE_MS = 2_000
 WAIT_S = 0.15
 """How long a reader waits for another who is making the entry, before asking SQL itself."""
 _POLL_S = 0.008
-_UNSENT_MOST = 10_000
+_MAX_UNSENT = 10_000
 _CHUNK = 500
 
 _ENTRY, _LEASE, _MARK = ord("="), ord("+"), b"?"
@@ -66,7 +66,7 @@ def value_of(entry: bytes | None) -> bytes | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CacheEntry:
     """An entry and for how many seconds what it says stays true; 0 or less: not to be kept."""
 
     data: bytes
@@ -79,11 +79,11 @@ class Source(Protocol[K]):
     def key(self, what: K) -> str:
         """The key of an entry in Redis."""
 
-    def make(self, session: Session, wanted: Sequence[K], now: datetime) -> Mapping[K, Made]:
+    def make(self, session: Session, wanted: Sequence[K], now: datetime) -> Mapping[K, CacheEntry]:
         """The entries as SQL has them now, in few statements; what does not exist is left out."""
 
 
-class Wish(NamedTuple, Generic[K]):
+class CacheRequest(NamedTuple, Generic[K]):
     """One entry of one kind."""
 
     source: Source[K]
@@ -132,7 +132,7 @@ class ReadyCache:
             return ahead
 
     def fetch(
-        self, wishes: Sequence[Wish[Any]], now: datetime, ahead: ReadAhead = NOTHING_AHEAD
+        self, wishes: Sequence[CacheRequest[Any]], now: datetime, ahead: ReadAhead = NOTHING_AHEAD
     ) -> list[bytes | None]:
         """The entries in the order of the wishes; None for what does not exist. Each key is wished for once.
 
@@ -160,7 +160,7 @@ class ReadyCache:
     ) -> bytes | None:
         """`fetch` of a single wish."""
         entries = self.all_ahead([source.key(what)], ahead)
-        return entries[0] if entries else self.fetch([Wish(source, what)], now, ahead)[0]
+        return entries[0] if entries else self.fetch([CacheRequest(source, what)], now, ahead)[0]
 
     def forget(self, session: Session, keys: Iterable[str]) -> None:
         """What these entries say changes with the session's commit.
@@ -204,7 +204,7 @@ class ReadyCache:
 
     def _fill(
         self,
-        wishes: Sequence[Wish[Any]],
+        wishes: Sequence[CacheRequest[Any]],
         keys: Sequence[str],
         values: Sequence[bytes | None],
         missing: Sequence[int],
@@ -217,7 +217,7 @@ class ReadyCache:
         waiting = set(others)
         # Marked ones are read from SQL with my own, and are not put.
         now_from_sql = [at for at in missing if at not in waiting]
-        puts: dict[int, Made] = {}
+        puts: dict[int, CacheEntry] = {}
         try:
             puts = self._make(wishes, now_from_sql, now)
         finally:
@@ -242,7 +242,9 @@ class ReadyCache:
         mine = [at for at, answer in zip(free, taken, strict=True) if answer is not None]
         return mine, others + [at for at, answer in zip(free, taken, strict=True) if answer is None]
 
-    def _make(self, wishes: Sequence[Wish[Any]], which: Iterable[int], now: datetime) -> dict[int, Made]:
+    def _make(
+        self, wishes: Sequence[CacheRequest[Any]], which: Iterable[int], now: datetime
+    ) -> dict[int, CacheEntry]:
         """Entries out of SQL, by their place among the wishes; kinds are made together."""
         by_source: dict[int, tuple[Source[Any], list[int]]] = {}
         for at in which:
@@ -250,14 +252,14 @@ class ReadyCache:
             by_source.setdefault(id(source), (source, []))[1].append(at)
         if not by_source:
             return {}
-        made: dict[int, Made] = {}
+        made: dict[int, CacheEntry] = {}
         with self._database.transaction(write=False) as session:
             for source, places in by_source.values():
                 entries = source.make(session, [wishes[at].what for at in places], now)
                 made.update({at: entries[wishes[at].what] for at in places if wishes[at].what in entries})
         return made
 
-    def _put(self, entries: Mapping[str, Made | None], lease: bytes) -> None:
+    def _put(self, entries: Mapping[str, CacheEntry | None], lease: bytes) -> None:
         """Put what was made under my lease, and give the lease back where there is nothing to keep."""
         if not entries:
             return
@@ -300,7 +302,7 @@ class ReadyCache:
         except RedisDown as error:
             log.warning("cache_not_deleted", keys=len(keys), reason=str(error))
             with self._unsent_lock:
-                if len(self._unsent) + len(keys) <= _UNSENT_MOST:
+                if len(self._unsent) + len(keys) <= _MAX_UNSENT:
                     self._unsent.update(keys)
                 else:
                     log.error("cache_deletions_dropped", keys=len(keys))

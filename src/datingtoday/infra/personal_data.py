@@ -18,7 +18,7 @@ from datingtoday.infra.db import Base
 
 
 @dataclass(frozen=True)
-class Held:
+class PersonColumn:
     """A column that names a person, by id or by phone number.
 
     :param not_exported, not_removed: why rows found by this column are not handed out to, or not removed with, the
@@ -39,7 +39,7 @@ class PersonalDataStore(Protocol):
         """Of its part of an export."""
 
     @property
-    def holds(self) -> tuple[Held, ...]:
+    def holds(self) -> tuple[PersonColumn, ...]:
         """Every column of its tables that names a person."""
 
     def export(self, session: Session, user_id: int, now: datetime) -> dict[str, Any]:

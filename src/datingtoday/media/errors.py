@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datingtoday.protocol.errors import AppError, Text
+from datingtoday.infra.text import Text
+from datingtoday.protocol.errors import AppError
 
 
 class FileRefused(AppError):

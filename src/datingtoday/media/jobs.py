@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from datingtoday.media.models import Media, MediaGarbage, keys_of
 from datingtoday.media.moderation import Verdict
-from datingtoday.media.service import STORING_TAKES_AT_MOST, MediaService
+from datingtoday.media.service import MAX_STORING_TIME, MediaService
 from datingtoday.media.stored import drop
 
 log = structlog.get_logger(__name__)
 
-ANSWER_TAKES_AT_MOST = timedelta(minutes=5)
+MAX_ANSWER_TIME = timedelta(minutes=5)
 """A moderator that has not answered for so long failed, or the process that asked it died."""
 
 
@@ -60,8 +60,8 @@ def purge(
         media.database.retried(_forget(keys))
         objects += len(keys)
         tell("objects", objects)
-    leftovers = media.preparer.remove_leftovers(now - STORING_TAKES_AT_MOST)
-    leftovers += media.storage.remove_leftovers(now - STORING_TAKES_AT_MOST)
+    leftovers = media.preparer.remove_leftovers(now - MAX_STORING_TIME)
+    leftovers += media.storage.remove_leftovers(now - MAX_STORING_TIME)
     return Purged(unused, objects, leftovers)
 
 
@@ -82,7 +82,7 @@ def ask_again(
             .where(
                 Media.verdict == Verdict.PENDING,
                 Media.asked_at.is_(None),
-                Media.create_time < now - ANSWER_TAKES_AT_MOST,
+                Media.create_time < now - MAX_ANSWER_TIME,
             )
             .order_by(Media.create_time)
         ).all()

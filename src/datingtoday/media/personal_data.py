@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.personal_data import Held, remove_some
+from datingtoday.infra.personal_data import PersonColumn, remove_some
 from datingtoday.media.models import Media, MediaUsage
 from datingtoday.media.service import MediaService
 from datingtoday.media.stored import drop
@@ -18,7 +18,7 @@ class MediaData:
     """Uploads: handed out with URLs that work for their owner, removed with their files (by the purge of media)."""
 
     name = "media"
-    holds = (Held("media", "user_id"), Held("media_usage", "user_id"))
+    holds = (PersonColumn("media", "user_id"), PersonColumn("media_usage", "user_id"))
 
     def __init__(self, media: MediaService) -> None:
         self._media = media

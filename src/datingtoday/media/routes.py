@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from datingtoday.infra.storage.storage import ByteStream
+from datingtoday.infra.text import Text
 from datingtoday.media import schemas
 from datingtoday.media.delivery import Asked, MediaDelivery
 from datingtoday.media.errors import FileRefused
@@ -15,7 +16,7 @@ from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
-from datingtoday.protocol.errors import NotFound, ParameterError, Text, Unavailable
+from datingtoday.protocol.errors import NotFound, ParameterError, Unavailable
 from datingtoday.protocol.params import UploadedFile
 
 _A_FILE = Text("one file, as a part of multipart/form-data", "multipart/form-data 中的一个文件")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from datingtoday.infra.text import Text
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.signed_urls import SIZES
-from datingtoday.protocol.errors import Text
-from datingtoday.protocol.fields import Choice, ParamsSchema, Whole, Words
+from datingtoday.protocol.fields import Choice, Integer, ParamsSchema, TextLine
 
 
 class UploadParams(ParamsSchema):
@@ -26,8 +26,8 @@ class DeliveryParams(ParamsSchema):
     """For the documentation: clients take the URL as it is."""
 
     size = Choice(SIZES, load_default=None)
-    expires = Whole(least=10**9, most=10**11 - 1)
-    signature = Words(least=54, most=54)
+    expires = Integer(least=10**9, most=10**11 - 1)
+    signature = TextLine(least=54, most=54)
 
 
 class MediaSchema(Schema):

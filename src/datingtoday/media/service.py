@@ -31,7 +31,7 @@ from datingtoday.protocol.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
-STORING_TAKES_AT_MOST = timedelta(hours=1)
+MAX_STORING_TIME = timedelta(hours=1)
 """An upload that is older and still not finished has died; what it stored is garbage."""
 _POSTER = "medium"
 _MEGABYTE = 1024 * 1024
@@ -150,15 +150,13 @@ class MediaService:
 
         :raises FileRefused: the file, or the person's quota. :raises Unavailable: store or decoders are busy or down.
         """
-        deadline = time.monotonic() + STORING_TAKES_AT_MOST.total_seconds() / 2
+        deadline = time.monotonic() + MAX_STORING_TIME.total_seconds() / 2
         with self.database.transaction(write=False) as session:
             self._refuse_if_full(session.get(MediaUsage, user_id), 1)
         with self.preparer.prepare(kind, file) as prepared:
             row = _row_of(prepared, user_id, now)
             with self.database.transaction() as session:
-                session.add(
-                    MediaGarbage(storage_key=row.storage_key, collect_after=now + STORING_TAKES_AT_MOST)
-                )
+                session.add(MediaGarbage(storage_key=row.storage_key, collect_after=now + MAX_STORING_TIME))
             try:
                 self._store(row.storage_key, prepared)
                 if isinstance(self._moderator, ApproveAll):

@@ -15,7 +15,7 @@ from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.cards.signable_json import ReadyBytes
-from datingtoday.profiles.enumerations import ALBUM_MOST
+from datingtoday.profiles.enumerations import MAX_ALBUM
 from datingtoday.profiles.errors import AlbumFull, UserNotFound
 from datingtoday.profiles.models import UserAlbum, UserInfo
 from datingtoday.profiles.people import album_of, lock_people
@@ -50,8 +50,8 @@ class Album:
         photos = self._photos(session, user_id)
         if all(photo.media_id != media_id for photo in photos):
             media = self._media.attach(session, user_id, media_id, Kind.PHOTO)
-            if len(photos) >= ALBUM_MOST:
-                raise AlbumFull(most=ALBUM_MOST)
+            if len(photos) >= MAX_ALBUM:
+                raise AlbumFull(most=MAX_ALBUM)
             position = photos[-1].position + 1 if photos else 0
             session.add(UserAlbum(user_id=user_id, media_id=media.id, position=position, create_time=now))
             self._changed(session, user_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from datingtoday.protocol.errors import AppError, Text
+from datingtoday.infra.text import Text
+from datingtoday.protocol.errors import AppError
 
 
 class UserNotFound(AppError):

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import Made, ReadyCache
+from datingtoday.infra.cache import CacheEntry, ReadyCache
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.enumerations import LABEL_EVERYONE
 from datingtoday.profiles.errors import LabelUnknown
@@ -34,10 +34,10 @@ class LabelListEntries:
 
     def make(
         self, session: Session, wanted: Sequence[int | None], now: datetime
-    ) -> Mapping[int | None, Made]:
+    ) -> Mapping[int | None, CacheEntry]:
         rows = session.scalars(select(Label).order_by(Label.gender, Label.id)).all()
         return {
-            gender: Made(
+            gender: CacheEntry(
                 to_json([_told(row) for row in rows if gender is None or row.gender in (LABEL_EVERYONE, gender)]),
                 LIST_KEPT_S,
             )

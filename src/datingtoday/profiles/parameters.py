@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError
 from marshmallow.validate import Email as EmailForm
 
+from datingtoday.infra.text import Text
 from datingtoday.profiles.enumerations import (
     EARLIEST_BIRTH_YEAR,
     EMAIL_CHARS,
@@ -17,7 +18,7 @@ from datingtoday.profiles.enumerations import (
     Enumeration,
 )
 from datingtoday.profiles.errors import NicknameRefused
-from datingtoday.protocol.errors import AppError, Text
+from datingtoday.protocol.errors import AppError
 from datingtoday.protocol.fields import LINE_BREAKS, Number, Parameter, has_control_characters
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", re.ASCII)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Base
-from datingtoday.infra.personal_data import Held, remove_some
+from datingtoday.infra.personal_data import PersonColumn, remove_some
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.models import Label, UserAlbum, UserBlock, UserFollow, UserInfo, UserLabel
 from datingtoday.profiles.people import NEUTRAL_NICKNAME
@@ -23,14 +23,14 @@ class ProfileData:
 
     name = "profile"
     holds = (
-        Held("user_info", "id", not_removed=_STAYS),
-        Held("user_info", "phone"),
-        Held("user_label", "user_id"),
-        Held("user_album", "user_id"),
-        Held("user_follow", "user_id"),
-        Held("user_follow", "peer_id"),
-        Held("user_block", "user_id"),
-        Held("user_block", "peer_id", not_exported="whom others block is theirs to know"),
+        PersonColumn("user_info", "id", not_removed=_STAYS),
+        PersonColumn("user_info", "phone"),
+        PersonColumn("user_label", "user_id"),
+        PersonColumn("user_album", "user_id"),
+        PersonColumn("user_follow", "user_id"),
+        PersonColumn("user_follow", "peer_id"),
+        PersonColumn("user_block", "user_id"),
+        PersonColumn("user_block", "peer_id", not_exported="whom others block is theirs to know"),
     )
 
     def __init__(self, cards: Cards) -> None:

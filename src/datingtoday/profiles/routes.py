@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from datingtoday.infra.text import Text
 from datingtoday.media.errors import MediaNotFound
 from datingtoday.profiles import schemas
 from datingtoday.profiles.album import Album
@@ -16,7 +17,6 @@ from datingtoday.profiles.labels import Labels
 from datingtoday.profiles.service import Profiles
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
-from datingtoday.protocol.errors import Text
 from datingtoday.protocol.fields import id_or_none
 from datingtoday.protocol.paging import PageParams, PageRequest, page_schema
 

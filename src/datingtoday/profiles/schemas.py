@@ -15,7 +15,7 @@ from datingtoday.profiles.parameters import (
     Nickname,
     clearable_number,
 )
-from datingtoday.protocol.fields import Flag, Id, Ids, Lines, Number, ParamsSchema, Whole, WireTime
+from datingtoday.protocol.fields import Flag, Id, Ids, Integer, Number, ParamsSchema, TextBlock, WireTime
 
 
 class ShowParams(ParamsSchema):
@@ -31,14 +31,14 @@ class UpdateParams(ParamsSchema):
     email = Clearable(Email(), cleared=None)
     gender = clearable_number(numbers.GENDER)
     sexual = clearable_number(numbers.SEXUAL)
-    height = Clearable(Whole(least=numbers.HEIGHT_CM[0], most=numbers.HEIGHT_CM[1]), cleared=None)
+    height = Clearable(Integer(least=numbers.HEIGHT_CM[0], most=numbers.HEIGHT_CM[1]), cleared=None)
     education = clearable_number(numbers.EDUCATION)
     emotion = clearable_number(numbers.EMOTION)
     salary = clearable_number(numbers.SALARY)
     birthday = Clearable(Birthday(), cleared=None)
     avatar = Clearable(MediaId(), cleared=None)
     authority = clearable_number(numbers.AUTHORITY)
-    intro = Clearable(Lines(most=numbers.INTRO_CHARS), cleared="")
+    intro = Clearable(TextBlock(most=numbers.INTRO_CHARS), cleared="")
     stealth = Clearable(Flag(), cleared=False)
     personal = Clearable(Flag(), cleared=True)
 
@@ -52,7 +52,7 @@ class LabelListParams(ParamsSchema):
 
 
 class ChooseLabelsParams(ParamsSchema):
-    label_ids = Ids(most=numbers.LABELS_MOST, data_key="labelIds")
+    label_ids = Ids(most=numbers.MAX_LABELS, data_key="labelIds")
 
 
 class CardSchema(Schema):
@@ -131,7 +131,7 @@ class RemovePhotoParams(ParamsSchema):
 
 
 class OrderPhotosParams(ParamsSchema):
-    photo_ids = Ids(most=numbers.ALBUM_MOST, data_key="photoIds")
+    photo_ids = Ids(most=numbers.MAX_ALBUM, data_key="photoIds")
 
 
 class AlbumPhotoSchema(PhotoSchema):

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead, ReadyCache, Wish
+from datingtoday.infra.cache import NOTHING_AHEAD, CacheRequest, ReadAhead, ReadyCache
 from datingtoday.infra.events import Events
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
@@ -103,9 +103,9 @@ class Profiles:
         if peer_id is None or peer_id == viewer_id:
             return self._show_self(viewer_id, now, ahead)
         ties_of = self._visibility.ties
-        wishes: list[Wish[Any]] = [
-            Wish(self._cards.profiles, peer_id),
-            Wish(ties_of, (viewer_id, peer_id)),
+        wishes: list[CacheRequest[Any]] = [
+            CacheRequest(self._cards.profiles, peer_id),
+            CacheRequest(ties_of, (viewer_id, peer_id)),
         ]
         profile_bytes, ties_bytes = self._cache.fetch(wishes, now, ahead)
         if profile_bytes is None:

@@ -16,7 +16,7 @@ from sqlalchemy import BindParameter, and_, bindparam, literal, or_, select, uni
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.elements import ColumnElement
 
-from datingtoday.infra.cache import Made, ReadyCache
+from datingtoday.infra.cache import CacheEntry, ReadyCache
 from datingtoday.profiles.enumerations import EVERYONE, FOLLOWED, NOBODY
 from datingtoday.profiles.models import UserBlock, UserFollow, UserInfo, UserStatus
 from datingtoday.profiles.people import VipDeadlines
@@ -290,7 +290,7 @@ class TiesEntries:
 
     def make(
         self, session: Session, wanted: Sequence[tuple[int, int]], now: datetime
-    ) -> Mapping[tuple[int, int], Made]:
+    ) -> Mapping[tuple[int, int], CacheEntry]:
         rows = union_all(
             *(
                 select(literal(kind), table.user_id, table.peer_id).where(
@@ -306,7 +306,7 @@ class TiesEntries:
             by = "<" if user_id < peer_id else ">"
             ties.setdefault(tuple(sorted((user_id, peer_id))), []).append(kind + by)
         return {
-            pair: Made("".join(sorted(ties.get(tuple(sorted(pair)), ()))).encode(), TIES_KEPT_S)
+            pair: CacheEntry("".join(sorted(ties.get(tuple(sorted(pair)), ()))).encode(), TIES_KEPT_S)
             for pair in wanted
         }
 

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
 from datingtoday.infra.db import Database, commit
-from datingtoday.protocol.errors import AppError, Text
+from datingtoday.infra.text import Text
+from datingtoday.protocol.errors import AppError
 from datingtoday.protocol.login import Login
 from datingtoday.protocol.params import UploadedFile
 

@@ -18,9 +18,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from datingtoday.infra.db import DatabaseDown, raise_if_down, should_retry
+from datingtoday.infra.text import Text
 from datingtoday.protocol import envelope
 from datingtoday.protocol.call import CALL, GUARD, RULE, Admission, Call, Endpoint, KeysAhead, Runner
-from datingtoday.protocol.errors import AppError, Text
+from datingtoday.protocol.errors import AppError
 from datingtoday.protocol.loading import load_params
 
 _ATTEMPTS = 3

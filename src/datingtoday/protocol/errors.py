@@ -6,17 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-
-class Text(NamedTuple):
-    """One sentence in the two languages of the service."""
-
-    en: str
-    zh: str
-
-    def within(self, lang: str) -> str:
-        return self.zh if lang == "zh" else self.en
+from datingtoday.infra.text import Text
 
 
 class AppError(Exception):

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import phonenumbers
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
+from datingtoday.infra.text import Text
 from datingtoday.protocol.envelope import wire_time
-from datingtoday.protocol.errors import AppError, ParameterError, Text
+from datingtoday.protocol.errors import AppError, ParameterError
 
 MAX_ID = 2**31 - 1
 _DIGITS = re.compile(r"[0-9]+\Z", re.ASCII)
@@ -84,7 +85,7 @@ class Parameter(fields.Field[Any]):
         return dict(self.openapi)
 
 
-class Words(Parameter):
+class TextLine(Parameter):
     """Text in any script without control characters.
 
     :param most: in characters (code points) after trimming; :param least: 0 lets an empty value through.
@@ -107,7 +108,7 @@ class Words(Parameter):
         return {"type": "string", "minLength": self.least, "maxLength": self.most}
 
 
-class Lines(Parameter):
+class TextBlock(Parameter):
     """Text in any script, which may stand in several lines; every kind of line break is read as ``\\n``.
 
     :param most: in characters (code points) after trimming. An empty value is let through.
@@ -131,7 +132,7 @@ class Lines(Parameter):
         return {"type": "string", "maxLength": self.most}
 
 
-class Whole(Parameter):
+class Integer(Parameter):
     """A whole number in decimal ASCII digits, within a range."""
 
     def __init__(self, *, least: int, most: int, **options: Any) -> None:
@@ -151,7 +152,7 @@ class Whole(Parameter):
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
-class Id(Whole):
+class Id(Integer):
     """The number of a user, session, photo …"""
 
     def __init__(self, **options: Any) -> None:

@@ -8,10 +8,11 @@ from typing import Any, cast
 
 from marshmallow import Schema, ValidationError
 
-from datingtoday.protocol.errors import AppError, ParameterError, Text
+from datingtoday.infra.text import Text
+from datingtoday.protocol.errors import AppError, ParameterError
 from datingtoday.protocol.fields import Parameter, ParamsSchema
 
-_REMEMBERED_MOST = 1_000
+_MAX_REMEMBERED = 1_000
 
 
 def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def _before(schema: ParamsSchema, params: Mapping[str, str]) -> dict[str, Any]:
     before = schema.read_before.get(texts)
     if before is None:
         before = _load(schema, params)
-        if len(schema.read_before) >= _REMEMBERED_MOST:
+        if len(schema.read_before) >= _MAX_REMEMBERED:
             schema.read_before.clear()
         schema.read_before[texts] = before
     return before

@@ -22,19 +22,20 @@ from marshmallow import Schema, fields, post_load
 from sqlalchemy import Row, Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from datingtoday.infra.text import Text
 from datingtoday.protocol.envelope import ReadyJson, to_json
-from datingtoday.protocol.errors import ParameterError, Text
-from datingtoday.protocol.fields import Parameter, ParamsSchema, Whole, id_or_none
+from datingtoday.protocol.errors import ParameterError
+from datingtoday.protocol.fields import Integer, Parameter, ParamsSchema, id_or_none
 
-PAGES_MOST = 100_000
-PAGE_COUNT_MOST = 50
+MAX_PAGES = 100_000
+MAX_PAGE_COUNT = 50
 PAGE_COUNT = 10
-TOTAL_MOST = 1_000
+MAX_TOTAL = 1_000
 """Totals are exact up to here."""
 
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,512}\Z", re.ASCII)
 _TAG_BYTES = 9
-_READ_MOST = 64
+_MAX_READ = 64
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALLOWED = Text(
@@ -82,8 +83,8 @@ class PageParams(ParamsSchema):
     remembers: ClassVar[frozenset[str]] = frozenset({"page", "pageCount"})
     late: ClassVar[str | None] = "cursor"
 
-    page = Whole(least=1, most=PAGES_MOST, load_default=1)
-    page_count = Whole(least=1, most=PAGE_COUNT_MOST, data_key="pageCount", load_default=PAGE_COUNT)
+    page = Integer(least=1, most=MAX_PAGES, load_default=1)
+    page_count = Integer(least=1, most=MAX_PAGE_COUNT, data_key="pageCount", load_default=PAGE_COUNT)
     cursor = CursorText(load_default=None)
 
     def put_late(self, values: dict[str, Any], late: Any) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def page_ahead(params: Mapping[str, str]) -> PageRequest:
     if params.keys().isdisjoint(_PAGE_NAMES):
         return _FIRST_PAGE
     number, count = (id_or_none(params.get(name)) or 0 for name in ("page", "pageCount"))
-    count = count if 0 < count <= PAGE_COUNT_MOST else PAGE_COUNT
+    count = count if 0 < count <= MAX_PAGE_COUNT else PAGE_COUNT
     return PageRequest(number or 1, count, params.get("cursor"))
 
 
@@ -117,9 +118,9 @@ def _page_class(item: type[Schema]) -> type[Schema]:
     return Schema.from_dict(
         {
             "total": fields.Integer(
-                required=True, metadata={"description": f"exact up to {TOTAL_MOST}, see total_more"}
+                required=True, metadata={"description": f"exact up to {MAX_TOTAL}, see total_more"}
             ),
-            "total_more": fields.Boolean(metadata={"description": f"there are more than {TOTAL_MOST}"}),
+            "total_more": fields.Boolean(metadata={"description": f"there are more than {MAX_TOTAL}"}),
             "list": fields.List(fields.Nested(item), required=True),
             "has_next": fields.Boolean(required=True),
             "next": fields.String(
@@ -131,7 +132,7 @@ def _page_class(item: type[Schema]) -> type[Schema]:
 
 
 class Total(NamedTuple):
-    """How many there are; ``more``: more than `TOTAL_MOST`, and ``number`` is that."""
+    """How many there are; ``more``: more than `MAX_TOTAL`, and ``number`` is that."""
 
     number: int
     more: bool = False
@@ -139,12 +140,12 @@ class Total(NamedTuple):
     @classmethod
     def of(cls, number: int) -> Total:
         """Of a count that may go beyond what is told."""
-        return cls(TOTAL_MOST, True) if number > TOTAL_MOST else cls(number)
+        return cls(MAX_TOTAL, True) if number > MAX_TOTAL else cls(number)
 
 
 def count_up_to_most(session: Session, matching: Select[*tuple[Any, ...]]) -> Total:
     """How many rows a select has; looks at no more of them than it must."""
-    limited = matching.order_by(None).limit(TOTAL_MOST + 1).subquery()
+    limited = matching.order_by(None).limit(MAX_TOTAL + 1).subquery()
     return Total.of(session.scalar(select(func.count()).select_from(limited)) or 0)
 
 
@@ -173,7 +174,7 @@ class Cursors:
     def __init__(self, secret_key: bytes) -> None:
         self._key = hmac.digest(secret_key, b"datingtoday: cursors, version 2", "sha256")
         # Whoever guesses what a request will want reads the cursor before the one who answers it.
-        self._read_before = lru_cache(maxsize=_READ_MOST)(self._read)
+        self._read_before = lru_cache(maxsize=_MAX_READ)(self._read)
 
     def write(self, name: str, user_id: int, position: Position) -> str:
         """:param name: of the list."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.personal_data import Held, remove_some
+from datingtoday.infra.personal_data import PersonColumn, remove_some
 from datingtoday.safety.models import ReportState, UserReport
 
 
@@ -20,8 +20,8 @@ class ReportData:
 
     name = "reports"
     holds = (
-        Held("user_report", "user_id"),
-        Held(
+        PersonColumn("user_report", "user_id"),
+        PersonColumn(
             "user_report",
             "peer_id",
             not_exported="who reports is protected",

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from datingtoday.infra.text import Text
 from datingtoday.media.errors import MediaNotFound
 from datingtoday.media.service import MediaService
 from datingtoday.profiles.enumerations import Choice
@@ -19,7 +20,7 @@ from datingtoday.profiles.people import lock_people
 from datingtoday.profiles.service import Profiles
 from datingtoday.profiles.visibility import Action, Visibility
 from datingtoday.protocol.envelope import to_json
-from datingtoday.protocol.errors import ParameterError, RateLimited, Text
+from datingtoday.protocol.errors import ParameterError, RateLimited
 from datingtoday.safety.models import UserReport
 
 log = structlog.get_logger(__name__)

@@ -7,11 +7,12 @@ from typing import Any
 from flask import Blueprint
 
 from datingtoday.accounts.errors import SmsCodeWrong
+from datingtoday.infra.text import Text
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.envelope import ReadyJson, to_json
-from datingtoday.protocol.errors import RateLimited, Text
+from datingtoday.protocol.errors import RateLimited
 from datingtoday.safety import schemas
 from datingtoday.safety.deletion import Deletion
 from datingtoday.safety.export import Export

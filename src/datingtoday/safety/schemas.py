@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from marshmallow import Schema, fields
 
-from datingtoday.protocol.fields import Choice, Id, Lines, ParamsSchema, SmsCode, Whole, WireTime
+from datingtoday.protocol.fields import Choice, Id, Integer, ParamsSchema, SmsCode, TextBlock, WireTime
 from datingtoday.safety.models import DETAIL_CHARS
 from datingtoday.safety.reports import REASONS
 
@@ -16,8 +16,8 @@ _MOST_MESSAGE_ID = 2**63 - 1
 class ReportParams(ParamsSchema):
     peer_id = Id(data_key="peerId")
     reason = Choice([reason.word for reason in REASONS])
-    detail = Lines(most=DETAIL_CHARS, load_default="")
-    message_id = Whole(least=1, most=_MOST_MESSAGE_ID, data_key="messageId", load_default=None)
+    detail = TextBlock(most=DETAIL_CHARS, load_default="")
+    message_id = Integer(least=1, most=_MOST_MESSAGE_ID, data_key="messageId", load_default=None)
 
 
 class ReportedSchema(Schema):

@@ -13,9 +13,10 @@ from apispec.ext.marshmallow.common import MODIFIERS, resolve_schema_cls
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
+from datingtoday.infra.text import Text
 from datingtoday.protocol.declared_routes import Route
 from datingtoday.protocol.envelope import CONTENT_TYPE, to_json
-from datingtoday.protocol.errors import AppError, MethodNotAllowed, NotFound, Text
+from datingtoday.protocol.errors import AppError, MethodNotAllowed, NotFound
 from datingtoday.protocol.fields import WireTime
 from datingtoday.web import openapi_parts as parts
 from datingtoday.web.openapi_parts import Json, both

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from marshmallow import missing
 from marshmallow.fields import Field
 
+from datingtoday.infra.text import Text
 from datingtoday.protocol.declared_routes import Route
 from datingtoday.protocol.errors import (
     AccountBanned,
@@ -20,7 +21,6 @@ from datingtoday.protocol.errors import (
     RequestExpired,
     RequestReplayed,
     SignatureWrong,
-    Text,
     TokenExpired,
     Unavailable,
     UnsupportedMediaType,

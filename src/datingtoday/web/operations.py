@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from flask import Blueprint, Response
 
 from datingtoday.infra.readiness import Readiness
+from datingtoday.infra.text import Text
 from datingtoday.protocol import envelope
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
-from datingtoday.protocol.errors import NotFound, Text, Unavailable
+from datingtoday.protocol.errors import NotFound, Unavailable
 from datingtoday.protocol.metrics import Metrics
 from datingtoday.protocol.peer import networks, within
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from datingtoday.discovery.nearby.entries import BUCKET_MOST
+from datingtoday.discovery.nearby.entries import MAX_BUCKET
 from datingtoday.discovery.nearby.models import LocationCell
 from tests.discovery.places import (
     all_pages,
@@ -105,7 +105,7 @@ class TestPages:
     def test_a_crowded_cell_is_read_bucket_by_bucket(self, api: Api) -> None:
         here = new_area()
         viewer = person_at(api, here)
-        people = set(crowd(api, [here] * (5 * BUCKET_MOST), gender=[0, 1, 2]))
+        people = set(crowd(api, [here] * (5 * MAX_BUCKET), gender=[0, 1, 2]))
         pages = all_pages(api, viewer, 13)
         assert len(pages) == len(set(pages)) and set(pages) == people
         by_gender = [all_pages(api, viewer, 20, gender=gender) for gender in (0, 1, 2)]

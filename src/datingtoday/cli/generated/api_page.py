@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
+from datingtoday.infra.text import Text
 from datingtoday.protocol.declared_routes import Route, declared_routes
-from datingtoday.protocol.errors import Text
 from datingtoday.protocol.fields import Parameter
 from datingtoday.web.openapi import build_document
 from datingtoday.web.openapi_parts import COMMON_PARAMS, TAGS, default_on_the_wire, own_errors

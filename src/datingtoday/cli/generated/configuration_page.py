@@ -4,8 +4,9 @@ from typing import Literal
 
 from pydantic.fields import FieldInfo
 
-from datingtoday.infra.config.fields import KeyNotes, Section, Words, allowed, as_text, notes_of
+from datingtoday.infra.config.fields import KeyNotes, Section, allowed, as_text, notes_of
 from datingtoday.infra.config.settings import ENV_PREFIX, sections
+from datingtoday.infra.text import Text
 
 Language = Literal["en", "zh"]
 
@@ -52,8 +53,8 @@ _HEADINGS = {
     "en": "| key | what | allowed | default |",
     "zh": "| 键 | 说明 | 允许的值 | 默认值 |",
 }
-_NOT_SET = Words("not set", "未设置")
-_ENVIRONMENT = Words("In the environment", "环境变量")
+_NOT_SET = Text("not set", "未设置")
+_ENVIRONMENT = Text("In the environment", "环境变量")
 
 
 def configuration_page(language: Language) -> str:
@@ -102,7 +103,7 @@ def _first_line(model: type[Section]) -> str:
     return (model.__doc__ or "").strip().splitlines()[0]
 
 
-def _say(words: Words, language: Language) -> str:
+def _say(words: Text, language: Language) -> str:
     return words.en if language == "en" else words.zh
 
 

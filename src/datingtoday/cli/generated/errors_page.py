@@ -3,8 +3,9 @@
 from typing import Literal
 
 from datingtoday.cli.generated.api_page import product_routes
+from datingtoday.infra.text import Text
 from datingtoday.protocol.declared_routes import Route
-from datingtoday.protocol.errors import AppError, MethodNotAllowed, NotFound, Text
+from datingtoday.protocol.errors import AppError, MethodNotAllowed, NotFound
 from datingtoday.web.openapi_parts import COMMON_ERRORS, HTTP_ERRORS, Scope, own_errors
 
 Language = Literal["en", "zh"]

@@ -37,9 +37,9 @@ _LOCK = "hot:building"
 _LOCK_MS = 60_000
 _CHUNK = 1_000
 _PART = 200
-_PARTS_MOST = 300
+_MAX_PARTS = 300
 _LOOK_AGAIN = timedelta(seconds=1)
-_OLD_ROWS_MOST = 2_000
+_MAX_OLD_ROWS = 2_000
 
 # KEYS: the lock; ARGV: my token.
 _UNLOCK = Script(
@@ -151,7 +151,7 @@ class Editions:
             raise EditionLost(name)
         with self._lock:
             self._parts[at] = rows
-            while len(self._parts) > _PARTS_MOST:
+            while len(self._parts) > _MAX_PARTS:
                 self._parts.popitem(last=False)
         return rows
 
@@ -218,7 +218,7 @@ class Editions:
         try:
             if self.make(now) is not None:
                 with self._database.transaction() as session:
-                    self._scores.remove_old(session, now, most=_OLD_ROWS_MOST)
+                    self._scores.remove_old(session, now, most=_MAX_OLD_ROWS)
         except (RedisDown, DatabaseDown) as error:
             log.warning("hot_edition_not_made", reason=str(error))
         except Exception:

@@ -7,10 +7,10 @@ from typing import Any
 from flask import Blueprint
 
 from datingtoday.discovery.hot.service import HotList
+from datingtoday.infra.text import Text
 from datingtoday.profiles.schemas import CardSchema
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
-from datingtoday.protocol.errors import Text
 from datingtoday.protocol.paging import PageParams, PageRequest, page_ahead, page_schema
 
 

@@ -26,7 +26,7 @@ ATTENTION_KEPT_DAYS = 2
 HALF_LIVES_KEPT = 12
 """After them a day's attention is worth less than a four-thousandth."""
 _SEEN_S = 86_400
-_REMEMBERED_MOST = 50_000
+_MAX_REMEMBERED = 50_000
 
 
 class HotScores:
@@ -144,6 +144,6 @@ class AttentionListener:
         self._keep(key)
 
     def _keep(self, key: str) -> None:
-        if len(self._remembered) >= _REMEMBERED_MOST:
+        if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered.add(key)

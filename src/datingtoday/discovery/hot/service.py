@@ -21,19 +21,19 @@ from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.cards.finding import Finding, Found
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.errors import ParameterError
-from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
+from datingtoday.protocol.paging import MAX_TOTAL, Cursors, PageRequest, Total, page_answer
 
 _NAME = "hot"
 _ASIDE = 2
 """People behind a page who are looked at together with it, to know whether there is another one."""
-_REFILLED_MOST = 100
+_MAX_REFILLED = 100
 """People whom the viewer may not find who are replaced on a page that was asked for by cursor."""
-_AHEAD_MOST = 500
+_MAX_AHEAD = 500
 """People who are looked at to know whether there is another page."""
 _BATCH = 50
 """People who are looked at at once behind a page's own."""
 _EVERYBODY = 0
-_KINDS_MOST = 100_000
+_MAX_KINDS = 100_000
 
 
 _Position = tuple[str, int, float, int]
@@ -128,7 +128,7 @@ class HotList:
             total = Total(number, more)
             edition = Edition(name, now, (size,) * len(KINDS)) if name else None
             stretches = self._behind(session, edition, kind, (name, rank, score, last_id), page.count)
-            wanted = page.count + _REFILLED_MOST
+            wanted = page.count + _MAX_REFILLED
         judged = self._judged(session, user_id, stretches, now, ahead)
         signature_of = self._cards.signer.for_viewer(user_id)
         shown: list[ReadyJson] = []
@@ -161,7 +161,7 @@ class HotList:
         wishes = self._cards.wishes_of(user_id, now, ahead)
         is_personal = self._personal and wishes.personal
         kind = KINDS.index((wishes.gender, wishes.sexual)) if is_personal else _EVERYBODY
-        if len(self._kinds) >= _KINDS_MOST:
+        if len(self._kinds) >= _MAX_KINDS:
             self._kinds.clear()
         self._kinds[user_id] = kind
         return kind
@@ -172,7 +172,7 @@ class HotList:
         for stretch, found in judged:
             looked_at += len(stretch.people)
             # So many whom one may not find in a row: the next page will go on looking.
-            if found.cards or looked_at >= _AHEAD_MOST:
+            if found.cards or looked_at >= _MAX_AHEAD:
                 return True
         return False
 
@@ -192,7 +192,7 @@ class HotList:
         if edition is not None:
             return Total.of(edition.sizes[kind])
         some = select(HotPerson.user_id).where(HotPerson.shelf.in_(shelves_for(*KINDS[kind])))
-        counted = select(func.count()).select_from(some.limit(TOTAL_MOST + 1).subquery())
+        counted = select(func.count()).select_from(some.limit(MAX_TOTAL + 1).subquery())
         return Total.of(session.scalar(counted) or 0)
 
     # --- where people come from

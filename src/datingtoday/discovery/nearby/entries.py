@@ -25,21 +25,21 @@ from sqlalchemy.orm import Session
 
 from datingtoday.discovery.nearby.grid import Grid
 from datingtoday.discovery.nearby.models import LOT_BITS, Location, LocationCell
-from datingtoday.infra.cache import Made
+from datingtoday.infra.cache import CacheEntry
 from datingtoday.profiles.enumerations import GENDER
 from datingtoday.profiles.models import UserInfo
 
 KEPT_S = 600
 REMEMBERED = timedelta(hours=1)
 """How long somebody who pages through a list keeps finding people where they were when it began."""
-BUCKET_MOST = 32
+MAX_BUCKET = 32
 """People in a bucket on the average at the most; and half of it at the least, where there are more."""
-BITS_MOST = 16
+MAX_BITS = 16
 _BITS_ASIDE = 2
 """Readers may know counts of a few minutes ago: buckets of so many more halvings than needed are forgotten, too."""
 _CELLS_AT_ONCE = 200
 _RANGES_AT_ONCE = 100
-_PLACES_LOADED_MOST = 2_000
+_MAX_PLACES_LOADED = 2_000
 """Places that a process keeps: who looks around does so more than once."""
 
 
@@ -74,7 +74,7 @@ class Bucket(NamedTuple):
 
 def bits_for(count: int) -> int:
     """Into how many buckets, as a power of two, a cell with so many people is divided."""
-    return min(BITS_MOST, max(0, (count - 1) // BUCKET_MOST).bit_length())
+    return min(MAX_BITS, max(0, (count - 1) // MAX_BUCKET).bit_length())
 
 
 class Place(NamedTuple):
@@ -104,7 +104,7 @@ class PlaceEntries:
     def key(self, what: int) -> str:
         return f"place:{what}"
 
-    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
+    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, CacheEntry]:
         found = {
             row.user_id: (row, counts)
             for row, counts in session.execute(
@@ -113,7 +113,9 @@ class PlaceEntries:
                 .where(Location.user_id.in_(wanted))
             )
         }
-        return {user_id: Made(self._dump(*found.get(user_id, (None, None))), KEPT_S) for user_id in wanted}
+        return {
+            user_id: CacheEntry(self._dump(*found.get(user_id, (None, None))), KEPT_S) for user_id in wanted
+        }
 
     def _dump(self, row: Location | None, counts: LocationCell | None) -> bytes:
         if row is None or row.cell is None or not self._grid.knows(row.cell):
@@ -129,7 +131,7 @@ class PlaceEntries:
         )  # fmt: skip
 
     @staticmethod
-    @lru_cache(maxsize=_PLACES_LOADED_MOST)
+    @lru_cache(maxsize=_MAX_PLACES_LOADED)
     def load(data: bytes | None) -> Place:
         values = orjson.loads(data or b"[]")
         if not values:
@@ -147,7 +149,7 @@ class TileEntries:
     def key(self, what: int) -> str:
         return f"counts:{what}"
 
-    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
+    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, CacheEntry]:
         cells: dict[int, list[list[int]]] = {tile: [] for tile in wanted}
         ranges = _ranges(wanted)
         for start in range(0, len(ranges), _RANGES_AT_ONCE):
@@ -160,7 +162,8 @@ class TileEntries:
                 if any(counts) or row.changed_at > now - REMEMBERED:
                     cells[Grid.tile_of(row.cell)].append([row.cell, *counts])
         return {
-            tile: Made(zlib.compress(orjson.dumps(rows), level=1), KEPT_S) for tile, rows in cells.items()
+            tile: CacheEntry(zlib.compress(orjson.dumps(rows), level=1), KEPT_S)
+            for tile, rows in cells.items()
         }
 
     @staticmethod
@@ -203,7 +206,7 @@ class BucketEntries:
         gender = "" if what.gender is None else what.gender
         return f"near:{what.cell}:{gender}:{what.bits}:{what.number}"
 
-    def make(self, session: Session, wanted: Sequence[Bucket], now: datetime) -> Mapping[Bucket, Made]:
+    def make(self, session: Session, wanted: Sequence[Bucket], now: datetime) -> Mapping[Bucket, CacheEntry]:
         found: dict[Bucket, tuple[list[Row[Any]], list[Row[Any]]]] = {bucket: ([], []) for bucket in wanted}
         for group in _groups(wanted):
             by_cell = {bucket.cell: bucket for bucket in group}
@@ -251,7 +254,7 @@ class BucketEntries:
         found: Sequence[Row[Any]] = rows.all()
         return found
 
-    def _made(self, here: Sequence[Row[Any]], left: Sequence[Row[Any]], now: datetime) -> Made:
+    def _made(self, here: Sequence[Row[Any]], left: Sequence[Row[Any]], now: datetime) -> CacheEntry:
         remembered_s = (now - REMEMBERED).timestamp()
         settled: list[int] = []
         arrived: list[tuple[int, float]] = []
@@ -264,7 +267,7 @@ class BucketEntries:
         gone = [(row.user_id, row.cell_since.timestamp()) for row in left]
         first_out = min((row.last_active + self._active for row in (*here, *left)), default=None)
         life_s = KEPT_S if first_out is None else min(KEPT_S, (first_out - now).total_seconds())
-        return Made(orjson.dumps([settled, arrived, gone]), life_s)
+        return CacheEntry(orjson.dumps([settled, arrived, gone]), life_s)
 
     @staticmethod
     def load(data: bytes | None) -> Members:
@@ -276,7 +279,7 @@ def bucket_keys(entries: BucketEntries, cell: int, gender: int, lot: int, count:
     """Every entry in which this person may be, in a cell with so many people."""
     return [
         entries.key(Bucket(cell, family, bits, lot >> (LOT_BITS - bits)))
-        for bits in range(min(BITS_MOST, bits_for(count) + _BITS_ASIDE) + 1)
+        for bits in range(min(MAX_BITS, bits_for(count) + _BITS_ASIDE) + 1)
         for family in (None, gender)
     ]
 

@@ -14,11 +14,11 @@ from datingtoday.discovery.nearby.entries import NOBODY, REMEMBERED, Bucket, Cou
 from datingtoday.discovery.nearby.grid import Grid
 from datingtoday.discovery.nearby.models import Location, LocationCell
 from datingtoday.discovery.nearby.places import Places
-from datingtoday.infra.cache import ReadyCache, Wish
+from datingtoday.infra.cache import CacheRequest, ReadyCache
 from datingtoday.infra.db import Database
 from datingtoday.profiles.enumerations import GENDER
 
-TENDED_MOST = 50
+MAX_TENDED = 50
 """People of one kind whom one tending changes."""
 _PEOPLE_AT_ONCE = 500
 _CELLS_AT_ONCE = 100
@@ -36,13 +36,13 @@ def tend(database: Database, places: Places, now: datetime) -> int:
             select(Location.user_id)
             .where(Location.pending_due <= now)
             .order_by(Location.pending_due)
-            .limit(TENDED_MOST)
+            .limit(MAX_TENDED)
         ).all()
         lapsed = session.scalars(
             select(Location.user_id)
             .where(Location.shown_until <= now)
             .order_by(Location.shown_until)
-            .limit(TENDED_MOST)
+            .limit(MAX_TENDED)
         ).all()
     if moving:
         database.retried(lambda session: places.take_effect(session, moving, now))
@@ -209,14 +209,14 @@ class Rebuilding:
         done = 0
         for cells in self._cells():
             tiles = sorted({Grid.tile_of(cell) for cell in cells if self._places.grid.knows(cell)})
-            found = self._cache.fetch([Wish(self._places.tiles, tile) for tile in tiles], self._now)
+            found = self._cache.fetch([CacheRequest(self._places.tiles, tile) for tile in tiles], self._now)
             known: dict[int, Counts] = {}
             for data in found:
                 known.update(self._places.tiles.load(data))
             buckets = [bucket for cell in cells for bucket in _buckets_of(cell, known.get(cell, NOBODY))]
             for start in range(0, len(buckets), _FETCHED_AT_ONCE):
                 part = buckets[start : start + _FETCHED_AT_ONCE]
-                self._cache.fetch([Wish(self._places.buckets, bucket) for bucket in part], self._now)
+                self._cache.fetch([CacheRequest(self._places.buckets, bucket) for bucket in part], self._now)
                 done += len(part)
                 self._tell("entries", done)
         return done

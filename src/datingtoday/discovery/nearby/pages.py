@@ -19,13 +19,13 @@ from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead, ReadyCache
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.cards.finding import Finding
 from datingtoday.protocol.envelope import ReadyJson
-from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
+from datingtoday.protocol.paging import MAX_TOTAL, Cursors, PageRequest, Total, page_answer
 
-NUMBERED_MOST = 10_000
+MAX_NUMBERED = 10_000
 """People that can be reached by the number of a page, without a cursor."""
 _NOBODY = 0
-_CELLS_MOST = 100_000
-_LOOKED_AT_MOST = 500
+_MAX_CELLS = 100_000
+_MAX_LOOKED_S__ = 500
 """People who are looked at to know that, if the viewer may find none of them."""
 
 
@@ -177,12 +177,12 @@ class NearbyList:
                 return _Start(view, day, began_s, Step(*step), 0, Total(number, more), None)
         if place.cell is None:
             raise place_unknown()
-        if len(self._cells) >= _CELLS_MOST:
+        if len(self._cells) >= _MAX_CELLS:
             self._cells.clear()
         self._cells[user_id] = place.cell
         skip = page.offset if page.cursor is None else 0
-        if skip + page.count > NUMBERED_MOST:
-            raise page_too_deep(NUMBERED_MOST)
+        if skip + page.count > MAX_NUMBERED:
+            raise page_too_deep(MAX_NUMBERED)
         view = View(user_id, place.cell, radius_km, gender, None)
         return _Start(view, day_of(now), now.timestamp(), START, skip, None, place.counts)
 
@@ -190,15 +190,15 @@ class NearbyList:
         self, session: Session, user_id: int, people: Iterator[Met], now: datetime
     ) -> bool:
         looked_at = 0
-        while looked_at < _LOOKED_AT_MOST and (some := list(islice(people, 100))):
+        while looked_at < _MAX_LOOKED_S__ and (some := list(islice(people, 100))):
             if self._finding.cards_of(session, user_id, [met.user_id for met in some], now).cards:
                 return True
             looked_at += len(some)
         # So many whom one may not find in a row: the next page will go on looking.
-        return looked_at >= _LOOKED_AT_MOST
+        return looked_at >= _MAX_LOOKED_S__
 
 
 def _total(number: int, place: Place, gender: int | None) -> Total:
-    if number <= TOTAL_MOST + 1 and place.is_shown and gender in (None, place.gender):
+    if number <= MAX_TOTAL + 1 and place.is_shown and gender in (None, place.gender):
         number -= 1
     return Total.of(max(0, number))

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from datingtoday.discovery.nearby.models import Location
 from datingtoday.discovery.nearby.places import Places
-from datingtoday.infra.personal_data import Held
+from datingtoday.infra.personal_data import PersonColumn
 
 _EXPORTED = ("ip_addr", "latitude", "longitude", "report_time", "hidden")
 
@@ -18,7 +18,7 @@ class PlaceData:
     """The latest place, as far as it is known."""
 
     name = "place"
-    holds = (Held("location", "user_id"),)
+    holds = (PersonColumn("location", "user_id"),)
 
     def __init__(self, places: Places) -> None:
         self._places = places

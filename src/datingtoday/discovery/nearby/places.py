@@ -33,7 +33,7 @@ from datingtoday.infra.cache import ReadyCache
 from datingtoday.profiles.enumerations import NOBODY as VISIBLE_TO_NOBODY
 from datingtoday.profiles.models import UserInfo
 from datingtoday.profiles.people import is_gone
-from datingtoday.protocol.paging import TOTAL_MOST
+from datingtoday.protocol.paging import MAX_TOTAL
 
 Point = tuple[float, float]
 """Latitude and longitude in degrees."""
@@ -279,7 +279,7 @@ class Places:
             was, now_is = self._add(session, cell, differences.get(cell), now)
             counts[cell] = max(sum(was), sum(now_is))
             # Beyond what totals tell, only the number of buckets follows from a count, and it may lag behind.
-            if any(had != has and min(had, has) <= TOTAL_MOST for had, has in zip(was, now_is, strict=True)):
+            if any(had != has and min(had, has) <= MAX_TOTAL for had, has in zip(was, now_is, strict=True)):
                 keys.add(self.tiles.key(self.grid.tile_of(cell)))
         for row, before, after in changes:
             for listing in (before, after):

@@ -10,9 +10,9 @@ from flask import Blueprint
 
 from datingtoday.discovery.nearby import schemas
 from datingtoday.discovery.nearby.service import Nearby
+from datingtoday.infra.text import Text
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
-from datingtoday.protocol.errors import Text
 from datingtoday.protocol.fields import LatLngRefused, id_or_none
 from datingtoday.protocol.paging import page_ahead, page_schema
 

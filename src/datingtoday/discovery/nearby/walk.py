@@ -15,8 +15,8 @@ from datingtoday.discovery.nearby.daily_order import DailyOrder
 from datingtoday.discovery.nearby.entries import Bucket, Counts, TileEntries, bits_for, is_current
 from datingtoday.discovery.nearby.grid import BANDS_KM, BANDS_M, Grid
 from datingtoday.discovery.nearby.places import Places
-from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead, ReadyCache, Wish
-from datingtoday.protocol.paging import TOTAL_MOST
+from datingtoday.infra.cache import NOTHING_AHEAD, CacheRequest, ReadAhead, ReadyCache
+from datingtoday.protocol.paging import MAX_TOTAL
 
 BUCKETS_AT_ONCE = 64
 
@@ -99,7 +99,7 @@ class Walk:
         """Cells of the tiles known so far, by band."""
         self._fetched: dict[Bucket, bytes | None] = {}
         self._ahead = ahead
-        self._wishes: list[Wish[Any]] = []
+        self._wishes: list[CacheRequest[Any]] = []
         self._entries: list[bytes | None] = []
         if own is not None:
             bits = bits_for(own.of(view.gender))
@@ -123,14 +123,14 @@ class Walk:
         yield from self._people(waiting, after, met)
 
     def count(self) -> int:
-        """How many people are shown within the radius, oneself perhaps among them; more than `TOTAL_MOST` is enough."""
+        """How many people are shown within the radius, oneself perhaps among them; more than `MAX_TOTAL` is enough."""
         number = self._count_known()
-        if number <= TOTAL_MOST + 1:
+        if number <= MAX_TOTAL + 1:
             self.know_all()
             number = self._count_known()
         return number
 
-    def looked_at(self) -> tuple[list[Wish[Any]], list[bytes | None]]:
+    def looked_at(self) -> tuple[list[CacheRequest[Any]], list[bytes | None]]:
         """The entries from which everything that was told so far follows."""
         return self._wishes, self._entries
 
@@ -143,7 +143,7 @@ class Walk:
         for cells in self._cells[: self._last_band + 1]:
             for counts in cells.values():
                 number += counts.of(self._view.gender)
-                if number > TOTAL_MOST + 1:
+                if number > MAX_TOTAL + 1:
                     return number
         return number
 
@@ -190,8 +190,8 @@ class Walk:
         """Tiles and buckets in one round trip; what is known already is not asked for again."""
         places = self._places
         new = [bucket for bucket in buckets if bucket not in self._fetched]
-        wishes: list[Wish[Any]] = [Wish(places.tiles, tile) for tile in tiles]
-        wishes += [Wish(places.buckets, bucket) for bucket in new]
+        wishes: list[CacheRequest[Any]] = [CacheRequest(places.tiles, tile) for tile in tiles]
+        wishes += [CacheRequest(places.buckets, bucket) for bucket in new]
         found = self._cache.fetch(wishes, self._now, self._ahead)
         self._wishes += wishes
         self._entries += found

@@ -15,17 +15,17 @@ from typing import Any, NamedTuple
 
 from datingtoday.discovery.nearby.grid import BANDS_KM
 from datingtoday.discovery.nearby.walk import START, Met, Walk
-from datingtoday.infra.cache import ReadAhead, ReadyCache, Wish, value_of
-from datingtoday.protocol.paging import TOTAL_MOST
+from datingtoday.infra.cache import CacheRequest, ReadAhead, ReadyCache, value_of
+from datingtoday.protocol.paging import MAX_TOTAL
 
 ASIDE = 2
 """People behind a page who are looked at together with it, to know whether there is another one."""
 _DISTANCES = {km: b',"distance_km":%d' % km for km in BANDS_KM}
 """What a card gets at its end."""
-_LOOKS_MOST = 1_000
-_SHARED_MOST = 5_000
-_MET_MOST = 150
-_ENTRIES_MOST = 150
+_MAX_LOOKS = 1_000
+_MAX_SHARED = 5_000
+_MAX_MET = 150
+_MAX_ENTRIES = 150
 """What took more to find out is not remembered: its keys would be too many for one command."""
 
 
@@ -70,7 +70,7 @@ class Page(NamedTuple):
 class Look:
     """The answer to a question."""
 
-    wishes: tuple[Wish[Any], ...]
+    wishes: tuple[CacheRequest[Any], ...]
     """The entries that it follows from …"""
     keys: tuple[str, ...]
     """… their keys …"""
@@ -85,7 +85,7 @@ class Look:
     is_all: bool
     """Nobody else is within the radius."""
     count: int
-    """People shown within the radius; some number above `TOTAL_MOST` where there are more."""
+    """People shown within the radius; some number above `MAX_TOTAL` where there are more."""
 
 
 class Looks:
@@ -120,7 +120,7 @@ class Looks:
         :param walk: one that began nowhere yet, of nobody.
         """
         count = walk.count()
-        if count <= TOTAL_MOST:
+        if count <= MAX_TOTAL:
             walk.know_all()
         met: list[Met] = []
         is_all = True
@@ -142,10 +142,10 @@ class Looks:
             is_all=is_all,
             count=count,
         )
-        if len(met) > _MET_MOST or len(wishes) > _ENTRIES_MOST:
+        if len(met) > _MAX_MET or len(wishes) > _MAX_ENTRIES:
             return look
         with self._lock:
-            if len(self._looks) >= _LOOKS_MOST:
+            if len(self._looks) >= _MAX_LOOKS:
                 self._looks.clear()
             self._looks[question] = look
         return look
@@ -154,7 +154,7 @@ class Looks:
         """What the keys hold; the same objects as in other looks, where it is the same."""
         shared: list[bytes | None] = []
         with self._lock:
-            if len(self._shared) >= _SHARED_MOST:
+            if len(self._shared) >= _MAX_SHARED:
                 self._shared.clear()
             for key, entry in zip(keys, entries, strict=True):
                 value = value_of(entry)

@@ -8,10 +8,10 @@ from flask import Blueprint
 
 from datingtoday.discovery.search.schemas import SearchParams
 from datingtoday.discovery.search.service import Filters, Search
+from datingtoday.infra.text import Text
 from datingtoday.profiles.schemas import CardSchema
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
-from datingtoday.protocol.errors import Text
 from datingtoday.protocol.paging import PageRequest, page_schema
 
 

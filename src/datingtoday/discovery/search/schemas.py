@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from datingtoday.profiles import enumerations as numbers
-from datingtoday.protocol.fields import Id, Number, Whole, Words
+from datingtoday.protocol.fields import Id, Integer, Number, TextLine
 from datingtoday.protocol.paging import PageParams
 
-AGE_MOST = 150
+MAX_AGE = 150
 
 
 class SearchParams(PageParams):
     """Any of them; who is found fulfils all that are given."""
 
-    nickname = Words(most=numbers.NICKNAME_CHARS, load_default=None)
+    nickname = TextLine(most=numbers.NICKNAME_CHARS, load_default=None)
     gender = Number(numbers.GENDER.numbers, load_default=None)
-    age_min = Whole(least=0, most=AGE_MOST, data_key="ageMin", load_default=None)
-    age_max = Whole(least=0, most=AGE_MOST, data_key="ageMax", load_default=None)
-    height_min = Whole(least=0, most=numbers.HEIGHT_CM[1], data_key="heightMin", load_default=None)
-    height_max = Whole(least=0, most=numbers.HEIGHT_CM[1], data_key="heightMax", load_default=None)
+    age_min = Integer(least=0, most=MAX_AGE, data_key="ageMin", load_default=None)
+    age_max = Integer(least=0, most=MAX_AGE, data_key="ageMax", load_default=None)
+    height_min = Integer(least=0, most=numbers.HEIGHT_CM[1], data_key="heightMin", load_default=None)
+    height_max = Integer(least=0, most=numbers.HEIGHT_CM[1], data_key="heightMax", load_default=None)
     education = Number(numbers.EDUCATION.numbers, load_default=None)
     emotion = Number(numbers.EMOTION.numbers, load_default=None)
     salary_min = Number(numbers.SALARY.numbers, data_key="salaryMin", load_default=None)

@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 from datingtoday.discovery.search import statements
 from datingtoday.discovery.search.nicknames import fold, leading_grams
 from datingtoday.discovery.search.statements import Leader, LeaderKind
+from datingtoday.infra.text import Text
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.protocol.envelope import ReadyJson
-from datingtoday.protocol.errors import ParameterError, Text
+from datingtoday.protocol.errors import ParameterError
 from datingtoday.protocol.fields import MAX_ID
-from datingtoday.protocol.paging import TOTAL_MOST, Cursors, PageRequest, Total, page_answer
+from datingtoday.protocol.paging import MAX_TOTAL, Cursors, PageRequest, Total, page_answer
 
 LOOKED_AT = (2_000, 8_000)
 """How many of the leading filter's people are looked at: the second number only if the first did not fill the page."""
@@ -145,10 +146,10 @@ class Search:
     ) -> Total:
         """Exact where everybody was looked at or can be; else only that there may be many."""
         if end > 0:
-            return Total(TOTAL_MOST, more=True)
+            return Total(MAX_TOTAL, more=True)
         if not is_cut:
             return Total.of(len(found))
-        return Total.of(statements.count(session, leader, matching, most=TOTAL_MOST + 1))
+        return Total.of(statements.count(session, leader, matching, most=MAX_TOTAL + 1))
 
 
 def years_before(today: date, years: int | None) -> date | None:

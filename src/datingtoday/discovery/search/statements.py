@@ -34,9 +34,9 @@ from datingtoday.profiles.enumerations import NOBODY
 from datingtoday.profiles.models import UserInfo, UserLabel, UserStatus
 from datingtoday.profiles.visibility import findable
 
-COUNTED_MOST = 1_000
+MAX_COUNTED = 1_000
 """Leading filters are compared up to this many people."""
-_SHAPES_MOST = 500
+_MAX_SHAPES = 500
 """Statements that a process keeps, one for each combination of filters."""
 
 # --- search
@@ -83,7 +83,7 @@ _CONDITIONS: Mapping[str, tuple[InstrumentedAttribute[Any], Callable[[Any, Any],
 
 
 def rarest(session: Session, leaders: Sequence[Leader]) -> Leader:
-    """The one with the fewest people, looking at `COUNTED_MOST` of each."""
+    """The one with the fewest people, looking at `MAX_COUNTED` of each."""
     if len(leaders) == 1:
         return leaders[0]
     values = {f"value{number}": leader.value for number, leader in enumerate(leaders)}
@@ -96,7 +96,7 @@ def rarest(session: Session, leaders: Sequence[Leader]) -> Leader:
 def _counts(kinds: tuple[LeaderKind, ...]) -> CompoundSelect[*tuple[Any, ...]]:
     counts = []
     for number, kind in enumerate(kinds):
-        some = _led_by(kind, f"value{number}").limit(COUNTED_MOST).subquery()
+        some = _led_by(kind, f"value{number}").limit(MAX_COUNTED).subquery()
         counts.append(select(literal(number), func.count()).select_from(some))
     return union_all(*counts)
 
@@ -173,14 +173,14 @@ def _shape(leader: Leader, matching: Matching) -> _Shape:
     return _Shape(leader.kind, conditions, matching.text is not None, matching.label_id is not None)
 
 
-@lru_cache(maxsize=_SHAPES_MOST)
+@lru_cache(maxsize=_MAX_SHAPES)
 def _finding(shape: _Shape) -> Select[int]:
     user_id, _ = _LED[shape.leader]
     found = _matching(shape).where(user_id < bindparam("start"), user_id >= bindparam("end"))
     return found.order_by(user_id.desc()).limit(bindparam("most", type_=Integer))
 
 
-@lru_cache(maxsize=_SHAPES_MOST)
+@lru_cache(maxsize=_MAX_SHAPES)
 def _counting(shape: _Shape) -> Select[int]:
     some = _matching(shape).limit(bindparam("most", type_=Integer)).subquery()
     return select(func.count()).select_from(some)

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
+from datingtoday.infra.text import Text
+
 MASK = "********"
 
 _BOOLEANS = {
@@ -31,25 +33,17 @@ _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True)
-class Words:
-    """One text in the two languages of the project."""
-
-    en: str
-    zh: str
-
-
-@dataclass(frozen=True)
 class KeyNotes:
     """What a key knows beyond its pydantic type; `key()` makes it and `notes_of()` finds it again."""
 
-    about: Words
+    about: Text
     secret: bool = False
     uri: bool = False
     example: str | None = None
     """Shown in config.example.ini in place of the default; serving with an example *secret* is refused."""
     embedded_default: Any = None
     """The default while no DATABASE uri is given, where it differs from the ordinary one."""
-    unset: Words | None = None
+    unset: Text | None = None
     """What happens when the key is left out, where "empty" does not explain itself."""
 
 
@@ -82,12 +76,12 @@ def key(
     range of a number. An empty string or tuple as `default` means "not set"; nobody can write that in a file.
     """
     notes = KeyNotes(
-        about=Words(en, zh),
+        about=Text(en, zh),
         secret=secret,
         uri=uri,
         example=example,
         embedded_default=embedded_default,
-        unset=Words(*unset) if unset else None,
+        unset=Text(*unset) if unset else None,
     )
     extra: dict[str, Any] = {"notes": notes}
     return Field(default, description=en, json_schema_extra=extra, ge=ge, le=le)
@@ -103,14 +97,14 @@ def notes_of(info: FieldInfo) -> KeyNotes:
 
 
 @dataclass(frozen=True)
-class Text:
+class TextRule:
     """Annotation of a text, or of each item of a list: what is allowed, and the check (ValueError if not)."""
 
-    allowed: Words
+    allowed: Text
     check: Callable[[str], object]
 
 
-def matching(pattern: str, en: str, zh: str) -> Text:
+def matching(pattern: str, en: str, zh: str) -> TextRule:
     """A text that the pattern matches as a whole."""
     compiled = re.compile(pattern)
 
@@ -118,10 +112,10 @@ def matching(pattern: str, en: str, zh: str) -> Text:
         if compiled.fullmatch(value) is None:
             raise ValueError(en)
 
-    return Text(Words(en, zh), check)
+    return TextRule(Text(en, zh), check)
 
 
-def uri_of(schemes: tuple[str, ...], en: str, zh: str) -> Text:
+def uri_of(schemes: tuple[str, ...], en: str, zh: str) -> TextRule:
     """A URI with one of the schemes and, unless it names a file or socket, a host."""
 
     def check(value: str) -> None:
@@ -133,15 +127,15 @@ def uri_of(schemes: tuple[str, ...], en: str, zh: str) -> Text:
             raise ValueError(en)
         _ = parts.port  # raises ValueError when it is no number of 0..65535
 
-    return Text(Words(en, zh), check)
+    return TextRule(Text(en, zh), check)
 
 
 def _network(value: str) -> object:
     return ipaddress.ip_network(value, strict=True)
 
 
-NETWORK = Text(
-    Words(
+NETWORK = TextRule(
+    Text(
         "addresses or networks, comma separated (10.0.0.0/8, 2001:db8::1)",
         "以逗号分隔的地址或网段（10.0.0.0/8, 2001:db8::1）",
     ),
@@ -149,24 +143,24 @@ NETWORK = Text(
 )
 
 
-def allowed(info: FieldInfo) -> Words:
+def allowed(info: FieldInfo) -> Text:
     """What may be written as the value of this key, for error lines and documentation."""
     kind = info.annotation
     for item in info.metadata:
-        if isinstance(item, Text):
+        if isinstance(item, TextRule):
             return item.allowed
     if kind is bool:
-        return Words("1/0, true/false, yes/no, on/off", "1/0、true/false、yes/no、on/off")
+        return Text("1/0, true/false, yes/no, on/off", "1/0、true/false、yes/no、on/off")
     if get_origin(kind) is Literal:
         choices = ", ".join(get_args(kind))
-        return Words(f"one of {choices}", f"以下之一：{choices}")
+        return Text(f"one of {choices}", f"以下之一：{choices}")
     if kind in (int, float):
         low, high = (_bound(info, name) for name in ("ge", "le"))
         en, zh = ("a whole number", "整数") if kind is int else ("a number", "数字")
-        return Words(f"{en} from {low} to {high}", f"{low} 到 {high} 之间的{zh}")
+        return Text(f"{en} from {low} to {high}", f"{low} 到 {high} 之间的{zh}")
     if get_origin(kind) is tuple:
-        return Words("a comma separated list", "以逗号分隔的列表")
-    return Words("a text", "文本")
+        return Text("a comma separated list", "以逗号分隔的列表")
+    return Text("a text", "文本")
 
 
 def _bound(info: FieldInfo, name: str) -> str:
@@ -216,7 +210,7 @@ def _checked(info: FieldInfo, text: str) -> str:
     if not text:
         raise ValueError("empty item")
     for item in info.metadata:
-        if isinstance(item, Text):
+        if isinstance(item, TextRule):
             item.check(text)
     return text
 

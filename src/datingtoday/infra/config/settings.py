@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from datingtoday.infra.config.discovery import DiscoverySection
-from datingtoday.infra.config.fields import Section, Words, allowed, notes_of, parse
+from datingtoday.infra.config.fields import Section, allowed, notes_of, parse
 from datingtoday.infra.config.providers import SmsSection, StorageSection
 from datingtoday.infra.config.sections import (
     AccountsSection,
@@ -34,6 +34,7 @@ from datingtoday.infra.config.sections import (
     SecuritySection,
     ServerSection,
 )
+from datingtoday.infra.text import Text
 
 ENV_PREFIX = "DATINGTODAY_"
 ENV_CONFIG = "DATINGTODAY_CONFIG"
@@ -283,7 +284,7 @@ def _known(section: str, name: str | None, origin: str) -> None:
 
 
 def _refusal(section: str, name: str, origin: str, info: FieldInfo, *, empty: bool) -> ConfigError:
-    what = Words("is empty", "为空") if empty else Words("is malformed", "格式不正确")
+    what = Text("is empty", "为空") if empty else Text("is malformed", "格式不正确")
     may = allowed(info)
     return ConfigError(
         f"[{section}] {name}: {origin}: {what.en}; allowed: {may.en}",

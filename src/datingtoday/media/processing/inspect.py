@@ -14,10 +14,10 @@ from typing import BinaryIO
 
 import structlog
 
+from datingtoday.infra.text import Text
 from datingtoday.media.errors import FileRefused
 from datingtoday.media.processing.audio_frames import is_adts, is_mp3, ogg_is_whole, start_of_frames
 from datingtoday.media.processing.mp4_boxes import BoxError, brands_of, check_mp4
-from datingtoday.protocol.errors import Text
 
 MEGABYTE = 1024 * 1024
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import NOTHING_AHEAD, Made, ReadAhead, ReadyCache, Wish
+from datingtoday.infra.cache import NOTHING_AHEAD, CacheEntry, CacheRequest, ReadAhead, ReadyCache
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaJudged
 from datingtoday.media.signed_urls import UrlSigner
@@ -54,14 +54,14 @@ class _Entries:
         kind = self.kind
         return [f"{kind}:{{{user_id}}}" for user_id in user_ids]
 
-    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
+    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, CacheEntry]:
         people = self._people.read(session, wanted, album=self.with_album)
         return {user_id: self._made(person, now) for user_id, person in people.items()}
 
-    def _made(self, person: Person, now: datetime) -> Made:
+    def _made(self, person: Person, now: datetime) -> CacheEntry:
         until = true_until(person, now)
         life_s = KEPT_S if until is None else min(KEPT_S, (until - now).total_seconds())
-        return Made(self.ready(person, now).dump(), life_s)
+        return CacheEntry(self.ready(person, now).dump(), life_s)
 
     def ready(self, person: Person, now: datetime) -> ReadyBytes:
         raise NotImplementedError
@@ -97,7 +97,7 @@ class OwnEntries(_Entries):
         return ReadyBytes.of(None, own_profile_of(person, now))
 
 
-class Wishes(NamedTuple):
+class Preferences(NamedTuple):
     """What lists need to know of their viewer; ``personal``: whether they may go by the rest."""
 
     gender: int
@@ -115,9 +115,9 @@ class WishesEntries(_Entries):
 
 
 @cache
-def _wishes_in(data: bytes) -> Wishes:
+def _wishes_in(data: bytes) -> Preferences:
     """There are a few dozen at the most."""
-    return Wishes(*ReadyBytes.load(data).head)
+    return Preferences(*ReadyBytes.load(data).head)
 
 
 class Cards:
@@ -146,7 +146,7 @@ class Cards:
         :param visible: neutral ones of all others, too; None if `visibility.py` was asked about all before.
         """
         unique = [user_id for user_id in dict.fromkeys(user_ids) if visible is None or user_id in visible]
-        found = self._cache.fetch([Wish(self.cards, user_id) for user_id in unique], now)
+        found = self._cache.fetch([CacheRequest(self.cards, user_id) for user_id in unique], now)
         signature_of = self.signer.for_viewer(viewer_id)
         ready = {
             user_id: _neutral(user_id) if data is None else ReadyBytes.load(data).signed(signature_of)
@@ -158,10 +158,10 @@ class Cards:
         """The entry of the cache that `wishes_of` wants."""
         return self._wishes.key(user_id)
 
-    def wishes_of(self, user_id: int, now: datetime, ahead: ReadAhead = NOTHING_AHEAD) -> Wishes:
+    def wishes_of(self, user_id: int, now: datetime, ahead: ReadAhead = NOTHING_AHEAD) -> Preferences:
         """Of somebody who exists."""
         data = self._cache.fetch_one(self._wishes, user_id, now, ahead)
-        return _wishes_in(data) if data else Wishes(0, 0, personal=False)
+        return _wishes_in(data) if data else Preferences(0, 0, personal=False)
 
     def changed(self, session: Session, user_ids: Iterable[int]) -> None:
         """What is told of these people changes with the session's commit."""

@@ -15,25 +15,25 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import NOTHING_AHEAD, Made, ReadAhead, ReadyCache, Wish, value_of
+from datingtoday.infra.cache import NOTHING_AHEAD, CacheEntry, CacheRequest, ReadAhead, ReadyCache, value_of
 from datingtoday.profiles.cards.entries import KEPT_S, Cards
 from datingtoday.profiles.cards.signable_json import ReadyBytes
 from datingtoday.profiles.enumerations import FOLLOWED
 from datingtoday.profiles.models import UserBlock, UserFollow
 from datingtoday.profiles.visibility import Action, Relation, Rule, Ties, Visibility, circle_key
 
-CIRCLE_MOST = 300
+MAX_CIRCLE = 300
 """People of either kind who are listed in a circle; who has more is answered by SQL."""
 
-_LOADED_MOST = 5_000
+_MAX_LOADED = 5_000
 """Cards that a process keeps in the form in which they are signed; about 2 KB each."""
-_TOGETHER_MOST = 1_000
+_MAX_TOGETHER = 1_000
 """Pages of people that a process keeps; 20 to 40 KB each …"""
-_PEOPLE_TOGETHER_MOST = 24
+_MAX_PEOPLE_TOGETHER = 24
 """… but larger ones, which few ask for."""
-_JOINED_MOST = 4
+_MAX_JOINED = 4
 """Forms of such a page: two lists may show the same people, and a person's distance depends on where one is."""
-_CIRCLES_LOADED_MOST = 200
+_MAX_CIRCLES_LOADED = 200
 """The same of circles, most of which are empty, and a few large."""
 
 
@@ -70,11 +70,11 @@ class CircleEntries:
     def key(self, what: int) -> str:
         return circle_key(what)
 
-    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, Made]:
-        return {user_id: Made(orjson.dumps(_lists(session, user_id)), KEPT_S) for user_id in wanted}
+    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, CacheEntry]:
+        return {user_id: CacheEntry(orjson.dumps(_lists(session, user_id)), KEPT_S) for user_id in wanted}
 
     @staticmethod
-    @lru_cache(maxsize=_CIRCLES_LOADED_MOST)
+    @lru_cache(maxsize=_MAX_CIRCLES_LOADED)
     def load(data: bytes) -> Circle:
         blocked, fans = orjson.loads(data)
         return Circle(
@@ -86,9 +86,9 @@ def _lists(session: Session, user_id: int) -> list[list[int] | None]:
     own = select(UserBlock.peer_id).where(UserBlock.user_id == user_id)
     others = select(UserBlock.user_id).where(UserBlock.peer_id == user_id)
     fans = select(UserFollow.user_id).where(UserFollow.peer_id == user_id)
-    by_kind = [list(session.scalars(ids.limit(CIRCLE_MOST + 1))) for ids in (own, others, fans)]
+    by_kind = [list(session.scalars(ids.limit(MAX_CIRCLE + 1))) for ids in (own, others, fans)]
     blocked = sorted({*by_kind[0], *by_kind[1]})
-    return [ids if len(ids) <= CIRCLE_MOST else None for ids in (blocked, by_kind[2])]
+    return [ids if len(ids) <= MAX_CIRCLE else None for ids in (blocked, by_kind[2])]
 
 
 class _Card(NamedTuple):
@@ -99,7 +99,7 @@ class _Card(NamedTuple):
     ready: ReadyBytes
 
 
-@lru_cache(maxsize=_LOADED_MOST)
+@lru_cache(maxsize=_MAX_LOADED)
 def _loaded(entry: bytes) -> _Card:
     return _Card(value_of(entry), ReadyBytes.load(entry))
 
@@ -120,7 +120,7 @@ class Found:
                 (card, more) for user_id, more in people if (card := self.cards.get(user_id)) is not None
             ]
             joined = ReadyBytes.joined(cards) if cards else None
-            if len(self._joined) < _JOINED_MOST:
+            if len(self._joined) < _MAX_JOINED:
                 self._joined[people] = joined
             return joined
 
@@ -173,8 +173,8 @@ class Finding:
         entries = self._cache.all_ahead(self.keys(viewer_id, user_ids), ahead)
         if entries is not None:
             return entries
-        wishes: list[Wish[Any]] = [Wish(self._circles, viewer_id)]
-        wishes += [Wish(self._cards.cards, user_id) for user_id in user_ids]
+        wishes: list[CacheRequest[Any]] = [CacheRequest(self._circles, viewer_id)]
+        wishes += [CacheRequest(self._cards.cards, user_id) for user_id in user_ids]
         return self._cache.fetch(wishes, now, ahead)
 
     def look(self, keys: Sequence[str]) -> ReadAhead:
@@ -233,8 +233,8 @@ class Finding:
         values = [None if card is None else card.value for card in loaded]
         together = _Together(self.card_keys(user_ids), values, Found(cards), is_open)
         # Where somebody's entry is missing, the next one asks again.
-        if None not in values and len(user_ids) <= _PEOPLE_TOGETHER_MOST:
-            if len(self._together) >= _TOGETHER_MOST:
+        if None not in values and len(user_ids) <= _MAX_PEOPLE_TOGETHER:
+            if len(self._together) >= _MAX_TOGETHER:
                 self._together.clear()
             self._together[user_ids] = together
         return together

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datingtoday.infra.redis import Command
+from datingtoday.infra.text import Text
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.errors import (
     AppkeyUnknown,
@@ -14,7 +15,6 @@ from datingtoday.protocol.errors import (
     RequestExpired,
     RequestReplayed,
     SignatureWrong,
-    Text,
 )
 from datingtoday.protocol.peer import limit_key
 from datingtoday.protocol.signing.client_apps import ClientApps

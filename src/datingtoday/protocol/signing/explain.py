@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, quote_plus
 
-from datingtoday.protocol.errors import Text
+from datingtoday.infra.text import Text
 from datingtoday.protocol.signing.strings_to_sign import (
     HMAC_SHA256,
     NO_FILE_SHA256,

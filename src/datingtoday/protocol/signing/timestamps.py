@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from datingtoday.protocol.errors import Text
+from datingtoday.infra.text import Text
 
 _TIMESTAMP = re.compile(r"(?:([0-9]{13})|([0-9]{10})(?:\.([0-9]{1,9}))?)\Z", re.ASCII)
 _NONCE = re.compile(r"[A-Za-z0-9_-]{4,64}\Z", re.ASCII)

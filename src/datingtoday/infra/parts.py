@@ -10,6 +10,7 @@ from datingtoday.infra.db import Database
 from datingtoday.infra.events import Events
 from datingtoday.infra.personal_data import PersonalData
 from datingtoday.infra.ratelimit import RateLimits
+from datingtoday.infra.realtime import Realtime
 from datingtoday.infra.redis import RedisRole
 
 
@@ -29,6 +30,7 @@ class Foundation:
     limits: RateLimits
     events: Events
     personal_data: PersonalData
+    realtime: Realtime
 
     def close(self) -> None:
         """Close every connection of this process."""
@@ -45,17 +47,19 @@ def make_foundation(settings: Settings) -> Foundation:
     )
     guard = RedisRole(settings.redis.uri, timeout_s=settings.redis.timeout_s)
     cache = _role(settings, settings.redis.cache_uri, guard)
+    queue = _role(settings, settings.redis.queue_uri, guard)
     return Foundation(
         settings=settings,
         secret_key=bytes.fromhex(settings.security.secret_key),
         database=database,
         guard_redis=guard,
         cache_redis=cache,
-        queue_redis=_role(settings, settings.redis.queue_uri, guard),
+        queue_redis=queue,
         cache=ReadyCache(cache, database),
         limits=RateLimits(guard),
         events=Events(),
         personal_data=PersonalData(),
+        realtime=Realtime(queue),
     )
 
 

@@ -1,0 +1,89 @@
+"""Realtime: what connected devices are told at once, published to the push processes through Redis.
+
+Each user has a channel; a push process subscribes to it while a device of theirs is connected there. A push is a hint
+that may be lost: publishing never fails the caller, who has committed by then.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import ResponseError
+
+from datingtoday.infra.redis import RedisDown, RedisRole
+
+log = structlog.get_logger(__name__)
+
+Observer = Callable[[str, int], None]
+"""Called with ``published`` or ``failed``, and the number of events."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushEvent:
+    """An event for all connected devices of a user.
+
+    :param name: of the event as clients see it: ``message``, ``read``, …; letters and ``_`` only.
+    :param data: the payload, JSON in UTF-8; sent to the clients as it is.
+    """
+
+    user_id: int
+    name: str
+    data: bytes = b"{}"
+
+    def dump(self) -> bytes:
+        """The message on the channel."""
+        return self.name.encode() + b" " + self.data
+
+
+def channel_of(user_id: int) -> str:
+    """The Redis channel of a user; on a cluster a sharded one."""
+    return f"push:{user_id}"
+
+
+class Realtime:
+    """Publishes events to the push processes.
+
+    :param redis: the queue role. On a cluster sharded channels are used: a plain one is carried by every node.
+    """
+
+    def __init__(self, redis: RedisRole) -> None:
+        self._redis = redis
+        self._command = "SPUBLISH" if redis.is_cluster else "PUBLISH"
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self.observer: Observer | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Events of this process so far: ``published`` and ``failed``."""
+        with self._lock:
+            return dict(self._counts)
+
+    def publish(self, events: Sequence[PushEvent]) -> list[int] | None:
+        """Publish events in one round trip; call it after the commit of what they tell. Never raises `RedisDown`.
+
+        :return: for each event the number of push processes that received it: with 0 no device of that user is
+            connected. None if Redis did not take them; that is logged and counted.
+        """
+        if not events:
+            return []
+        try:
+            counts = self._redis.round_trip(
+                [(self._command, channel_of(event.user_id), event.dump()) for event in events]
+            )
+        except (RedisDown, ResponseError) as error:
+            log.warning("push_not_published", events=len(events), reason=str(error))
+            self._count("failed", len(events))
+            return None
+        self._count("published", len(events))
+        return [int(count) for count in counts]
+
+    def _count(self, outcome: str, events: int) -> None:
+        with self._lock:
+            self._counts[outcome] += events
+        if self.observer is not None:
+            self.observer(outcome, events)

@@ -217,7 +217,7 @@ class TestCommand:
         capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("datingtoday.cli.commands.purge._TELL_EVERY_S", 0)
+        monkeypatch.setattr("datingtoday.cli.progress._LINE_EVERY_S", 0)
         monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
         add_codes(parts, [CODES_KEPT + timedelta(days=1)] * 3)
         assert run(["purge", "--batch", "2"]) == 0

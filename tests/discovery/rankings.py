@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import update
 
 from datingtoday.discovery.hot.editions import Edition
+from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.hot.ranking import Attention
-from datingtoday.discovery.models_people import HotPerson
 from tests.plugins.api import Api, User
 from tests.plugins.polling import wait_until
 from tests.profiles.people import make_user

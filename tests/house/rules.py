@@ -45,15 +45,6 @@ _POLLING = "tests/plugins/polling.py"
 _SKIPS = re.compile(
     r"(_?pytest|unittest|mark)\.(.*\.)?(skip|skipif|skipIf|skipUnless|xfail|importorskip|expectedFailure|SkipTest)$"
 )
-# Written so that this file is not found by its own rule.
-_ADDRESSES = re.compile(
-    r"""
-    pypi[.]org | pythonhosted[.] | registry[.]npmjs | registry[.]yarnpkg | proxy[.]golang | deb[.]debian[.]org
-    | index-url [\s=:'"[]* \w+:// | find-links [\s=:'"[]* (\w+:/)?/ | //[^/\s]+/simple/ | registry \s*=\s* \w+://
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_OUTSIDE = re.compile(r"[.][.]/share[d]\b|(?<![\w./-])/wor[k]/\w")
 
 
 def init_files_are_empty(source: Source) -> Iterator[Finding]:
@@ -166,20 +157,6 @@ def no_errors_are_swallowed(source: Source) -> Iterator[Finding]:
                 yield source.finding(node, "every error is swallowed here")
 
 
-def no_download_addresses(source: Source) -> Iterator[Finding]:
-    """An address of a package registry works only where it was written down."""
-    for number, line in enumerate(source.text.splitlines(), start=1):
-        if match := _ADDRESSES.search(line):
-            yield source.finding(number, f"a download address: {match[0]}")
-
-
-def no_paths_outside(source: Source) -> Iterator[Finding]:
-    """The project stands alone."""
-    for number, line in enumerate(source.text.splitlines(), start=1):
-        if match := _OUTSIDE.search(line):
-            yield source.finding(number, f"a path outside the project: {match[0]}")
-
-
 RULES: tuple[Rule, ...] = (
     init_files_are_empty,
     names_say_what,
@@ -191,8 +168,6 @@ RULES: tuple[Rule, ...] = (
     no_test_is_skipped,
     tests_do_not_sleep,
     no_errors_are_swallowed,
-    no_download_addresses,
-    no_paths_outside,
 )
 
 

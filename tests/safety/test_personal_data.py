@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select
 
-from datingtoday.discovery.models_people import HotAttention, HotDay
+from datingtoday.discovery.hot.models import HotAttention, HotDay
 from datingtoday.infra.db import Base, UTCDateTime
 from datingtoday.infra.personal_data import PersonColumn
 from datingtoday.profiles.models import UserAlbum, UserInfo, UserLabel, UserStatus

@@ -9,6 +9,8 @@ import sys
 
 import click
 
+from datingtoday.infra.text import BilingualError
+
 # What a name stands for: the module that is imported when it is used, and the line that --help shows.
 # The name of the click command in the module is always `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -30,13 +32,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 
-class CommandFailed(Exception):
+class CommandFailed(BilingualError):
     """What a command raises to end with exit code 1 and one line in both languages that says what to do."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.en = en
-        self.zh = zh
 
 
 class _LazyGroup(click.Group):
@@ -118,8 +115,9 @@ def _explain(error: Exception, *, debug: bool) -> int:
 
 def in_own_language(error: Exception) -> str | None:
     """The line of an error that has one, in the language of the terminal; None for an unexpected error."""
-    line = getattr(error, "zh" if speaks_chinese() else "en", None)
-    return line if isinstance(line, str) else None
+    if not isinstance(error, BilingualError):
+        return None
+    return error.text.within("zh" if speaks_chinese() else "en")
 
 
 def speaks_chinese() -> bool:

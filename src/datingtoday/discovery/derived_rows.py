@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Connection
 
+from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.hot.ranking import NEWCOMER, ForwardDecay, completeness_bonus, day_of, shelf_of
-from datingtoday.discovery.models_people import HotPerson, SearchGram, SearchName
+from datingtoday.discovery.person_facts import PersonFacts
+from datingtoday.discovery.search.models import SearchGram, SearchName
 from datingtoday.discovery.search.nicknames import fold, grams
-from datingtoday.discovery.search.statements import PersonFacts
 from datingtoday.infra.db import Base
 
 

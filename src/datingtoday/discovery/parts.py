@@ -22,11 +22,11 @@ from datingtoday.discovery.nearby.personal_data import PlaceData
 from datingtoday.discovery.nearby.places import PlaceRules, Places
 from datingtoday.discovery.nearby.routes import nearby_routes
 from datingtoday.discovery.nearby.service import Nearby
+from datingtoday.discovery.person_facts import on_person_written
 from datingtoday.discovery.personal_data import PeopleData
 from datingtoday.discovery.rebuild import HotRebuild
 from datingtoday.discovery.search.routes import search_routes
 from datingtoday.discovery.search.service import Search
-from datingtoday.discovery.search.statements import on_person_written
 from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.parts import Foundation
 from datingtoday.profiles.follows import Followed

@@ -9,8 +9,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.derived_rows import PeopleIndex
+from datingtoday.discovery.hot.models import HotAttention, HotDay
 from datingtoday.discovery.hot.ranking import LANDMARK
-from datingtoday.discovery.models_people import HotAttention, HotDay
 from datingtoday.infra.personal_data import PersonColumn, remove_some
 
 _DERIVED = "made from the profile, which is handed out, so that search and the hot list are quick"

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from datingtoday.discovery.derived_rows import PeopleIndex, insert_missing
 from datingtoday.discovery.hot.editions import Edition, Editions
-from datingtoday.discovery.models_people import HotDay, HotPerson, SearchGram, SearchName
-from datingtoday.discovery.search import statements
+from datingtoday.discovery.hot.models import HotDay, HotPerson
+from datingtoday.discovery.person_facts import PersonFacts, next_people
+from datingtoday.discovery.search.models import SearchGram, SearchName
 from datingtoday.discovery.search.nicknames import fold, grams
-from datingtoday.discovery.search.statements import PersonFacts
 from datingtoday.infra.db import Database
 
 BATCH = 500
@@ -33,7 +33,7 @@ class HotRebuild:
         done = last_id = 0
         while True:
             with self._database.transaction() as session:
-                people = statements.next_people(session, last_id, BATCH)
+                people = next_people(session, last_id, BATCH)
                 self.take_in(session, people)
             if not people:
                 return done

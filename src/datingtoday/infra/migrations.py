@@ -19,6 +19,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
+from datingtoday.infra.text import BilingualError
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
@@ -29,13 +31,8 @@ LOCK_WAIT_S = 600
 _NO_SUCH_TABLE = 1146
 
 
-class MigrationError(Exception):
+class MigrationError(BilingualError):
     """The schema could not be read or brought up to date. One line in both languages."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.en = en
-        self.zh = zh
 
 
 def head() -> str:

@@ -14,7 +14,7 @@ from datingtoday.media.models import Media
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
 from datingtoday.profiles.cards.entries import Cards
-from datingtoday.profiles.cards.signable_json import ReadyBytes
+from datingtoday.profiles.cards.signable_json import SignableJson
 from datingtoday.profiles.enumerations import MAX_ALBUM
 from datingtoday.profiles.errors import AlbumFull, UserNotFound
 from datingtoday.profiles.models import UserAlbum, UserInfo
@@ -118,4 +118,4 @@ class Album:
     def _told(self, session: Session, owner_id: int, viewer_id: int, now: datetime) -> ReadyJson:
         person = self._cards.people.read(session, [owner_id], album=True)[owner_id]
         told: list[dict[str, Any]] = album_of(person, now, to_owner=owner_id == viewer_id, with_times=True)
-        return ReadyBytes.of(None, told).signed(self._cards.signer.for_viewer(viewer_id))
+        return SignableJson.of(None, told).signed(self._cards.signer.for_viewer(viewer_id))

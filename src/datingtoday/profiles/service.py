@@ -16,7 +16,7 @@ from datingtoday.infra.events import Events
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
 from datingtoday.profiles.cards.entries import Cards
-from datingtoday.profiles.cards.signable_json import ReadyBytes, members
+from datingtoday.profiles.cards.signable_json import SignableJson, members
 from datingtoday.profiles.enumerations import LEAST_AGE_YEARS
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.profiles.models import UserInfo, UserStatus
@@ -110,7 +110,7 @@ class Profiles:
         profile_bytes, ties_bytes = self._cache.fetch(wishes, now, ahead)
         if profile_bytes is None:
             raise UserNotFound
-        profile = ReadyBytes.load(profile_bytes)
+        profile = SignableJson.load(profile_bytes)
         ties = TiesEntries.load(ties_bytes or b"", viewer_id, peer_id)
         authority, banned, deleted = profile.head
         relation = Relation(authority, banned, deleted, ties)
@@ -127,7 +127,7 @@ class Profiles:
         own = self._cache.fetch_one(self._cards.own, user_id, now, ahead)
         if own is None:
             raise UserNotFound
-        return ReadyBytes.load(own).signed(self._cards.signer.for_viewer(user_id))
+        return SignableJson.load(own).signed(self._cards.signer.for_viewer(user_id))
 
     def update(self, session: Session, user_id: int, changes: Mapping[str, Any], now: datetime) -> ReadyJson:
         """Write what is given into one's profile, and return it as it is then.
@@ -151,7 +151,7 @@ class Profiles:
         entry = self._cards.own.make(session, [user_id], now)[user_id]
         signature_of = self._cards.signer.for_viewer(user_id)
         # The articles answer with the id under this name.
-        return ReadyBytes.load(entry.data).signed(signature_of, members(data=user_id))
+        return SignableJson.load(entry.data).signed(signature_of, members(data=user_id))
 
     def _use_avatar(self, session: Session, person: UserInfo, media_id: str | None, now: datetime) -> None:
         if media_id is not None:

@@ -13,8 +13,9 @@ from sqlalchemy import func, select
 
 from datingtoday.cli.seeding.load import SeedLoad
 from datingtoday.cli.seeding.people import CITIES, made_up_people
-from datingtoday.discovery.models_people import HotPerson, SearchGram, SearchName
+from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.nearby.models import Location, LocationCell
+from datingtoday.discovery.search.models import SearchGram, SearchName
 from datingtoday.profiles.models import UserInfo, UserLabel
 from datingtoday.profiles.people import age_in_years
 from tests.cli.conftest import data, start  # noqa: F401 - fixtures

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
+from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.hot.ranking import Attention
-from datingtoday.discovery.models_people import HotPerson, SearchGram, SearchName
+from datingtoday.discovery.search.models import SearchGram, SearchName
 from datingtoday.profiles.models import UserInfo
 from tests.discovery.rankings import PATH, edition, ids, lose_rankings, note, numbers, ranked, score
 from tests.plugins.api import Api, User

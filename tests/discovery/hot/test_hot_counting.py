@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from datingtoday.discovery.hot.models import HotAttention, HotDay
 from datingtoday.discovery.hot.ranking import Attention, day_of
 from datingtoday.discovery.hot.scores import HotScores
-from datingtoday.discovery.models_people import HotAttention, HotDay
 from datingtoday.infra.db import DatabaseDown
 from tests.discovery.rankings import edition, ids, note, numbers, place
 from tests.plugins.api import Api

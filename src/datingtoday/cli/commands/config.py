@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from datingtoday.cli.main import EXIT_USAGE, in_own_language, speaks_chinese
+from datingtoday.cli.main import EXIT_USAGE, in_own_language
 from datingtoday.cli.options import settings_options
+from datingtoday.cli.terminal import say
 from datingtoday.infra.config.fields import masked, notes_of
 from datingtoday.infra.config.serving import serving_problems
 from datingtoday.infra.config.settings import Settings, load_settings, sections
@@ -34,7 +35,7 @@ def check(config_file: Path | None, data_dir: Path | None) -> int:
         click.echo(f"datingtoday: {in_own_language(problem)}", err=True)
     if problems:
         return EXIT_USAGE
-    click.echo("设置正确。" if speaks_chinese() else "The settings are right.")
+    say("The settings are right.", "设置正确。")
     return 0
 
 

@@ -1,6 +1,5 @@
 """`datingtoday media`: what nothing shows goes, and people judge what other people upload."""
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,13 +10,14 @@ import click
 from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import open_parts, transaction
+from datingtoday.cli.progress import Progress
 from datingtoday.cli.terminal import in_language, note, say, table
+from datingtoday.infra.text import Text
 
 if TYPE_CHECKING:
     from datingtoday.media.models import Media
     from datingtoday.media.moderation import Verdict
 
-_TELL_EVERY_S = 2.0
 VERDICTS = ("pending", "refused", "approved")
 REASON_CHARS = 200
 
@@ -46,15 +46,7 @@ def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path
     from datingtoday.infra.storage.storage import StorageError
     from datingtoday.media.jobs import purge as purge_media
 
-    told_at = time.monotonic()
-
-    def tell(what: str, count: int) -> None:
-        nonlocal told_at
-        if not quiet and time.monotonic() - told_at >= _TELL_EVERY_S:
-            told_at = time.monotonic()
-            _say_count(what, count, more=True)
-
-    with open_parts(config_file, data_dir, needs_redis=False) as parts:
+    with open_parts(config_file, data_dir, needs_redis=False) as parts, Progress(quiet=quiet) as progress:
         unused_for = timedelta(hours=parts.base.settings.media.unused_hours)
         try:
             done = purge_media(
@@ -62,7 +54,7 @@ def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path
                 datetime.now(UTC),
                 unused_for=unused_for,
                 batch_rows=batch_rows,
-                tell=tell,
+                tell=lambda what, count: progress.report(count, *_removed(what, count)),
             )
         except (DatabaseDown, StorageError) as error:
             raise CommandFailed(
@@ -75,7 +67,7 @@ def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path
             ("objects", done.objects),
             ("leftovers", done.leftovers),
         ):
-            _say_count(what, count, more=False)
+            say(*_removed(what, count))
 
 
 _WHAT = {
@@ -85,10 +77,9 @@ _WHAT = {
 }
 
 
-def _say_count(what: str, count: int, *, more: bool) -> None:
+def _removed(what: str, count: int) -> Text:
     en, zh = _WHAT[what]
-    so_far = " …" if more else ""
-    say(f"{en}: {count} removed{so_far}", f"{zh}：已删除 {count} 个{so_far}")
+    return Text(f"{en}: {count} removed", f"{zh}：已删除 {count} 个")
 
 
 @command.group()

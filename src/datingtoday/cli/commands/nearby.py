@@ -1,16 +1,15 @@
 """`datingtoday nearby`: the index of who is where."""
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from datingtoday.cli.main import speaks_chinese
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import open_parts
+from datingtoday.cli.progress import Progress
+from datingtoday.cli.terminal import say
 
-_TELL_EVERY_S = 2.0
 _ZH = {"people": "用户", "cells": "网格", "entries": "缓存条目"}
 
 
@@ -32,22 +31,16 @@ def rebuild(config_file: Path | None, data_dir: Path | None, quiet: bool) -> Non
     """
     from datingtoday.discovery.nearby.jobs import Rebuilding
 
-    told_at = time.monotonic()
-
-    def tell(what: str, done: int) -> None:
-        nonlocal told_at
-        if not quiet and time.monotonic() - told_at >= _TELL_EVERY_S:
-            told_at = time.monotonic()
-            click.echo(f"{_ZH[what]}：{done} …" if speaks_chinese() else f"{what}: {done} …")
-
-    with open_parts(config_file, data_dir) as parts:
+    with open_parts(config_file, data_dir) as parts, Progress(quiet=quiet) as progress:
         done = Rebuilding(
-            parts.base.database, parts.discovery.places, parts.base.cache, datetime.now(UTC), tell
+            parts.base.database,
+            parts.discovery.places,
+            parts.base.cache,
+            datetime.now(UTC),
+            lambda what, done: progress.report(done, f"{what}: {done}", f"{_ZH[what]}：{done}"),
         ).run()
     if not quiet:
-        click.echo(
-            f"用户：{done.people}；网格：{done.cells}（更正 {done.corrected}）；缓存条目：{done.buckets}"
-            if speaks_chinese()
-            else f"people: {done.people}; cells: {done.cells} ({done.corrected} corrected); "
-            f"entries: {done.buckets}"
+        say(
+            f"people: {done.people}; cells: {done.cells} ({done.corrected} corrected); entries: {done.buckets}",
+            f"用户：{done.people}；网格：{done.cells}（更正 {done.corrected}）；缓存条目：{done.buckets}",
         )

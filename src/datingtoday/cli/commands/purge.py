@@ -1,16 +1,17 @@
 """`datingtoday purge`: rows that nothing needs any more."""
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from datingtoday.cli.main import CommandFailed, speaks_chinese
+from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import open_parts
+from datingtoday.cli.progress import Progress
+from datingtoday.cli.terminal import say
+from datingtoday.infra.text import Text
 
-_TELL_EVERY_S = 2.0
 _ACCOUNTS = "accounts"
 
 
@@ -35,21 +36,16 @@ def command(config_file: Path | None, data_dir: Path | None, batch_rows: int, qu
     from datingtoday.accounts.jobs import purge
     from datingtoday.infra.db import DatabaseDown
 
-    told_at = time.monotonic()
-
-    def tell(table: str, removed: int) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at >= _TELL_EVERY_S:
-            told_at = time.monotonic()
-            click.echo(_line(table, removed, more=True))
-
-    quiet_tell = (lambda table, removed: None) if quiet else tell
     now = datetime.now(UTC)
-    with open_parts(config_file, data_dir, needs_redis=False) as parts:
+    with open_parts(config_file, data_dir, needs_redis=False) as parts, Progress(quiet=quiet) as progress:
+
+        def tell(table: str, removed: int) -> None:
+            progress.report(removed, *_line(table, removed))
+
         try:
-            removed = purge(parts.base.database, now, batch_rows=batch_rows, tell=quiet_tell)
+            removed = purge(parts.base.database, now, batch_rows=batch_rows, tell=tell)
             accounts = parts.safety.deletion.purge(
-                parts.base.database, now, batch_rows=batch_rows, tell=lambda done: quiet_tell(_ACCOUNTS, done)
+                parts.base.database, now, batch_rows=batch_rows, tell=lambda done: tell(_ACCOUNTS, done)
             )
         except DatabaseDown as error:
             raise CommandFailed(
@@ -59,11 +55,8 @@ def command(config_file: Path | None, data_dir: Path | None, batch_rows: int, qu
     removed[_ACCOUNTS] = accounts
     if not quiet:
         for table, count in removed.items():
-            click.echo(_line(table, count, more=False))
+            say(*_line(table, count))
 
 
-def _line(table: str, removed: int, *, more: bool) -> str:
-    so_far = " …" if more else ""
-    return (
-        f"{table}: 已删除 {removed} 行{so_far}" if speaks_chinese() else f"{table}: {removed} removed{so_far}"
-    )
+def _line(table: str, removed: int) -> Text:
+    return Text(f"{table}: {removed} removed", f"{table}: 已删除 {removed} 行")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from datingtoday.cli.main import CommandFailed, speaks_chinese
+from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import open_parts
-
-_TELL_EVERY_S = 2.0
+from datingtoday.cli.progress import Progress
+from datingtoday.cli.terminal import say
 
 
 @click.command()
@@ -31,15 +31,8 @@ def command(config_file: Path | None, data_dir: Path | None, users: int, seed: i
     from datingtoday.cli.seeding.load import SeedLoad
     from datingtoday.infra.storage.storage import StorageError
 
-    began = told_at = time.monotonic()
-
-    def tell(done: int) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at >= _TELL_EVERY_S:
-            told_at = time.monotonic()
-            click.echo(f"{done} / {users} …")
-
-    with open_parts(config_file, data_dir) as parts:
+    began = time.monotonic()
+    with open_parts(config_file, data_dir) as parts, Progress(total=users) as progress:
         load = SeedLoad(parts)
         if not (force or parts.base.settings.embedded or load.is_empty()):
             raise CommandFailed(
@@ -48,7 +41,7 @@ def command(config_file: Path | None, data_dir: Path | None, users: int, seed: i
             )
         now = datetime.now(UTC)
         try:
-            ids = load.load(users, seed, now, tell)
+            ids = load.load(users, seed, now, lambda done: progress.report(done, f"{done} / {users}"))
         except StorageError as error:
             raise CommandFailed(
                 f"the pictures cannot be stored: {error}; nobody was made up",
@@ -56,7 +49,7 @@ def command(config_file: Path | None, data_dir: Path | None, users: int, seed: i
             ) from error
         load.make_edition(now)
     seconds = time.monotonic() - began
-    if speaks_chinese():
-        click.echo(f"已生成 {users} 个虚构用户（{ids[0]} 到 {ids[-1]}），用时 {seconds:.1f} 秒")
-    else:
-        click.echo(f"{users} made-up people ({ids[0]} to {ids[-1]}) in {seconds:.1f} s")
+    say(
+        f"{users} made-up people ({ids[0]} to {ids[-1]}) in {seconds:.1f} s",
+        f"已生成 {users} 个虚构用户（{ids[0]} 到 {ids[-1]}），用时 {seconds:.1f} 秒",
+    )

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datingtoday.cli.banner import banner
-from datingtoday.cli.main import CommandFailed, speaks_chinese
+from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
+from datingtoday.cli.terminal import note
 from datingtoday.infra.config.serving import validate_for_serving
 from datingtoday.infra.config.settings import METRICS_FOLDER, Settings, load_settings
 from datingtoday.infra.server.data_folder import DataFolder
@@ -163,7 +164,7 @@ def _seed(parts: Any, users: int) -> None:
     load = SeedLoad(parts)
     load.load(users, 1, now, lambda done: None)
     load.make_edition(now)
-    _say(
+    note(
         f"first start: {users} made-up people for trying things out (`make run SEED=0` for none)",
         f"首次启动：已生成 {users} 个虚构用户供试用（`make run SEED=0` 则不生成）",
     )
@@ -222,13 +223,9 @@ def _listen(host: str, wanted: int) -> tuple[socket.socket, int]:
                 ) from None
             continue
         if port != wanted:
-            _say(f"port {wanted} is taken, using {port}", f"端口 {wanted} 已被占用，改用 {port}")
+            note(f"port {wanted} is taken, using {port}", f"端口 {wanted} 已被占用，改用 {port}")
         return listener, port
     raise CommandFailed(
         f"ports {wanted} to {last} are all taken; choose another with --port",
         f"端口 {wanted} 到 {last} 均被占用；请用 --port 另选",
     )
-
-
-def _say(en: str, zh: str) -> None:
-    click.echo(f"datingtoday: {zh if speaks_chinese() else en}", err=True)

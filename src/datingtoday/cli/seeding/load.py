@@ -14,12 +14,13 @@ from sqlalchemy import Connection, Table, func, insert, select
 from datingtoday.cli.seeding.people import MadeUp, made_up_people
 from datingtoday.cli.seeding.pictures import SIDE_PX, StoredPicture, store_pictures
 from datingtoday.discovery.derived_rows import PeopleIndex
+from datingtoday.discovery.hot.models import HotDay
+from datingtoday.discovery.hot.models import HotPerson as HotPersonRow
 from datingtoday.discovery.hot.ranking import ForwardDecay, day_of
-from datingtoday.discovery.models_people import HotDay, SearchGram, SearchName
-from datingtoday.discovery.models_people import HotPerson as HotPersonRow
 from datingtoday.discovery.nearby.models import Location, LocationCell
+from datingtoday.discovery.person_facts import PersonFacts
+from datingtoday.discovery.search.models import SearchGram, SearchName
 from datingtoday.discovery.search.nicknames import fold, grams
-from datingtoday.discovery.search.statements import PersonFacts
 from datingtoday.infra.db import Base
 from datingtoday.media.models import Media, MediaUsage
 from datingtoday.media.moderation import Verdict

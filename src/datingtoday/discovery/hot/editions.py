@@ -20,9 +20,9 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.hot.ranking import GENDERS, SHELVES, shelves_for
 from datingtoday.discovery.hot.scores import HotScores
-from datingtoday.discovery.models_people import HotPerson
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.redis import Command, RedisDown, RedisRole, Script
 

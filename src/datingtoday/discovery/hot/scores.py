@@ -11,8 +11,8 @@ from datetime import datetime
 import structlog
 from sqlalchemy.orm import Session
 
+from datingtoday.discovery.hot.models import HotAttention, HotDay, HotPerson
 from datingtoday.discovery.hot.ranking import Attention, ForwardDecay, day_of
-from datingtoday.discovery.models_people import HotAttention, HotDay, HotPerson
 from datingtoday.infra.db import Database
 from datingtoday.infra.personal_data import remove_some
 from datingtoday.infra.redis import RedisDown, RedisRole

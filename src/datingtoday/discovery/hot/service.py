@@ -13,12 +13,13 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.hot.editions import KINDS, Edition, EditionLost, Editions, Ranked
+from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.hot.ranking import shelves_for
-from datingtoday.discovery.models_people import HotPerson
 from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
 from datingtoday.infra.redis import RedisDown
 from datingtoday.profiles.cards.entries import Cards
-from datingtoday.profiles.cards.finding import Finding, Found
+from datingtoday.profiles.cards.finding import Finding
+from datingtoday.profiles.cards.found import Found
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.errors import ParameterError
 from datingtoday.protocol.paging import MAX_TOTAL, Cursors, PageRequest, Total, page_answer

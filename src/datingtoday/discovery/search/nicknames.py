@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 import zlib
 
-from datingtoday.discovery.models_people import FOLDED_CHARS
+from datingtoday.discovery.search.models import FOLDED_CHARS
 
 
 def fold(nickname: str) -> str:

@@ -34,7 +34,7 @@ from datingtoday.infra.config.sections import (
     SecuritySection,
     ServerSection,
 )
-from datingtoday.infra.text import Text
+from datingtoday.infra.text import BilingualError, Text
 
 ENV_PREFIX = "DATINGTODAY_"
 ENV_CONFIG = "DATINGTODAY_CONFIG"
@@ -47,16 +47,14 @@ METRICS_FOLDER = "metrics"
 """In the data folder: where the processes of one server count together."""
 
 
-class ConfigError(Exception):
+class ConfigError(BilingualError):
     """The settings cannot be used. One line in both languages: the key, what is allowed, never a secret.
 
     :param more: what else was found to be wrong with them.
     """
 
     def __init__(self, en: str, zh: str, more: Iterable[ConfigError] = ()) -> None:
-        super().__init__(en)
-        self.en = en
-        self.zh = zh
+        super().__init__(en, zh)
         self.more = tuple(more)
 
     @property

@@ -6,16 +6,13 @@ import time
 from pathlib import Path
 from typing import IO
 
+from datingtoday.infra.text import BilingualError
+
 LOCK_FILE = "server.lock"
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(BilingualError):
     """The data folder or its Redis cannot be used. One line in both languages that says what to do."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.en = en
-        self.zh = zh
 
 
 class DataFolder:

@@ -17,7 +17,7 @@ from datingtoday.infra.cache import NOTHING_AHEAD, CacheEntry, CacheRequest, Rea
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaJudged
 from datingtoday.media.signed_urls import UrlSigner
-from datingtoday.profiles.cards.signable_json import ReadyBytes
+from datingtoday.profiles.cards.signable_json import SignableJson
 from datingtoday.profiles.models import UserStatus
 from datingtoday.profiles.people import (
     People,
@@ -63,7 +63,7 @@ class _Entries:
         life_s = KEPT_S if until is None else min(KEPT_S, (until - now).total_seconds())
         return CacheEntry(self.ready(person, now).dump(), life_s)
 
-    def ready(self, person: Person, now: datetime) -> ReadyBytes:
+    def ready(self, person: Person, now: datetime) -> SignableJson:
         raise NotImplementedError
 
 
@@ -72,8 +72,8 @@ class CardEntries(_Entries):
 
     kind = "card"
 
-    def ready(self, person: Person, now: datetime) -> ReadyBytes:
-        return ReadyBytes.of(_standing_of(person, now), card_of(person, now))
+    def ready(self, person: Person, now: datetime) -> SignableJson:
+        return SignableJson.of(_standing_of(person, now), card_of(person, now))
 
 
 class ProfileEntries(_Entries):
@@ -82,9 +82,9 @@ class ProfileEntries(_Entries):
     kind = "profile"
     with_album = True
 
-    def ready(self, person: Person, now: datetime) -> ReadyBytes:
+    def ready(self, person: Person, now: datetime) -> SignableJson:
         gone = is_gone(person.row, now)
-        return ReadyBytes.of(_standing_of(person, now), {} if gone else public_profile_of(person, now))
+        return SignableJson.of(_standing_of(person, now), {} if gone else public_profile_of(person, now))
 
 
 class OwnEntries(_Entries):
@@ -93,8 +93,8 @@ class OwnEntries(_Entries):
     kind = "own"
     with_album = True
 
-    def ready(self, person: Person, now: datetime) -> ReadyBytes:
-        return ReadyBytes.of(None, own_profile_of(person, now))
+    def ready(self, person: Person, now: datetime) -> SignableJson:
+        return SignableJson.of(None, own_profile_of(person, now))
 
 
 class Preferences(NamedTuple):
@@ -110,14 +110,14 @@ class WishesEntries(_Entries):
 
     kind = "wishes"
 
-    def ready(self, person: Person, now: datetime) -> ReadyBytes:
-        return ReadyBytes.of([person.row.gender, person.row.sexual, person.row.personal], {})
+    def ready(self, person: Person, now: datetime) -> SignableJson:
+        return SignableJson.of([person.row.gender, person.row.sexual, person.row.personal], {})
 
 
 @cache
 def _wishes_in(data: bytes) -> Preferences:
     """There are a few dozen at the most."""
-    return Preferences(*ReadyBytes.load(data).head)
+    return Preferences(*SignableJson.load(data).head)
 
 
 class Cards:
@@ -149,7 +149,7 @@ class Cards:
         found = self._cache.fetch([CacheRequest(self.cards, user_id) for user_id in unique], now)
         signature_of = self.signer.for_viewer(viewer_id)
         ready = {
-            user_id: _neutral(user_id) if data is None else ReadyBytes.load(data).signed(signature_of)
+            user_id: _neutral(user_id) if data is None else SignableJson.load(data).signed(signature_of)
             for user_id, data in zip(unique, found, strict=True)
         }
         return [ready.get(user_id) or _neutral(user_id) for user_id in user_ids]

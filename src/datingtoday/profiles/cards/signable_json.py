@@ -30,7 +30,7 @@ class PhotoUrl:
         self.expires = photo_expires(media_id, now)
 
 
-class ReadyBytes:
+class SignableJson:
     """JSON with gaps, and a head of a few values for the server itself."""
 
     __slots__ = ("_end", "_gaps", "_parts", "head")
@@ -44,7 +44,7 @@ class ReadyBytes:
         self._parts[::2] = body[:-1].split(_GAP, len(gaps))
 
     @classmethod
-    def of(cls, head: Any, content: Any) -> ReadyBytes:
+    def of(cls, head: Any, content: Any) -> SignableJson:
         """From plain values, moments, days and `PhotoUrl`."""
         gaps: list[bytes] = []
 
@@ -63,7 +63,7 @@ class ReadyBytes:
         return cls(head, gaps, body)
 
     @classmethod
-    def joined(cls, objects: Iterable[tuple[ReadyBytes, bytes]]) -> ReadyBytes:
+    def joined(cls, objects: Iterable[tuple[SignableJson, bytes]]) -> SignableJson:
         """Objects side by side with commas between them, each with what it gets at its end; at least one."""
         gaps: list[bytes] = []
         bodies: list[bytes] = []
@@ -73,7 +73,7 @@ class ReadyBytes:
         return cls(None, gaps, b",".join(bodies))
 
     @classmethod
-    def load(cls, data: bytes) -> ReadyBytes:
+    def load(cls, data: bytes) -> SignableJson:
         line, _, body = data.partition(b"\n")
         head, gaps = orjson.loads(line)
         return cls(head, [what.encode() for what in gaps], body)
@@ -97,5 +97,5 @@ class ReadyBytes:
 
 
 def members(**more: Any) -> bytes:
-    """What `ReadyBytes.signed` puts at an object's end."""
+    """What `SignableJson.signed` puts at an object's end."""
     return b"," + orjson.dumps(more)[1:-1]

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.text import BilingualError
 from datingtoday.protocol.signing.models import NAME_CHARS, ClientApp, ClientSecret
 
 log = structlog.get_logger(__name__)
@@ -26,13 +27,8 @@ REFRESH_S = 0.5
 LIVE_SECRETS = 2
 
 
-class ClientAppError(Exception):
+class ClientAppError(BilingualError):
     """A change of a client program cannot be made. One line in both languages: why, and what is possible."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.en = en
-        self.zh = zh
 
 
 @dataclass(frozen=True, slots=True)

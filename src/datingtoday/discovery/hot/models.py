@@ -1,40 +1,15 @@
-"""What discovery derives from people, so that search and the hot list look at few rows whatever the number of users.
+"""Scores of the hot list, and the attention that they are made of.
 
-All of it can be made again by `datingtoday hot rebuild`, but for `HotDay`: how much attention somebody got on which day
-is told nowhere else. No foreign keys, for the reason that `profiles/models.py` gives.
+Scores are derived: `datingtoday hot rebuild` makes them again from `HotDay`, which is the only record of who received
+how much attention on which day. No foreign keys, for the reason that `profiles/models.py` gives.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Double, Index, Integer, SmallInteger, String
+from sqlalchemy import Double, Index, Integer, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from datingtoday.infra.db import MYSQL_TABLE, Base
-
-FOLDED_CHARS = 200
-
-
-class SearchName(Base):
-    """A person's nickname in the form in which nicknames are compared; see `nicknames.py`."""
-
-    __tablename__ = "search_name"
-    __table_args__ = (MYSQL_TABLE,)
-
-    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    folded: Mapped[str] = mapped_column(String(FOLDED_CHARS))
-
-
-class SearchGram(Base):
-    """A character, or two neighbours, of somebody's nickname, as a number; see `nicknames.py`.
-
-    The key's order is the search's order, so who has a gram is found by walking one range of it.
-    """
-
-    __tablename__ = "search_gram"
-    __table_args__ = (MYSQL_TABLE,)
-
-    gram: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
 
 
 class HotPerson(Base):

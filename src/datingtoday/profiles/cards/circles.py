@@ -1,0 +1,77 @@
+"""A viewer's circle: blocks and followers, as far as they decide whom the viewer may find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.cache import CacheEntry
+from datingtoday.profiles.cards.entries import KEPT_S
+from datingtoday.profiles.enumerations import FOLLOWED
+from datingtoday.profiles.models import UserBlock, UserFollow
+from datingtoday.profiles.visibility import Action, Relation, Rule, Ties, Visibility, circle_key
+
+MAX_CIRCLE = 300
+"""People of either kind who are listed in a circle; who has more is answered by SQL."""
+_MAX_CIRCLES_LOADED = 200
+"""Circles that a process keeps in the form in which they are used; most are empty, and a few large."""
+
+
+class Circle(NamedTuple):
+    """Whom a viewer has to do with; None: too many to be listed."""
+
+    blocked: frozenset[int] | None
+    """Who blocks the viewer, or is blocked by them."""
+    fans: frozenset[int] | None
+    """Who follows the viewer."""
+
+    def may_find(self, target_id: int, head: Sequence[Any]) -> bool | None:
+        """Whether the viewer may find somebody; None if SQL must be asked. :param head: of their card."""
+        authority, banned, deleted = head
+        if self.blocked is None or (self.fans is None and authority == FOLLOWED):
+            return None
+        is_fan = self.fans is not None and target_id in self.fans
+        return may_find(authority, banned, deleted, is_fan, target_id in self.blocked)
+
+
+@cache
+def may_find(authority: int, banned: bool, deleted: bool, is_fan: bool, is_blocked: bool) -> bool:
+    # Which of the two blocks makes no difference to what may be found.
+    relation = Relation(authority, banned, deleted, Ties(False, is_fan, is_blocked, False))
+    rule = Visibility.rule(Action.FIND, relation)
+    if rule not in (Rule.YES, Rule.NO):
+        raise AssertionError("finding depends on what only SQL knows: it has to be asked here")
+    return rule is Rule.YES
+
+
+class CircleEntries:
+    """Of the user id: the circle. `Visibility.ties_changed` lets it be made anew."""
+
+    def key(self, what: int) -> str:
+        return circle_key(what)
+
+    def make(self, session: Session, wanted: Sequence[int], now: datetime) -> Mapping[int, CacheEntry]:
+        return {user_id: CacheEntry(orjson.dumps(_lists(session, user_id)), KEPT_S) for user_id in wanted}
+
+    @staticmethod
+    @lru_cache(maxsize=_MAX_CIRCLES_LOADED)
+    def load(data: bytes) -> Circle:
+        blocked, fans = orjson.loads(data)
+        return Circle(
+            None if blocked is None else frozenset(blocked), None if fans is None else frozenset(fans)
+        )
+
+
+def _lists(session: Session, user_id: int) -> list[list[int] | None]:
+    own = select(UserBlock.peer_id).where(UserBlock.user_id == user_id)
+    others = select(UserBlock.user_id).where(UserBlock.peer_id == user_id)
+    fans = select(UserFollow.user_id).where(UserFollow.peer_id == user_id)
+    by_kind = [list(session.scalars(ids.limit(MAX_CIRCLE + 1))) for ids in (own, others, fans)]
+    blocked = sorted({*by_kind[0], *by_kind[1]})
+    return [ids if len(ids) <= MAX_CIRCLE else None for ids in (blocked, by_kind[2])]

@@ -420,3 +420,9 @@ CREATE TABLE search_name (
 CREATE INDEX ix_user_info_education ON user_info (education);
 
 UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+ALTER TABLE user_info MODIFY nickname VARCHAR(255) NOT NULL;
+
+UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';

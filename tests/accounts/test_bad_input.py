@@ -36,7 +36,10 @@ PURPOSES = ["", " ", "LOGIN", "Login", "log in", "login,delete", "логин", "
 DEVICES = ["d" * 65, "设" * 65, *ANY_TEXT]
 FLAGS = ["", " ", "2", "-1", "01", "true", "yes", "１", "١", "1,0", LONG]
 IDS = [*NUMBERS, "0", "2147483648", "9" * 30, "1,2", "01" * 8]
-LATLNGS = ["", "x", "1", "1,2,3", "91,0", "0,181", "１,２", "1;2", LONG]
+LATLNGS = [
+    "", "x", "1", "1,2,3", "91,0", "0,181", "１,２", "1;2", LONG, "1,", ",", ".,1", "1e,2", "1e999,2", "nan,1", "inf,1",
+    "0x1,2", "1_0,2", "--1,2", "1." + "0" * 400 + ",2",
+]  # fmt: skip
 """These are refused with a code of their own, 502."""
 
 

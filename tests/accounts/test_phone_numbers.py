@@ -21,6 +21,26 @@ NOTATIONS = [
     "+86\u00a0{0}",
     "\uff0b\uff18\uff16{0}",
     "fullwidth",
+    # As address books, messengers and web pages hand numbers over.
+    "\u202d{0}\u202c",
+    "\u202a+86 {1} {2} {3}\u202c",
+    "\u2068{0}\u2069",
+    "\u202e{0}",
+    "\u200e{0}\u200f",
+    "\ufeff{0}",
+    "{1}\u200b{2}\u200b{3}",
+    "{1}\u200d{2}\u200c{3}",
+    "{1}\u2060{2}\u00ad{3}",
+    "\u061c{0}",
+    "{0}\ufe0f",
+    "\t{0}\r\n",
+    # Every dash that a keyboard or a word processor has.
+    "{1}\u2014{2}\u2014{3}",
+    "{1}\u2015{2}\uff0d{3}",
+    "{1}\u2212{2}\ufe63{3}",
+    "{1}\u30fc{2}\uff70{3}",
+    "{1}\u2043{2}\u2500{3}",
+    "{1}\u3000{2}\u2009{3}",
 ]
 
 REFUSED = {
@@ -48,8 +68,8 @@ REFUSED = {
     "arabic digits": "\u0661\u0663\u0669\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668",
     "chinese digits": "一三九一二三四五六七八",
     "mixed scripts": "139\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668",
-    "zero width": "139\u200b12345678",
-    "direction override": "\u202e13912345678",
+    "nothing but invisible": "\u200b\ufeff",
+    "too long with marks": "\u200e" * 60 + "13912345678",
     "control character": "139\x001234567",
     "line end": "13912345678\n+8613912345679",
     "blank": "   ",

@@ -88,6 +88,31 @@ def test_a_new_database_is_brought_to_what_the_program_says(backend: Backend) ->
     assert again == []
 
 
+def test_a_table_made_anew_keeps_rows_references_and_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite cannot alter a column: a number that was given to somebody must not be given again."""
+    uri = f"sqlite:///{tmp_path}/people.sqlite3"
+    with monkeypatch.context() as older:
+        older.setattr(migrations, "head", lambda: "0005")
+        migrations.upgrade(uri)
+    row = (
+        "INSERT INTO user_info (id, nickname, gender, sexual, education, authority, intro, stealth, personal, status, "
+        "last_active, create_time, update_time) "
+        "VALUES ({}, '小明', 0, 0, 0, 1, '', 0, 1, 'active', '2026-01-01', '2026-01-01', '2026-01-01')"
+    )
+    run(uri, row.format(100800))
+    run(uri, row.format(100900))
+    run(uri, "DELETE FROM user_info WHERE id = 100900")
+    migrations.upgrade(uri)
+    run(uri, row.format("NULL"))
+    engine = create_engine(uri)
+    with engine.begin() as connection:
+        found = connection.execute(text("SELECT id, nickname FROM user_info ORDER BY id")).all()
+    engine.dispose()
+    assert [tuple(person) for person in found] == [(100800, "小明"), (100901, "小明")]
+
+
 def test_differences_are_found(backend: Backend) -> None:
     migrations.upgrade(backend.database_uri)
     run(backend.database_uri, "CREATE TABLE left_over (id INTEGER)")

@@ -48,6 +48,17 @@ GOOD = [
     # A Chinese character of Unicode 15, which Python 3.11 does not know.
     ("nickname", "\U00031350", "\U00031350"),
     ("nickname", "😀", "😀"),
+    # One character each to whoever reads them, 7, 2 and 3 code points; vowels of Hindi are no characters of their own.
+    ("nickname", "👨‍👩‍👧‍👦" * 32, "👨‍👩‍👧‍👦" * 32),
+    ("nickname", "🇨🇳" * 32, "🇨🇳" * 32),
+    ("nickname", "❤️\u200d🔥" * 32, "❤️\u200d🔥" * 32),
+    ("nickname", "नि" * 32, "नि" * 32),
+    ("nickname", "\ufeff\u200e小明\u200b", "小明"),
+    (
+        "nickname",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    ),
     ("email", "a.b+c@sub.example.cn", "a.b+c@sub.example.cn"),
     ("gender", "0", 0),
     ("gender", "2", 2),
@@ -73,6 +84,15 @@ BAD = [
     ("nickname", "\u200b\u200d\u3164\u2800", 505),
     ("nickname", "\u00ad", 505),
     ("nickname", "x" * 33, 505),
+    ("nickname", "😀" * 33, 505),
+    ("nickname", "e" + "\u0301" * 256, 505),
+    ("nickname", "\ufffc", 505),
+    ("nickname", "\u2065", 505),
+    ("nickname", "\U000e0080", 505),
+    ("nickname", "\u1160\u17b4\uffa0\ufff0", 505),
+    ("nickname", "\U0001d159\U00013441", 505),
+    ("nickname", "\U0001d173\ufff9", 505),
+    ("nickname", "\u200e\ufeff", 505),
     ("nickname", "a\nb", 505),
     ("nickname", "a\u2028b", 505),
     ("nickname", "a\x00b", 505),
@@ -213,6 +233,21 @@ def test_messages_speak_chinese(api: Api, full: User) -> None:
     answer = api.post("/api/user/update", full, height="99", lang="zh")
     assert "height" in answer.msg and "整数" in answer.msg
     assert "昵称" in api.post("/api/user/update", full, nickname="", lang="zh").msg
+
+
+@pytest.mark.parametrize(
+    ("nickname", "en", "zh"),
+    [
+        ("", "nothing of it is visible", "没有任何可见字符"),
+        ("\ufffc", "nothing of it is visible", "没有任何可见字符"),
+        ("x" * 33, "it is too long", "过长"),
+        ("a\u202eb", "it has a control character", "改变文字方向"),
+        ("a\nb", "a line break", "换行"),
+    ],
+)
+def test_a_refused_nickname_says_which_rule(api: Api, full: User, nickname: str, en: str, zh: str) -> None:
+    assert en in api.post("/api/user/update", full, nickname=nickname).msg.partition("; allowed")[0]
+    assert zh in api.post("/api/user/update", full, nickname=nickname, lang="zh").msg.partition("；")[0]
 
 
 def test_other_parameters_are_ignored(api: Api, full: User) -> None:

@@ -21,12 +21,19 @@ class UserNotFound(AppError):
 
 class NicknameRefused(AppError):
     rule: ClassVar[Text] = Text(
-        "1 to 32 characters of any script, not blank, no control characters or line breaks",
-        "1 到 32 个字符，任何文字均可，不能为空白，不含控制字符和换行",
+        "1 to 32 characters of any script, as a reader counts them (255 code points); at least one is visible, none is "
+        "a control character or line break",
+        "1 到 32 个字符（按肉眼所见计数，至多 255 个码点），任何文字均可；至少一个可见，不含控制字符和换行",
     )
+    blank: ClassVar[Text] = Text("nothing of it is visible", "没有任何可见字符")
+    control_characters: ClassVar[Text] = Text(
+        "it has a control character, an override of the text's direction, or a line break",
+        "含有控制字符、改变文字方向的字符或换行",
+    )
+    too_long: ClassVar[Text] = Text("it is too long", "过长")
     code = 505
-    en = "nickname is not valid; allowed: 1 to 32 characters of any script, not blank, no control characters"
-    zh = "昵称 nickname 不正确；允许：1 到 32 个字符，任何文字均可，不能为空白，不含控制字符"
+    en = "nickname is not valid: {why}; allowed: " + rule.en
+    zh = "昵称 nickname 不正确：{why}；允许：" + rule.zh
     cause = Text("A nickname breaks the rule that the message names.", "昵称不符合 msg 中写明的规则。")
     cure = Text("Choose another nickname. A nickname cannot be cleared.", "换一个昵称。昵称不能清空。")
 

@@ -47,7 +47,7 @@ class UserInfo(Base):
     phone: Mapped[str | None] = mapped_column(String(16))
     """E.164; null once the account is deleted, so that the number is free at once."""
     email: Mapped[str | None] = mapped_column(String(64))
-    nickname: Mapped[str] = mapped_column(String(64))
+    nickname: Mapped[str] = mapped_column(String(255))
     gender: Mapped[int] = mapped_column(SmallInteger, default=0)
     birthday: Mapped[date | None] = mapped_column(Date)
     avatar: Mapped[str | None] = mapped_column(String(128))

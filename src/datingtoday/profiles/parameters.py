@@ -15,16 +15,16 @@ from datingtoday.profiles.enumerations import (
     EARLIEST_BIRTH_YEAR,
     EMAIL_CHARS,
     NICKNAME_CHARS,
+    NICKNAME_CODE_POINTS,
     Enumeration,
 )
 from datingtoday.profiles.errors import NicknameRefused
 from datingtoday.protocol.errors import AppError
-from datingtoday.protocol.fields import LINE_BREAKS, Number, Parameter, has_control_characters
+from datingtoday.protocol.fields import LINE_BREAKS, NotAllowed, Number, Parameter, has_control_characters
+from datingtoday.protocol.visible_text import characters, shows_something, trimmed
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", re.ASCII)
 _email_form = EmailForm()
-_INVISIBLE = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Letters and signs that show nothing, although their category says letter, mark or symbol."""
 
 
 class Clearable(Parameter):
@@ -52,21 +52,30 @@ def clearable_number(enumeration: Enumeration) -> Clearable:
 
 
 class Nickname(Parameter):
-    """1 to 32 characters of any script, in Unicode's composed form (NFC); code 505 for anything else."""
+    """A nickname in Unicode's composed form (NFC), trimmed; code 505 for one that is refused, with the reason."""
 
     allowed = NicknameRefused.rule
-    openapi: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": NICKNAME_CHARS}
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": NICKNAME_CODE_POINTS}
 
     def read(self, text: str) -> str:
-        text = unicodedata.normalize("NFC", text).strip()
-        if len(text) > NICKNAME_CHARS or has_control_characters(text) or LINE_BREAKS.search(text):
-            raise ValueError(text)
-        if not any(_is_visible(sign) for sign in text):
-            raise ValueError(text)
+        text = trimmed(unicodedata.normalize("NFC", text))
+        if (reason := _fault_of(text)) is not None:
+            raise NotAllowed(NicknameRefused(why=reason))
         return text
 
     def refuse(self, name: str, *, absent: bool) -> AppError:
-        return NicknameRefused()
+        return NicknameRefused(why=NicknameRefused.blank)
+
+
+def _fault_of(nickname: str) -> Text | None:
+    """The rule that a nickname breaks."""
+    if has_control_characters(nickname) or LINE_BREAKS.search(nickname):
+        return NicknameRefused.control_characters
+    if not shows_something(nickname):
+        return NicknameRefused.blank
+    if len(nickname) > NICKNAME_CODE_POINTS or len(characters(nickname)) > NICKNAME_CHARS:
+        return NicknameRefused.too_long
+    return None
 
 
 class Birthday(Parameter):
@@ -118,9 +127,3 @@ class MediaId(Parameter):
         if not self._FORM.match(text):
             raise ValueError(text)
         return text
-
-
-def _is_visible(sign: str) -> bool:
-    """Whether a character shows something by itself; an unassigned one may be a letter of a newer Unicode."""
-    category = unicodedata.category(sign)
-    return (category[0] in "LNPS" or category == "Cn") and sign not in _INVISIBLE

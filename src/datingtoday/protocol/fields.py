@@ -12,19 +12,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-import phonenumbers
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from datingtoday.infra.text import Text
 from datingtoday.protocol.envelope import wire_time
 from datingtoday.protocol.errors import AppError, ParameterError
+from datingtoday.protocol.phone_numbers import DEFAULT_REGION, MAX_CHARS, to_e164
 
 MAX_ID = 2**31 - 1
 _DIGITS = re.compile(r"[0-9]+\Z", re.ASCII)
-_DECIMAL = re.compile(r"-?[0-9]{1,3}(?:\.[0-9]{1,12})?\Z", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\Z", re.ASCII)
+_MAX_DECIMAL_CHARS = 400
+"""More than any double takes that is written out in full."""
+_PLACE_DECIMALS = 6
+"""Of degrees: a tenth of a metre."""
 LINE_BREAKS = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
 """Every other way to write a line break."""
-DEFAULT_REGION = "CN"
 
 
 class ParamsSchema(Schema):
@@ -54,6 +57,14 @@ class ParamsSchema(Schema):
         raise NotImplementedError
 
 
+class NotAllowed(ValueError):
+    """A value that a parameter's `read` refuses with an error of its own, which says why."""
+
+    def __init__(self, error: AppError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Parameter(fields.Field[Any]):
     """A parameter as text. Subclasses say what is ``allowed`` and `read` the text, raising ValueError."""
 
@@ -68,6 +79,8 @@ class Parameter(fields.Field[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         try:
             return self.read(value)
+        except NotAllowed as error:
+            raise ValidationError([error.error]) from error
         except ValueError as error:
             raise ValidationError("malformed") from error
 
@@ -247,7 +260,11 @@ class Phone(Parameter):
         "a mobile or other phone number; with + and country code outside the default region",
         "手机号；非默认地区需带 + 和国家码",
     )
-    openapi: ClassVar[dict[str, Any]] = {"type": "string", "maxLength": 32, "examples": ["18922986865"]}
+    openapi: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "maxLength": MAX_CHARS,
+        "examples": ["18922986865"],
+    }
 
     region = DEFAULT_REGION
     """ISO 3166 code; `use_region` sets it from the settings."""
@@ -286,22 +303,29 @@ class LatLngRefused(AppError):
 
 
 class LatLng(Parameter):
-    """``lat,lng`` in decimal degrees."""
+    """``lat,lng`` in decimal degrees, in every form in which programs print a number; rounded."""
 
     allowed = Text("lat,lng in decimal degrees", "纬度,经度（十进制度数）")
     openapi: ClassVar[dict[str, Any]] = {"type": "string", "examples": ["23.129,113.264"]}
 
     def read(self, text: str) -> tuple[float, float]:
         parts = text.split(",")
-        if len(parts) != 2 or not all(_DECIMAL.match(part.strip()) for part in parts):
+        if len(parts) != 2:
             raise ValueError(text)
-        latitude, longitude = (float(part) for part in parts)
+        latitude, longitude = (_degrees(part.strip()) for part in parts)
         if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
             raise ValueError(text)
         return latitude, longitude
 
     def refuse(self, name: str, *, absent: bool) -> AppError:
         return super().refuse(name, absent=True) if absent else LatLngRefused(name=name)
+
+
+def _degrees(text: str) -> float:
+    if len(text) > _MAX_DECIMAL_CHARS or not _DECIMAL.match(text):
+        raise ValueError(text)
+    # Not -0.0, which would be written with its sign.
+    return round(float(text), _PLACE_DECIMALS) + 0.0
 
 
 class WireTime(fields.Field[datetime]):
@@ -317,43 +341,6 @@ def use_region(schema: Schema, region: str) -> Schema:
         if isinstance(field, Phone):
             field.region = region
     return schema
-
-
-_NO_SMS = frozenset(
-    {
-        phonenumbers.PhoneNumberType.FIXED_LINE,
-        phonenumbers.PhoneNumberType.TOLL_FREE,
-        phonenumbers.PhoneNumberType.PREMIUM_RATE,
-        phonenumbers.PhoneNumberType.SHARED_COST,
-        phonenumbers.PhoneNumberType.PAGER,
-        phonenumbers.PhoneNumberType.UAN,
-        phonenumbers.PhoneNumberType.VOICEMAIL,
-    }
-)
-"""Kinds of numbers that no SMS reaches, or that cost the sender extra."""
-
-
-def to_e164(text: str, region: str = DEFAULT_REGION) -> str:
-    """A phone number in E.164; the same for every notation of the same number.
-
-    :raises ValueError: it is not a valid number, has an extension, or is of a kind that cannot receive an SMS.
-    """
-    text = unicodedata.normalize("NFKC", text).strip()
-    if (
-        not text
-        or len(text) > 32
-        or not all(sign in "0123456789+-. ()\u2010\u2011\u2012\u2013/" for sign in text)
-    ):
-        raise ValueError("not a phone number")
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException as error:
-        raise ValueError("not a phone number") from error
-    if not phonenumbers.is_valid_number(number) or number.extension:
-        raise ValueError("not a phone number")
-    if phonenumbers.number_type(number) in _NO_SMS:
-        raise ValueError("not a number for SMS")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 def has_control_characters(text: str) -> bool:

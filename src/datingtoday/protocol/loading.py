@@ -63,6 +63,8 @@ def _load(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
         for attribute, field in schema.load_fields.items():
             name = field.data_key or attribute
             if name in refused:
+                if isinstance(reason := refused[name][0], AppError):
+                    raise reason from None
                 if isinstance(field, Parameter):
                     raise field.refuse(name, absent=name not in params) from None
                 raise ParameterError.malformed(name, Text("see the documentation", "见文档")) from None

@@ -244,7 +244,7 @@ class TestParameters:
     @pytest.mark.parametrize("method", ["location", "list"])
     @pytest.mark.parametrize(
         "latlng",
-        ["", "23.1", "23.1;113.2", "91,0", "0,180.1", "a,b", "23.1,113.2,1", "1e1,0", "nan,0", "１,２"],
+        ["", "23.1", "23.1;113.2", "91,0", "0,180.1", "a,b", "23.1,113.2,1", "1e,0", "nan,0", "１,２"],
     )
     def test_malformed_places_change_nothing(self, api: Api, method: str, latlng: str) -> None:
         user = make_user(api)

@@ -1,12 +1,24 @@
 import { fileURLToPath } from "node:url";
 import vue from "@vitejs/plugin-vue";
-import { defineConfig } from "vite";
+import { type Plugin, defineConfig } from "vite";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
+/** Vant's icon font lies in its CSS; the fallback beside it is on another host, and browsers ask for it. */
+function onlyOwnFonts(): Plugin {
+  return {
+    name: "only-own-fonts",
+    enforce: "pre",
+    transform: (code, id) =>
+      id.includes("vant") && id.split("?")[0]!.endsWith(".css")
+        ? { code: code.replace(/,\s*url\(["']?(https?:)?\/\/[^)]*\)\s*format\(["']woff["']\)/g, ""), map: null }
+        : undefined,
+  };
+}
+
 export default defineConfig({
   base: "/demo/",
-  plugins: [vue()],
+  plugins: [vue(), onlyOwnFonts()],
   resolve: { alias: { "@datingtoday/client": path("../clients/typescript/src/index.ts") } },
   build: {
     outDir: path("../src/datingtoday/web/demo"),

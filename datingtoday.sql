@@ -426,3 +426,21 @@ UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num 
 ALTER TABLE user_info MODIFY nickname VARCHAR(255) NOT NULL;
 
 UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';
+
+-- Running upgrade 0006 -> 0007
+
+CREATE TABLE job_lease (
+    name VARCHAR(120) NOT NULL,
+    due_ms BIGINT NOT NULL,
+    holder VARCHAR(100) NOT NULL,
+    until_ms BIGINT NOT NULL,
+    started_ms BIGINT NOT NULL,
+    finished_ms BIGINT NOT NULL,
+    took_ms INTEGER NOT NULL,
+    runs BIGINT NOT NULL,
+    failures INTEGER NOT NULL,
+    error VARCHAR(300) NOT NULL,
+    CONSTRAINT pk_job_lease PRIMARY KEY (name)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';

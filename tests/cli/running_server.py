@@ -85,11 +85,18 @@ class RunningServer:
         return requests.get(self.url + path, timeout=30, **options)
 
     def descendants(self) -> list[int]:
-        """Pids of the workers and of Redis."""
+        """Pids of the workers, of the processes beside them, and of Redis."""
         return _descendants(self.process.pid)
 
     def workers(self) -> list[int]:
-        return [pid for pid in self.descendants() if pid != self.redis_pid()]
+        """Pids of those who serve HTTP."""
+        beside = {self.redis_pid(), *self.beside().values()}
+        return [pid for pid in self.descendants() if pid not in beside]
+
+    def beside(self) -> dict[str, int]:
+        """Pids of the processes beside the API workers, by their names (``dt-worker``, …)."""
+        names = {pid: _name_of(pid).strip() for pid in self.descendants()}
+        return {name: pid for pid, name in names.items() if name.startswith("dt-")}
 
     def redis_pid(self) -> int | None:
         named = [pid for pid in self.descendants() if "valkey" in _name_of(pid) or "redis" in _name_of(pid)]

@@ -15,6 +15,7 @@ from datingtoday.infra.text import BilingualError
 # The name of the click command in the module is always `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("datingtoday.cli.commands.serve", "Run the server."),
+    "worker": ("datingtoday.cli.commands.worker", "Run a background worker."),
     "app": ("datingtoday.cli.commands.app", "Manage client programs: appkeys and secrets."),
     "config": ("datingtoday.cli.commands.config", "Check and show the settings."),
     "db": ("datingtoday.cli.commands.db", "Create and migrate the database."),

@@ -48,9 +48,7 @@ def open_parts(
                 "无法连接 Redis，运行中的服务无法得知变更；没有做任何修改",
             ) from error
         finally:
-            parts.base.guard_redis.close()
-            parts.base.cache_redis.close()
-            parts.base.database.dispose()
+            parts.base.close()
 
 
 def _as_it_is(settings: Settings) -> Settings:

@@ -8,10 +8,12 @@ from datingtoday.infra.cache import ReadyCache
 from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.db import Database
 from datingtoday.infra.events import Events
+from datingtoday.infra.jobs.registry import Jobs
 from datingtoday.infra.personal_data import PersonalData
 from datingtoday.infra.ratelimit import RateLimits
 from datingtoday.infra.realtime import Realtime
 from datingtoday.infra.redis import RedisRole
+from datingtoday.infra.streams import Streams
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,13 @@ class Foundation:
     limits: RateLimits
     events: Events
     personal_data: PersonalData
+    jobs: Jobs
+    streams: Streams
     realtime: Realtime
 
     def close(self) -> None:
-        """Close every connection of this process."""
+        """Send what is recorded, and close every connection of this process."""
+        self.streams.flush()
         self.guard_redis.close()
         self.cache_redis.close()
         self.queue_redis.close()
@@ -59,6 +64,8 @@ def make_foundation(settings: Settings) -> Foundation:
         limits=RateLimits(guard),
         events=Events(),
         personal_data=PersonalData(),
+        jobs=Jobs(settings.data_dir),
+        streams=Streams(queue, database),
         realtime=Realtime(queue),
     )
 

@@ -25,6 +25,7 @@ from datingtoday.infra.server.data_folder import DataFolder
 
 if TYPE_CHECKING:
     from datingtoday.app import Parts
+    from datingtoday.infra.server.child_processes import ChildProcess
     from datingtoday.infra.server.embedded_redis import EmbeddedRedis
 
 PORTS_TO_TRY = 20
@@ -109,7 +110,33 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
 
     at_end.callback(seal_and_stop)
     text = banner(settings, settings.server.host, port, is_app_changed=is_app_changed)
-    return _run(app, settings, listener, text, folder=folder, tick=tick)
+    from datingtoday.infra.server.gunicorn_server import HttpServer, ServerHooks
+
+    hooks = ServerHooks(
+        on_ready=lambda: click.echo(text),
+        on_tick=tick,
+        in_child=folder.forget,
+        on_worker_exit=parts.base.streams.flush,
+    )
+    server = HttpServer(app, settings, listener, hooks, _children(parts, settings))
+    at_end.callback(server.children.stop)
+    server.run()
+    return 0
+
+
+def _children(parts: "Parts", settings: Settings) -> "list[ChildProcess]":
+    """The processes beside the API workers."""
+    from datingtoday.infra.server.child_processes import ChildProcess
+
+    def work() -> None:
+        from datingtoday.worker import run_until_told
+
+        run_until_told(parts)
+
+    children = []
+    if settings.worker.with_serve:
+        children.append(ChildProcess("dt-worker", work))
+    return children
 
 
 def _end_at_once_on_signals(redis: "EmbeddedRedis | None") -> None:
@@ -125,23 +152,6 @@ def _end_at_once_on_signals(redis: "EmbeddedRedis | None") -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-
-
-def _run(
-    app: Any, settings: Settings, listener: socket.socket, text: str, *, folder: DataFolder, tick: Any
-) -> int:
-    from datingtoday.infra.server.gunicorn_server import HttpServer
-
-    server = HttpServer(
-        app,
-        settings,
-        listener,
-        on_ready=lambda: click.echo(text),
-        on_tick=tick,
-        in_child=folder.forget,
-    )
-    server.run()
-    return 0
 
 
 def _migrate(settings: Settings) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from datingtoday.infra.config.demo import DemoSection
+from datingtoday.infra.config.background import WorkerSection
 from datingtoday.infra.config.discovery import DiscoverySection
 from datingtoday.infra.config.fields import Section, allowed, notes_of, parse
 from datingtoday.infra.config.providers import SmsSection, StorageSection
@@ -95,10 +95,10 @@ class Settings(BaseModel):
     sms: SmsSection = SmsSection()
     discovery: DiscoverySection = DiscoverySection()
     server: ServerSection = ServerSection()
+    worker: WorkerSection = WorkerSection()
     log: LogSection = LogSection()
     metrics: MetricsSection = MetricsSection()
     docs: DocsSection = DocsSection()
-    demo: DemoSection = DemoSection()
     storage: StorageSection = StorageSection()
     media: MediaSection = MediaSection()
 

@@ -40,6 +40,7 @@ _POLL_S = 0.005
 PATIENCE_S = 10.0
 """How long each way of ending Redis may take before the next, rougher one is tried."""
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 
 
 def end_with_parent(parent_pid: int, signal_number: int) -> None:
@@ -51,6 +52,12 @@ def end_with_parent(parent_pid: int, signal_number: int) -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
     if os.getppid() != parent_pid:
         os._exit(1)
+
+
+def name_process(name: str) -> None:
+    """Show this name (15 ASCII characters at most) in process lists (Linux only)."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_NAME, name.encode("ascii"), 0, 0, 0)
 
 
 # Loaded before any fork: a child must not look for libraries.

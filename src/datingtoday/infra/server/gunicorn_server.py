@@ -9,7 +9,8 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gunicorn.util
@@ -21,6 +22,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.server.child_processes import ChildProcess, ChildProcesses
 from datingtoday.infra.server.embedded_redis import end_with_parent
 from datingtoday.infra.server.garbage_collector import settle_collector
 
@@ -55,13 +57,27 @@ def _write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -
     gunicorn.util.write_nonblock(sock, head.encode("ascii", errors="replace") + body)
 
 
+@dataclass(frozen=True)
+class ServerHooks:
+    """What the server calls.
+
+    :param on_ready: in its parent process, when requests are accepted.
+    :param on_tick: in the parent, about once a second, and soon after the end of any child.
+    :param in_child: in every worker and every other child, right after its fork.
+    :param on_worker_exit: in every worker that ends in order, before it is gone.
+    """
+
+    on_ready: Callable[[], None]
+    on_tick: Callable[[], None]
+    in_child: Callable[[], None]
+    on_worker_exit: Callable[[], None]
+
+
 class HttpServer(BaseApplication):
     """Serves one WSGI application on one listening socket until SIGTERM, SIGINT or SIGHUP.
 
     :param listener: bound and listening; it is taken over.
-    :param on_ready: called in this process when requests are accepted.
-    :param on_tick: called in this process about once a second, and soon after the end of any child.
-    :param in_child: called in every worker right after its fork.
+    :param children: processes beside the workers, which run as long as this one.
     """
 
     def __init__(
@@ -69,19 +85,17 @@ class HttpServer(BaseApplication):
         application: Callable[..., Any],
         settings: Settings,
         listener: socket.socket,
-        *,
-        on_ready: Callable[[], None],
-        on_tick: Callable[[], None],
-        in_child: Callable[[], None],
+        hooks: ServerHooks,
+        children: Sequence[ChildProcess] = (),
     ) -> None:
         self._application = application
         self._settings = settings
         self._listener_fd = listener.detach()
-        self._on_ready = on_ready
-        self._in_child = in_child
-        self.on_tick = on_tick
+        self.hooks = hooks
+        self.children = ChildProcesses(children, in_child=self._prepare_child)
         self.outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         """Started by nohup."""
+        self._arbiter: Arbiter | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -99,12 +113,12 @@ class HttpServer(BaseApplication):
             for number in Arbiter.SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             ignore_ctrl_c(worker)
-            self._in_child()
+            self.hooks.in_child()
             # Not even a worker that hangs may outlive the parent; what it had committed is on disk.
             end_with_parent(pid, signal.SIGKILL)
 
         def when_ready(arbiter: Arbiter) -> None:
-            self._on_ready()
+            self.hooks.on_ready()
 
         options: dict[str, Any] = {
             "bind": [f"fd://{self._listener_fd}"],
@@ -130,6 +144,12 @@ class HttpServer(BaseApplication):
         for name, value in options.items():
             self.cfg.set(name, value)
 
+    def _prepare_child(self) -> None:
+        self.hooks.in_child()
+        # The port is free once the parent and its workers are gone.
+        for listener in self._arbiter.LISTENERS if self._arbiter is not None else ():
+            listener.close()
+
     def load(self) -> Callable[..., Any]:
         return self._application
 
@@ -137,7 +157,8 @@ class HttpServer(BaseApplication):
         """Serve; ends with SystemExit, whose code is 0 after an orderly stop. Does not return in the workers."""
         answer_errors_in_json()
         settle_collector()
-        _Arbiter(self).run()
+        self._arbiter = _Arbiter(self)
+        self._arbiter.run()
 
 
 class _Arbiter(Arbiter):
@@ -154,13 +175,22 @@ class _Arbiter(Arbiter):
                 raise
             # A worker is done here. It must not unwind what the parent has built up to this point, and taking
             # the interpreter down in order costs each worker half a second and gives nothing back.
+            try:
+                self.app.hooks.on_worker_exit()
+            except Exception:
+                log.exception("worker_exit_failed")
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             os._exit(error.code if isinstance(error.code, int) else 1)
 
+    def stop(self, graceful: bool = True) -> None:
+        self.app.children.request_stop()
+        super().stop(graceful)
+
     def manage_workers(self) -> None:
         super().manage_workers()
-        self.app.on_tick()
+        self.app.hooks.on_tick()
+        self.app.children.tend()
 
     def handle_int(self) -> None:
         """Ctrl-C: in order, like SIGTERM. A second one is in a hurry (gunicorn's own rule)."""

@@ -1,0 +1,260 @@
+"""Streams: what is recorded off a request's path, on its way to SQL through the queue role of Redis.
+
+A request only leaves a note in memory. A thread of each process sends the notes at most `SEND_S` later; the worker
+reads them in batches, folds and writes each batch in one transaction, and acknowledges it after the commit. So an entry
+is written at least once, and twice only where a worker died between commit and acknowledgement.
+
+Where the queue role is down or full, because no worker has read for long, the process writes to SQL itself. Where that
+fails too, the entries are lost: counted, and logged. What a wiped Redis loses is what it held: the lag.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+from redis.exceptions import ResponseError
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.redis import Command, RedisDown, RedisRole
+
+log = structlog.get_logger(__name__)
+
+Entry = list[Any]
+"""Numbers and texts, as JSON has them."""
+WriteBatch = Callable[[Session, Sequence[Entry]], None]
+Observer = Callable[[str, str, int], None]
+"""Called with a stream's name, an outcome (``queued``, ``direct``, ``refused``, ``lost``) and a number of entries."""
+
+GROUP = "worker"
+BATCH = 500
+SEND_S = 0.03
+"""How long entries are collected in memory; what a process that is killed had not sent is lost."""
+MAX_QUEUED = 200_000
+"""Entries in Redis beyond which a process writes to SQL by itself."""
+MAX_UNSENT = 50_000
+"""Entries in a process's memory; what comes on top of them is lost."""
+FULL_S = 1.0
+"""How long a full stream is not asked again."""
+_SENT_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What is recorded, and how.
+
+    :param name: lower-case letters, digits and ``_``.
+    :param write_batch: called with a session and up to some hundred entries, in the order in which they came, each as
+        it was appended; writes them in few statements that are right when some were written before. The caller
+        commits; what must follow the commit goes through ``on_commit``. Locks rows in the order of their keys.
+    """
+
+    name: str
+    write_batch: WriteBatch
+
+    @property
+    def key(self) -> str:
+        """In Redis."""
+        return f"stream:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """How much waits in a stream, and for how long its oldest entry does."""
+
+    entries: int
+    lag_s: float
+
+
+class Appender:
+    """Takes the entries of one stream."""
+
+    def __init__(self, streams: Streams, name: str) -> None:
+        self._streams = streams
+        self._name = name
+
+    def append(self, entry: Sequence[Any]) -> None:
+        """Record an entry soon; costs a request some microseconds and never raises for what is down.
+
+        Call it after the commit of what it tells.
+        """
+        self._streams.note(self._name, entry)
+
+
+class Streams:
+    """The streams of one application.
+
+    :param redis: the queue role.
+    """
+
+    def __init__(self, redis: RedisRole, database: Database) -> None:
+        self.redis = redis
+        self._database = database
+        self._streams: dict[str, Stream] = {}
+        # Appending and taking from the left are atomic: no request waits for a lock.
+        self._unsent: deque[tuple[str, bytes]] = deque()
+        self._wake = threading.Event()
+        self._sending = threading.Lock()
+        self._sender: threading.Thread | None = None
+        self._direct_until = 0.0
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """Entries of this process by (stream, outcome)."""
+        self.observer: Observer | None = None
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _after_fork(this()))
+        atexit.register(lambda: _at_exit(this()))
+
+    def register(self, stream: Stream) -> Appender:
+        """Add a stream.
+
+        :raises RuntimeError: its name is taken.
+        """
+        if stream.name in self._streams:
+            raise RuntimeError(f"two streams are called {stream.name}")
+        self._streams[stream.name] = stream
+        return Appender(self, stream.name)
+
+    def all(self) -> tuple[Stream, ...]:
+        """In the order in which they were registered."""
+        return tuple(self._streams.values())
+
+    # --- sending
+
+    def note(self, name: str, entry: Sequence[Any]) -> None:
+        """See `Appender.append`."""
+        if len(self._unsent) >= MAX_UNSENT:
+            self._count(name, "lost", 1)
+            return
+        self._unsent.append((name, orjson.dumps(entry)))
+        if not self._wake.is_set():
+            self._wake.set()
+            if self._sender is None:
+                self._begin()
+
+    def flush(self) -> None:
+        """Send what this process has not sent yet. Never raises for what is down."""
+        with self._sending:
+            while self._unsent:
+                taken = [self._unsent.popleft() for _ in range(min(len(self._unsent), _SENT_AT_ONCE))]
+                self._send(taken)
+
+    def forget_unsent(self) -> None:
+        """In a forked child: the entries are the parent's to send."""
+        self._unsent.clear()
+        self._wake = threading.Event()
+        self._sending = threading.Lock()
+        self._sender = None
+
+    def _begin(self) -> None:
+        with self._sending:
+            if self._sender is None:
+                self._sender = threading.Thread(target=self._send_for_ever, name="streams", daemon=True)
+                self._sender.start()
+
+    def _send_for_ever(self) -> None:
+        while True:
+            self._wake.wait()
+            time.sleep(SEND_S)
+            # In this order: whoever notes something from here on wakes the thread again.
+            self._wake.clear()
+            try:
+                self.flush()
+            except Exception:
+                log.exception("stream_sender_failed")
+
+    def _send(self, taken: Sequence[tuple[str, bytes]]) -> None:
+        by_name: dict[str, list[bytes]] = {}
+        for name, data in taken:
+            by_name.setdefault(name, []).append(data)
+        if time.monotonic() >= self._direct_until and self._queue(by_name):
+            return
+        for name, entries in by_name.items():
+            self._write_directly(self._streams[name], [orjson.loads(data) for data in entries])
+
+    def _queue(self, by_name: dict[str, list[bytes]]) -> bool:
+        commands: list[Command] = []
+        for name, entries in by_name.items():
+            key = self._streams[name].key
+            commands += [("XADD", key, "*", "e", data) for data in entries]
+            commands.append(("XLEN", key))
+        try:
+            answers = self.redis.round_trip(commands)
+        except (RedisDown, ResponseError) as error:
+            # Some of them may have been taken: they count twice, which is better than not at all.
+            log.warning("stream_not_queued", entries=sum(map(len, by_name.values())), reason=str(error))
+            return False
+        for name, entries in by_name.items():
+            self._count(name, "queued", len(entries))
+            if answers[-1] > MAX_QUEUED:
+                log.warning("stream_full", stream=name, entries=answers[-1])
+                self._direct_until = time.monotonic() + FULL_S
+        return True
+
+    def _write_directly(self, stream: Stream, entries: list[Entry]) -> None:
+        try:
+            self.write(stream, entries)
+        except DatabaseDown as error:
+            log.error("stream_entries_lost", stream=stream.name, entries=len(entries), reason=str(error))
+            self._count(stream.name, "lost", len(entries))
+        else:
+            self._count(stream.name, "direct", len(entries))
+
+    # --- writing
+
+    def write(self, stream: Stream, entries: Sequence[Entry]) -> None:
+        """Write a batch to SQL, with its after-commit hooks. Entries that fail by themselves are left out, and logged.
+
+        :raises DatabaseDown: nothing was written.
+        """
+        try:
+            self._database.retried(lambda session: stream.write_batch(session, entries))
+        except DatabaseDown:
+            raise
+        except Exception:
+            if len(entries) == 1:
+                log.exception("stream_entry_refused", stream=stream.name, entry=entries[0])
+                self._count(stream.name, "refused", 1)
+                return
+            log.warning("stream_batch_split", stream=stream.name, entries=len(entries))
+            half = len(entries) // 2
+            self.write(stream, entries[:half])
+            self.write(stream, entries[half:])
+
+    def states(self) -> dict[str, StreamState]:
+        """How much waits in each stream. :raises RedisDown:"""
+        found: dict[str, StreamState] = {}
+        for stream in self.all():
+            entries, oldest, now = self.redis.round_trip(
+                [("XLEN", stream.key), ("XRANGE", stream.key, "-", "+", "COUNT", 1), ("TIME",)]
+            )
+            lag_s = 0.0
+            if oldest:
+                added_ms = int(oldest[0][0].partition(b"-")[0])
+                lag_s = max(0.0, int(now[0]) + int(now[1]) / 1e6 - added_ms / 1000)
+            found[stream.name] = StreamState(int(entries), lag_s)
+        return found
+
+    def _count(self, name: str, outcome: str, entries: int) -> None:
+        self.counts[name, outcome] += entries
+        if self.observer is not None:
+            self.observer(name, outcome, entries)
+
+
+def _after_fork(streams: Streams | None) -> None:
+    if streams is not None:
+        streams.forget_unsent()
+
+
+def _at_exit(streams: Streams | None) -> None:
+    if streams is not None:
+        streams.flush()

@@ -1,0 +1,90 @@
+"""The background worker: runs jobs and writes streams until it is told to end."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from datetime import datetime
+
+import structlog
+
+from datingtoday.app import Parts
+from datingtoday.infra.db import LONG_ANSWER_S
+from datingtoday.infra.jobs.leases import Leases
+from datingtoday.infra.jobs.registry import Job
+from datingtoday.infra.jobs.runner import JobRunner
+from datingtoday.infra.stream_reader import StreamReader
+from datingtoday.infra.worker_status import HEARTBEAT, HEARTBEAT_S
+
+log = structlog.get_logger(__name__)
+
+STOP_S = 3.0
+"""How long jobs and batches in hand may take to come to their next commit after SIGTERM."""
+_TIDY_S = 86_400
+
+
+class Worker:
+    """One worker process; any number of them may run on any number of hosts."""
+
+    def __init__(self, parts: Parts) -> None:
+        base = parts.base
+        base.database.answer_s = LONG_ANSWER_S
+        self._base = base
+        self.name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
+        lease_ms = round(base.settings.worker.lease_s * 1000)
+        leases = Leases(base.database, self.name, lease_ms=lease_ms)
+        base.jobs.register(Job(HEARTBEAT, HEARTBEAT_S, _do_nothing))
+        base.jobs.register(Job("job_rows", _TIDY_S, lambda now: leases.remove_unused()))
+        self._runner = JobRunner(base.jobs, leases, threads=base.settings.worker.threads)
+        self._stopping = threading.Event()
+        self._readers = [
+            threading.Thread(
+                target=StreamReader(base.streams, stream, self.name, idle_ms=lease_ms).run,
+                args=(self._stopping,),
+                name=f"stream {stream.name}",
+                daemon=True,
+            )
+            for stream in base.streams.all()
+        ]
+
+    def run(self) -> bool:
+        """Work until `stop`; returns whether everything that was begun came to its end.
+
+        False: what is left behind goes on in this process's threads; the caller ends the process.
+        """
+        self._runner.start()
+        for reader in self._readers:
+            reader.start()
+        log.info("worker_started", worker=self.name)
+        self._stopping.wait()
+        deadline = time.monotonic() + STOP_S
+        is_done = self._runner.stop(STOP_S)
+        for reader in self._readers:
+            reader.join(max(0.0, deadline - time.monotonic()))
+        is_done = is_done and not any(reader.is_alive() for reader in self._readers)
+        self._base.streams.flush()
+        log.info("worker_stopped", worker=self.name, is_done=is_done)
+        return is_done
+
+    def stop(self) -> None:
+        """Let `run` return soon; may be called from a signal handler."""
+        self._stopping.set()
+
+
+def run_until_told(parts: Parts) -> None:
+    """Run a worker in this process until SIGTERM or, where it is not ignored, SIGINT; ends the process."""
+    worker = Worker(parts)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: worker.stop())
+    if not worker.run():
+        # Threads that hang would keep the interpreter from ending; what they had committed is on disk.
+        os._exit(0)
+
+
+def _do_nothing(now: datetime) -> None:
+    """A run of the heartbeat is its row."""

@@ -1,0 +1,109 @@
+"""`datingtoday worker`, and the worker that `datingtoday serve` runs beside the server, from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from datingtoday.infra import migrations
+from datingtoday.infra.db import Database
+from datingtoday.infra.jobs.leases import JobState, read_states
+from datingtoday.infra.worker_status import HEARTBEAT, is_worker_alive
+from tests.cli.running_server import PROGRAM, RunningServer, Start, clean_environ, runs
+from tests.cli.test_production import own_servers
+from tests.plugins.backend import Backend
+from tests.plugins.polling import wait_until
+from tests.plugins.processes import end, spawn, tail_of
+
+SERVED = "dt-worker"
+
+
+def states(database: Database) -> dict[str, JobState]:
+    return {state.name.partition("@")[0]: state for state in read_states(database)}
+
+
+def database_of(server: RunningServer) -> Database:
+    return Database(f"sqlite:///{server.data / 'datingtoday.sqlite3'}")
+
+
+def wait_for_worker(server: RunningServer, other_than: int = 0) -> int:
+    found = wait_until(
+        lambda: [pid for name, pid in server.beside().items() if name == SERVED and pid != other_than],
+        "the worker",
+        deadline_s=30,
+    )
+    return found[0]
+
+
+class TestBesideTheServer:
+    def test_it_runs_is_started_again_and_ends_in_order(self, start: Start) -> None:
+        server = start()
+        worker = wait_for_worker(server)
+        database = database_of(server)
+        wait_until(lambda: is_worker_alive(read_states(database)), "the first run", deadline_s=30)
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: not runs(worker), "its end")
+        again = wait_for_worker(server, other_than=worker)
+        wait_until(
+            lambda: "worker_started" in server.printed.partition("child_process_ended")[2], "the start"
+        )
+        assert server.get("/").status_code < 500
+        assert server.stop() == 0
+        assert not runs(again)
+        assert '"event":"worker_stopped"' in server.printed.replace('": "', '":"')
+        assert states(database)[HEARTBEAT].holder == ""
+
+    def test_it_dies_with_its_parent(self, start: Start) -> None:
+        server = start()
+        worker = wait_for_worker(server)
+        os.kill(server.process.pid, signal.SIGKILL)
+        wait_until(lambda: not runs(worker), "the worker's end")
+
+    def test_it_can_be_left_out(self, start: Start) -> None:
+        server = start(WORKER_WITH_SERVE="0")
+        server.wait_for_workers(2)
+        assert server.beside().get(SERVED) is None
+
+
+class TestCommand:
+    @pytest.fixture
+    def environ(self, backend: Backend, data: Path) -> dict[str, str]:
+        migrations.upgrade(backend.database_uri)
+        data.mkdir(parents=True)
+        settings = own_servers(backend) | {"WORKER_LEASE_S": "1", "DATA": str(data)}
+        return clean_environ(**{f"DATINGTODAY_{name}": value for name, value in settings.items()})
+
+    @pytest.fixture
+    def workers(self, environ: dict[str, str], data: Path) -> Iterator[list[Popen[bytes]]]:
+        """Three on the same database, as on three hosts."""
+        with ExitStack() as stack:
+            started = []
+            for number in range(3):
+                log = data.parent / f"{data.name}-worker{number}.log"
+                process = spawn([PROGRAM, "worker"], log=log, cwd=data, env=environ)
+                stack.callback(end, process)
+                started.append(process)
+            yield started
+
+    def test_three_run_until_they_are_told(
+        self, workers: list[Popen[bytes]], backend: Backend, data: Path
+    ) -> None:
+        database = Database(backend.database_uri)
+        wait_until(lambda: is_worker_alive(read_states(database)), "a heartbeat", deadline_s=60)
+        logs = [data.parent / f"{data.name}-worker{number}.log" for number in range(3)]
+        wait_until(
+            lambda: all("worker_started" in log.read_text() for log in logs), "all three", deadline_s=60
+        )
+        assert states(database)[HEARTBEAT].runs == 1, "three workers beat once per period"
+        for worker, log in zip(workers, logs, strict=True):
+            began = time.monotonic()
+            assert end(worker, signal.SIGTERM) == 0, tail_of(log)
+            assert time.monotonic() - began < 5
+        assert all(state.holder == "" for state in read_states(database))

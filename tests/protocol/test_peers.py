@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datingtoday.protocol.peer import Peers, limit_key, networks, within
+from datingtoday.protocol.peer import ForwardingHeader, Peers, limit_key, networks, node_address, within
 from tests.protocol.conftest import LabOn
 
 TRUSTED = ["10.0.0.0/8", "2001:db8:aaaa::/48"]
@@ -17,8 +17,30 @@ STRANGERS = st.sampled_from(
     ["203.0.113.9", "198.51.100.1", "2001:db8:bbbb::1", "::ffff:203.0.113.7", "127.0.0.1"]
 )
 JUNK = st.text(st.characters(max_codepoint=255, exclude_characters=","), max_size=20) | st.sampled_from(
-    ["", "unknown", "_hidden", "203.0.113.9:80", "[2001:db8::1]:80", "1.2.3", "10.0.0.0/8", "fe80::1%eth0"]
+    [
+        "unknown",
+        "_hidden",
+        "1.2.3",
+        "10.0.0.0/8",
+        "203.0.113.9:http",
+        "[203.0.113.9",
+        "[]:80",
+        "for=203.0.113.9",
+    ]
 )
+AS_WRITTEN = st.sampled_from(
+    [
+        "{}", "{}:52000", "{}:0", " {} ", "\t{}", '"{}"', '"{}:4711"', "[{}]", "[{}]:443", '"[{}]:4711"', '"[{}]"',
+        "{}%eth0", "[{}%25eth0]:443",
+    ]
+)  # fmt: skip
+"""Azure's gateways and IIS write ports, RFC 7239 quotes and brackets, some systems zones."""
+
+
+def plain(address: str) -> str:
+    """As `Peers` tells it."""
+    parsed = ip_address(address)
+    return str((isinstance(parsed, IPv6Address) and parsed.ipv4_mapped) or parsed)
 
 
 def environ(remote: str, forwarded: str | None = None) -> dict[str, str]:
@@ -27,12 +49,12 @@ def environ(remote: str, forwarded: str | None = None) -> dict[str, str]:
 
 @given(STRANGERS, st.lists(STRANGERS | PROXIES | JUNK, max_size=4))
 def test_a_stranger_is_not_believed(remote: str, said: list[str]) -> None:
-    assert Peers(TRUSTED).address(environ(remote, ", ".join(said))) == remote
+    assert Peers(TRUSTED).address(environ(remote, ", ".join(said))) == plain(remote)
 
 
 @given(PROXIES | STRANGERS, st.lists(STRANGERS | PROXIES | JUNK, max_size=4))
 def test_without_trusted_proxies_nobody_is(remote: str, said: list[str]) -> None:
-    assert Peers([]).address(environ(remote, ", ".join(said))) == remote
+    assert Peers([]).address(environ(remote, ", ".join(said))) == plain(remote)
 
 
 @given(PROXIES, st.lists(STRANGERS | PROXIES | JUNK, max_size=3), STRANGERS, st.lists(PROXIES, max_size=3))
@@ -41,29 +63,76 @@ def test_the_last_stranger_in_the_chain_counts(
 ) -> None:
     """Whatever the client itself wrote before, the proxies append what they saw."""
     chain = [*made_up, client, *proxies]
-    for glue in (",", ", ", " , "):
-        assert Peers(TRUSTED).address(environ(remote, glue.join(chain))) == client
+    for glue in (",", ", ", " , ", ", ,"):
+        assert Peers(TRUSTED).address(environ(remote, glue.join(chain))) == plain(client)
+
+
+@given(
+    PROXIES,
+    st.lists(STRANGERS | PROXIES | JUNK, max_size=2),
+    STRANGERS,
+    AS_WRITTEN,
+    st.lists(PROXIES, max_size=2),
+)
+def test_an_address_counts_in_every_form_in_which_proxies_write_it(
+    remote: str, made_up: list[str], client: str, form: str, proxies: list[str]
+) -> None:
+    if ":" not in client and ("[" in form or "%" in form):
+        client = f"::ffff:{client}"
+    if ":" in client and form in ("{}:52000", "{}:0", '"{}:4711"'):
+        # Without brackets only an address in full leaves no doubt where the port begins.
+        client = ip_address(client).exploded
+    written = form.format(client)
+    chain = [
+        *made_up,
+        written,
+        *(
+            form.format(plain(proxy)) if ":" not in proxy and "[" not in form and "%" not in form else proxy
+            for proxy in proxies
+        ),
+    ]
+    assert Peers(TRUSTED).address(environ(remote, ", ".join(chain))) == plain(client)
+    if '"' not in form and any(sign in written for sign in ":["):
+        written = f'"{written.strip()}"'
+    nodes = [f"for={node}" for node in made_up] + [f"For={written};proto=https;by=_edge"]
+    nodes += [f'by=10.0.0.9;for="[{proxy}]:80"' if ":" in proxy else f"for={proxy}" for proxy in proxies]
+    forwarded = {"REMOTE_ADDR": remote, "HTTP_FORWARDED": ", ".join(nodes)}
+    assert Peers(TRUSTED).address(forwarded) == plain(client)
+
+
+def test_a_quote_that_the_client_began_swallows_nothing() -> None:
+    for made_up in ('for="8.8.8.8', 'for=8.8.8.8;by="', '"', 'for="8.8.8.8;'):
+        forwarded = {"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": f"{made_up}, for=203.0.113.9"}
+        assert Peers(TRUSTED).address(forwarded) == "203.0.113.9"
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [("either", "10.0.0.1"), ("x-forwarded-for", "203.0.113.1"), ("forwarded", "203.0.113.2")],
+)
+def test_of_two_headers_that_disagree_one_is_made_up(header: ForwardingHeader, address: str) -> None:
+    both = environ("10.0.0.1", "203.0.113.1") | {"HTTP_FORWARDED": "for=203.0.113.2"}
+    assert Peers(TRUSTED, header).address(both) == address
+    agree = environ("10.0.0.1", "203.0.113.2:80") | {"HTTP_FORWARDED": "for=203.0.113.2"}
+    assert Peers(TRUSTED, header).address(agree) == "203.0.113.2"
 
 
 @given(PROXIES, st.text(st.characters(max_codepoint=255), max_size=60))
 def test_the_answer_is_an_address_whatever_is_sent(remote: str, forwarded: str) -> None:
     found = Peers(TRUSTED).address(environ(remote, forwarded))
-    ip_address(found)
-    assert found == remote or found in forwarded
+    assert found == str(ip_address(found))
+    hops = {plain(hop) for hop in map(node_address, forwarded.split(",")) if hop is not None}
+    assert found in {plain(remote), *hops}
 
 
-@given(PROXIES, JUNK.filter(lambda text: not is_address(text.strip())), st.lists(PROXIES, max_size=2))
+@given(
+    PROXIES,
+    JUNK.filter(lambda text: text.strip() and node_address(text) is None),
+    st.lists(PROXIES, max_size=2),
+)
 def test_nothing_before_something_unreadable_is_believed(remote: str, junk: str, proxies: list[str]) -> None:
     chain = ",".join(["203.0.113.9", junk, *proxies])
-    assert Peers(TRUSTED).address(environ(remote, chain)) == (proxies[0] if proxies else remote)
-
-
-def is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+    assert Peers(TRUSTED).address(environ(remote, chain)) == plain(proxies[0] if proxies else remote)
 
 
 def test_a_unix_socket_is_used_by_a_proxy_on_this_machine() -> None:

@@ -73,7 +73,7 @@ def make_guard(
         protocol.replay,
         verifier,
         base.database,
-        Peers(settings.server.trusted_proxies),
+        Peers(settings.server.trusted_proxies, settings.server.forwarded_header),
         _guard_options(settings),
         observe=None if metrics is None else metrics.observe,
         cache=base.cache,

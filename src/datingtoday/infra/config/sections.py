@@ -323,10 +323,16 @@ class ServerSection(Section):
     )
     trusted_proxies: Networks = key(
         (),
-        en="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
-        zh="信任其 X-Forwarded-For 与 X-Forwarded-Proto 的代理。",
+        en="Proxies whose X-Forwarded-For or Forwarded is believed.",
+        zh="信任其 X-Forwarded-For 或 Forwarded 的代理。",
         example="127.0.0.1, 10.0.0.0/8",
         unset=("nobody is believed", "一律不信任"),
+    )
+    forwarded_header: Literal["either", "x-forwarded-for", "forwarded"] = key(
+        "either",
+        en="The header in which they tell the client's address. either: whichever is there; where both are and "
+        "disagree, neither is believed, and the proxy's own address counts.",
+        zh="代理用哪个请求头传递客户端地址。either：有哪个用哪个；两者都有但不一致时都不信任，按代理自身的地址计。",
     )
     internal_addresses: Networks = key(
         (),

@@ -16,6 +16,7 @@ import requests
 from datingtoday.infra.storage.local import LocalStorage
 from datingtoday.infra.storage.storage import new_key
 from datingtoday.media.http_ranges import plan_internal_redirect
+from datingtoday.protocol.cross_origin import CrossOrigin
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn, tail_of
 from tests.plugins.tools import program
@@ -23,6 +24,7 @@ from tests.plugins.tools import program
 pytestmark = pytest.mark.needs("nginx")
 
 CONTENT = bytes(range(256)) * 40
+PAGE = "https://m.example.com"
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -53,7 +55,8 @@ def upstream(tmp_path: Path) -> Iterator[str]:
             expires=int(now.timestamp()) + 600,
             now=now,
         )
-        start_response("200 OK", list(plan.headers.items()))
+        cross_origin = CrossOrigin([PAGE]).headers({**environ, "PATH_INFO": "/api/media/x"})
+        start_response("200 OK", [*plan.headers.items(), *cross_origin])
         return []
 
     with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
@@ -118,6 +121,15 @@ def test_nginx_sends_the_file(nginx: str) -> None:
     assert outside.status_code == 416
     again = requests.get(f"{nginx}/api/media/x", headers={"If-None-Match": headers["ETag"]}, timeout=10)
     assert again.status_code == 304
+
+
+def test_pages_of_other_origins_may_read_it_where_the_program_says_so(nginx: str) -> None:
+    answer = requests.get(f"{nginx}/api/media/x", headers={"Origin": PAGE}, timeout=10)
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+    assert "Content-Range" in answer.headers["Access-Control-Expose-Headers"]
+    other = requests.get(f"{nginx}/api/media/x", headers={"Origin": "https://evil.example"}, timeout=10)
+    assert "Access-Control-Allow-Origin" not in other.headers
+    assert answer.headers["Vary"] == other.headers["Vary"] == "Origin"
 
 
 def test_nobody_gets_around_the_program(nginx: str, tmp_path: Path) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
 from marshmallow import Schema
 
+from datingtoday.app import create_app
+from datingtoday.infra.days import ServiceDays
 from datingtoday.profiles.models import UserInfo
 from datingtoday.profiles.schemas import UpdatedSchema, UpdateParams
-from tests.plugins.api import Api, User
-from tests.profiles.people import make_user, row_of
+from tests.plugins.api import Api, User, settings_of
+from tests.plugins.backend import Backend
+from tests.profiles.people import make_user, row_of, set_row
 
-TODAY = datetime.now(UTC).date()
+TODAY = ServiceDays("Asia/Shanghai").today(datetime.now(UTC))
 EIGHTEEN = TODAY.replace(year=TODAY.year - 18, day=min(TODAY.day, 28))
 
 FULL: dict[str, Any] = {
@@ -211,15 +215,14 @@ def test_everything_at_once(api: Api) -> None:
 @pytest.mark.parametrize(
     ("now", "born", "accepted"),
     [
-        ("2026-11-22T00:00:01Z", "2008-11-22", True),
-        ("2026-11-21T23:59:58Z", "2008-11-22", False),
-        # In China it is the 22nd already; the day is UTC's.
-        ("2026-11-21T16:30:00Z", "2008-11-22", False),
+        # In China it is the 22nd from four in the afternoon of UTC's 21st.
+        ("2026-11-21T16:00:01Z", "2008-11-22", True),
+        ("2026-11-21T15:59:58Z", "2008-11-22", False),
         ("2026-02-28T12:00:00Z", "2008-02-29", False),
-        ("2026-03-01T00:00:01Z", "2008-02-29", True),
+        ("2026-02-28T16:00:01Z", "2008-02-29", True),
     ],
 )
-def test_eighteen_on_the_day_in_utc(api: Api, now: str, born: str, accepted: bool) -> None:
+def test_eighteen_on_the_day_in_china(api: Api, now: str, born: str, accepted: bool) -> None:
     with time_machine.travel(datetime.fromisoformat(now)):
         user = make_user(api)
         answer = api.post("/api/user/update", user, birthday=born)
@@ -266,3 +269,23 @@ def _values(row: UserInfo) -> dict[str, Any]:
 def _assert_shape(schema: Schema, told: dict[str, Any]) -> None:
     assert schema.validate(told) == {}
     assert set(told) == set(schema.fields)
+
+
+@pytest.mark.parametrize(
+    ("zone", "accepted"), [("Asia/Shanghai", True), ("UTC", False), ("America/New_York", False)]
+)
+def test_the_time_zone_of_ages_is_a_setting(
+    api: Api, shared_backend: Backend, tmp_path: Path, zone: str, accepted: bool
+) -> None:
+    settings = settings_of(shared_backend, tmp_path, ACCOUNTS_TIME_ZONE=zone)
+    there = Api(create_app(settings, sms=api.sms), api.sms)
+    born = "2008-11-22"
+    with time_machine.travel(datetime.fromisoformat("2026-11-21T20:00:00Z")):
+        user = make_user(api)
+        answer = there.post("/api/user/update", user, birthday=born)
+        assert (answer.code == 0) is accepted
+        set_row(api, user, birthday=date.fromisoformat(born))
+        age = there.get("/api/user/show", make_user(api), peerId=user.user_id).data["age"]
+        found = there.get("/api/user/search", make_user(api), ageMax=17, pageCount=50).data["list"]
+    assert age == (18 if accepted else 17)
+    assert (user.user_id in [card["user_id"] for card in found]) is not accepted

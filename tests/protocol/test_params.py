@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from datingtoday.protocol.errors import AppError, BodyTooLarge, ParameterError, UnsupportedMediaType
 from datingtoday.protocol.language import lang_of
-from datingtoday.protocol.params import UploadedFile, read_params
+from datingtoday.protocol.multipart_form import UploadedFile
+from datingtoday.protocol.params import read_params
 
 FORM = "application/x-www-form-urlencoded"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from datingtoday.protocol import params as params_module
+from datingtoday.protocol import multipart_form
 from tests.plugins.api import Answer, Api
 from tests.protocol.lab import Lab
 from tests.protocol.probe import MAX_FILE_BYTES
@@ -54,7 +54,7 @@ def test_a_file_arrives_as_it_was_sent(lab: Lab, data: bytes, file_first: bool) 
 
 
 def test_a_file_beyond_what_is_kept_in_memory(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(params_module, "_FILE_IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(multipart_form, "_FILE_IN_MEMORY_BYTES", 1000)
     client = lab.client()
     data = secrets.token_bytes(MAX_FILE_BYTES)
     assert upload(client, signed_hmac(client, data), data).data["file"]["sha256"] == sha256(data)
@@ -175,14 +175,14 @@ def test_a_file_that_is_too_large_is_413(lab: Lab) -> None:
 def test_the_file_is_closed_whatever_becomes_of_the_request(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, refusal: str
 ) -> None:
-    made: list[params_module.UploadedFile] = []
+    made: list[multipart_form.UploadedFile] = []
 
-    class Watched(params_module.UploadedFile):
+    class Watched(multipart_form.UploadedFile):
         def __init__(self, name: str) -> None:
             super().__init__(name)
             made.append(self)
 
-    monkeypatch.setattr(params_module, "UploadedFile", Watched)
+    monkeypatch.setattr(multipart_form, "UploadedFile", Watched)
     client = lab.client()
     params = signed_hmac(client, PHOTO)
     expected = 0

@@ -17,7 +17,7 @@ from datingtoday.media.service import MediaService
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.errors import NotFound, ParameterError, Unavailable
-from datingtoday.protocol.params import UploadedFile
+from datingtoday.protocol.multipart_form import UploadedFile
 
 _A_FILE = Text("one file, as a part of multipart/form-data", "multipart/form-data 中的一个文件")
 

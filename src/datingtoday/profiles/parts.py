@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint
 
+from datingtoday.infra.days import ServiceDays
 from datingtoday.infra.parts import Foundation
 from datingtoday.media.parts import MediaParts
 from datingtoday.media.processing.inspect import Kind
@@ -56,7 +57,9 @@ def make_profiles(
     :param vip: knows until when people are VIP; None while nobody can become one.
     """
     vip = vip or NobodyIsVip()
-    cards = Cards(base.cache, media.signer, People(vip, media.service))
+    cards = Cards(
+        base.cache, media.signer, People(vip, media.service, ServiceDays(base.settings.accounts.time_zone))
+    )
     base.events.listen(MediaJudged, cards.judged)
     visibility = Visibility(base.cache, vip)
     album = Album(media.service, visibility, cards)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from datingtoday.infra.days import UTC_DAYS, ServiceDays
 from datingtoday.media.models import Media
 from datingtoday.media.moderation import Verdict, may_be_shown
 from datingtoday.profiles.cards.signable_json import PhotoUrl
@@ -53,6 +54,8 @@ class Person:
     album: tuple[UserAlbum, ...] = ()
     media: Mapping[str, Media] = field(default_factory=dict)
     """The uploads behind avatar and album."""
+    days: ServiceDays = UTC_DAYS
+    """By which the age is counted."""
 
     def is_vip(self, now: datetime) -> bool:
         return self.vip_until is not None and self.vip_until > now
@@ -66,7 +69,8 @@ class Person:
 class People:
     """Reads people."""
 
-    def __init__(self, vip: VipDeadlines, media: MediaRows) -> None:
+    def __init__(self, vip: VipDeadlines, media: MediaRows, days: ServiceDays) -> None:
+        self.days = days
         self._vip = vip
         self._media = media
 
@@ -89,6 +93,7 @@ class People:
                 deadlines.get(user_id),
                 tuple(photos.get(user_id, ())),
                 media,
+                self.days,
             )
             for user_id, row in rows.items()
         }
@@ -215,7 +220,7 @@ def true_until(person: Person, now: datetime) -> datetime | None:
     row = person.row
     moments = []
     if row.birthday is not None:
-        moments.append(datetime.combine(next_birthday(row.birthday, now.date()), time(), UTC))
+        moments.append(person.days.beginning_of(next_birthday(row.birthday, person.days.today(now))))
     if person.vip_until is not None and person.vip_until > now:
         moments.append(person.vip_until)
     if is_banned(row, now) and row.banned_until is not None:
@@ -248,7 +253,7 @@ def _basics(person: Person, now: datetime, *, to_owner: bool) -> dict[str, Any]:
     return {
         "user_id": row.id,
         "nickname": row.nickname,
-        "age": age_in_years(row.birthday, now.date()),
+        "age": age_in_years(row.birthday, person.days.today(now)),
         "gender": row.gender,
         "avatar": None if avatar is None else PhotoUrl(avatar, AVATAR_SIZE, now),
         "height": row.height,

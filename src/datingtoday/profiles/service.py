@@ -138,7 +138,7 @@ class Profiles:
         """
         person = session.get_one(UserInfo, user_id, with_for_update=True)
         if (born := changes.get("birthday")) is not None:
-            refuse_too_young(born, now.date())
+            refuse_too_young(born, self._cards.people.days.today(now))
         changed = {name: value for name, value in changes.items() if getattr(person, name) != value}
         if "avatar" in changed:
             self._use_avatar(session, person, changed["avatar"], now)
@@ -182,7 +182,7 @@ class Profiles:
             "taken_at": now,
             "status": row.status,
             "nickname": row.nickname,
-            "age": age_in_years(row.birthday, now.date()),
+            "age": age_in_years(row.birthday, person.days.today(now)),
             **{
                 name: getattr(row, name)
                 for name in ("gender", "sexual", "height", "education", "salary", "emotion")
@@ -262,8 +262,7 @@ def neutral_nickname() -> str:
 def refuse_too_young(born: date, today: date) -> None:
     """:raises ParameterError: younger than 18 on this day, or not born yet.
 
-    The day is UTC's, like every time of the service, so that everybody turns 18 at the same moment and the age that
-    others see agrees with it: in China at eight in the morning.
+    The day is that of the service's time zone, by which the age that others see is counted as well.
     """
     age = age_in_years(born, today)
     if age is None or age < LEAST_AGE_YEARS:

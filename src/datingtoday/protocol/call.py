@@ -16,7 +16,7 @@ from datingtoday.infra.db import Database, commit
 from datingtoday.infra.text import Text
 from datingtoday.protocol.errors import AppError
 from datingtoday.protocol.login import Login
-from datingtoday.protocol.params import UploadedFile
+from datingtoday.protocol.multipart_form import UploadedFile
 
 CALL = "datingtoday.call"
 """Where the guard leaves the admitted `Call` in the WSGI environ."""
@@ -103,8 +103,12 @@ class Call:
         if self._session is None:
             if self.endpoint.transaction == "manual":
                 raise RuntimeError("a manual endpoint opens its own transactions")
-            self._session = self.database.session(write=self.method != "GET")
+            self._session = self.database.session(write=self._writes)
         return self._session
+
+    @property
+    def _writes(self) -> bool:
+        return self.method not in ("GET", "HEAD")
 
     def finish(self, *, keep: bool) -> None:
         """Commit (``keep``) or roll back what the view did, and let go of the connection."""
@@ -117,7 +121,7 @@ class Call:
             elif session.in_transaction():
                 session.rollback()
         finally:
-            self.database.give_back(session, write=self.method != "GET")
+            self.database.give_back(session, write=self._writes)
 
 
 Runner = Callable[[Call, Mapping[str, str]], Response | bytes]

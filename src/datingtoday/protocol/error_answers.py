@@ -24,7 +24,7 @@ def answer_errors(app: Flask) -> None:
 
 def _answer_http_error(error: HTTPException) -> Response:
     if isinstance(error, MethodUnknown):
-        allowed = ", ".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
+        allowed = ", ".join(sorted(set(error.valid_methods or ()) - {"OPTIONS"}))
         return _respond(MethodNotAllowed(headers={"Allow": allowed}, allowed=allowed))
     if isinstance(error, UrlUnknown):
         return _respond(NotFound())

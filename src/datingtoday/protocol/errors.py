@@ -169,8 +169,19 @@ class UnsupportedMediaType(AppError):
     http_status = 415
     en = "the body must be application/x-www-form-urlencoded or multipart/form-data"
     zh = "请求体必须是 application/x-www-form-urlencoded 或 multipart/form-data"
-    cause = Text("A body of another type, JSON for example.", "请求体是其他类型，例如 JSON。")
-    cure = Text("Send the parameters as a form.", "用表单提交参数。")
+    cause = Text(
+        "A body of another type, JSON for example, or one that is compressed.",
+        "请求体是其他类型（例如 JSON），或经过压缩。",
+    )
+    cure = Text("Send the parameters as a form, uncompressed.", "用表单提交参数，不要压缩。")
+
+
+class BodyCompressed(UnsupportedMediaType):
+    en = "the body is compressed (Content-Encoding: {encoding}); send it as it is"
+    zh = "请求体被压缩（Content-Encoding: {encoding}）；请不经压缩发送"
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(headers={"Accept-Encoding": "identity"}, encoding=encoding[:40])
 
 
 class RateLimited(AppError):

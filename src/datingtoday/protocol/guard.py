@@ -24,6 +24,7 @@ from datingtoday.infra.ratelimit import TooMany
 from datingtoday.infra.redis import Command, RedisDown
 from datingtoday.protocol import envelope
 from datingtoday.protocol.call import CALL, LANG, Call, Endpoint, Environ, Runner
+from datingtoday.protocol.cross_origin import CrossOrigin
 from datingtoday.protocol.endpoint import declared_endpoint, runner_of
 from datingtoday.protocol.errors import (
     AppError,
@@ -36,7 +37,8 @@ from datingtoday.protocol.errors import (
 from datingtoday.protocol.language import lang_of
 from datingtoday.protocol.login import TOKEN, USER_ID, TokenVerifier, digest_of
 from datingtoday.protocol.metrics import Observer
-from datingtoday.protocol.params import UploadedFile, read_params
+from datingtoday.protocol.multipart_form import UploadedFile
+from datingtoday.protocol.params import read_params
 from datingtoday.protocol.peer import Peers
 from datingtoday.protocol.signing.check import SignatureCheck
 from datingtoday.protocol.signing.client_apps import ClientApps
@@ -69,6 +71,7 @@ class GuardOptions:
     """For anything that is sent, an uploaded file included."""
     explain: bool = False
     limit_per_user_per_minute: int | None = 600
+    cors_origins: tuple[str, ...] = ()
     access_log: bool = False
 
 
@@ -104,6 +107,7 @@ class Guard:
         self._observe = observe
         self._cache = cache
         self._clock = clock
+        self._cross_origin = CrossOrigin(options.cors_origins)
         self._routes: dict[str, dict[str, tuple[Endpoint, Runner]]] = {}
         self._flask: WsgiApp | None = None
 
@@ -114,7 +118,7 @@ class Guard:
             declared = declared_endpoint(view)
             if declared is None or rule.arguments:
                 continue
-            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            for method in (rule.methods or set()) - {"OPTIONS"}:
                 self._routes.setdefault(rule.rule, {})[method] = declared, runner_of(view)
         self._flask = app.wsgi_app
         app.wsgi_app = self  # type: ignore[method-assign]
@@ -132,6 +136,7 @@ class Guard:
                 exc_info = exc_info or sys.exc_info()
             status_line = status
             headers.append(("X-Request-Id", request_id))
+            headers += self._cross_origin.headers(environ)
             if _UNREAD in environ:
                 _close_after(start_response)
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
@@ -150,6 +155,9 @@ class Guard:
                 route = methods.get(environ["REQUEST_METHOD"])
                 if route is None:
                     allowed = ", ".join(sorted(methods))
+                    if environ["REQUEST_METHOD"] == "OPTIONS" and self._cross_origin.applies_to(environ):
+                        respond("204 No Content", [("Allow", f"{allowed}, OPTIONS")])
+                        return []
                     raise MethodNotAllowed(headers={"Allow": allowed}, allowed=allowed)
                 declared, run = route
                 call = environ[CALL] = self.admit(environ, declared)
@@ -319,7 +327,7 @@ def _answer_with(result: Response | bytes, environ: Environ, respond: StartRespo
     if isinstance(result, Response):
         return result(environ, respond)
     respond("200 OK", [("Content-Type", envelope.CONTENT_TYPE), ("Content-Length", str(len(result)))])
-    return [result]
+    return [] if environ.get("REQUEST_METHOD") == "HEAD" else [result]
 
 
 def _send(error: AppError, environ: Environ, respond: StartResponse) -> list[bytes]:

@@ -105,5 +105,6 @@ def _guard_options(settings: Settings) -> GuardOptions:
         max_body_bytes=settings.protocol.max_body_bytes,
         explain=settings.protocol.explain,
         limit_per_user_per_minute=limits.per_user_per_minute if limits.enabled else None,
+        cors_origins=settings.server.cors_origins,
         access_log=settings.log.access,
     )

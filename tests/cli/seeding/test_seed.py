@@ -16,6 +16,7 @@ from datingtoday.cli.seeding.people import CITIES, made_up_people
 from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.nearby.models import Location, LocationCell
 from datingtoday.discovery.search.models import SearchGram, SearchName
+from datingtoday.infra.days import ServiceDays
 from datingtoday.profiles.models import UserInfo, UserLabel
 from datingtoday.profiles.people import age_in_years
 from tests.cli.conftest import data, start  # noqa: F401 - fixtures
@@ -77,7 +78,9 @@ def test_every_list_shows_them(app_of: Callable[..., Api]) -> None:
             person.gender,
             person.height,
         )
-        assert card["age"] == age_in_years(person.birthday, datetime.now(UTC).date())
+        assert card["age"] == age_in_years(
+            person.birthday, ServiceDays("Asia/Shanghai").today(datetime.now(UTC))
+        )
     found = api.get("/api/user/search", viewer, nickname=by_id[ids[5]].nickname, pageCount=50).data["list"]
     assert ids[5] in [card["user_id"] for card in found]
     shown = api.get("/api/user/show", viewer, peerId=cards["list"][0]["user_id"]).data

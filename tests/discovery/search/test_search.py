@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from datingtoday.discovery.search import service as search_module
 from datingtoday.discovery.search.nicknames import fold, grams, leading_grams
 from datingtoday.discovery.search.service import years_before
+from datingtoday.infra.days import ServiceDays
 from datingtoday.profiles.models import UserLabel
 from datingtoday.profiles.people import age_in_years
 from tests.plugins.api import Api, User
@@ -25,6 +26,8 @@ from tests.plugins.statements import statements
 from tests.profiles.people import ban, blocks, delete, follows, hide, make_user, set_row
 
 PATH = "/api/user/search"
+
+DAYS = ServiceDays("Asia/Shanghai")
 
 
 def mark() -> str:
@@ -50,7 +53,7 @@ def all_pages(api: Api, user: User, **own: Any) -> list[int]:
 
 def born(years: int, days: int = 0) -> date:
     """The birthday of who is that old for that many days."""
-    day = years_before(datetime.now(UTC).date(), years)
+    day = years_before(DAYS.today(datetime.now(UTC)), years)
     assert day is not None
     return day - timedelta(days=days)
 
@@ -128,7 +131,7 @@ def test_random_combinations_agree_with_plain_python(api: Api) -> None:
             "salary": rng.choice([None, 1, 2, 3, 4, 5, 6]),
         }
         people.append((make_user(api, nickname=name, **columns).user_id, columns))
-    today = datetime.now(UTC).date()
+    today = DAYS.today(datetime.now(UTC))
     tests: dict[str, Callable[[dict[str, Any], int], bool]] = {
         "gender": lambda row, value: row["gender"] == value,
         "ageMin": lambda row, value: (age_in_years(row["birthday"], today) or -1) >= value,
@@ -181,7 +184,7 @@ def test_a_new_nickname_is_found_at_once_and_the_old_one_no_longer(api: Api) -> 
 
 def test_a_rolled_back_nickname_is_not_found(api: Api) -> None:
     viewer, person, name = make_user(api), make_user(api), mark()
-    answer = api.post("/api/user/update", person, nickname=name, birthday=datetime.now(UTC).date())
+    answer = api.post("/api/user/update", person, nickname=name, birthday=DAYS.today(datetime.now(UTC)))
     assert answer.code == 300
     assert ids(api, viewer, nickname=name) == []
 

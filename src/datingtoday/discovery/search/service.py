@@ -79,16 +79,15 @@ class Search:
             below, skip, number, more = self._cursors.read(name, user_id, page.cursor)
             total = Total(number, more)
         leader = self._leader(session, filters, text)
+        today = self._cards.people.days.today(now)
         matching = statements.Matching(
             viewer_id=user_id,
             text=text,
             label_id=filters.label_id,
             values={
                 "gender": filters.gender,
-                "born_until": years_before(now.date(), filters.age_min),
-                "born_after": years_before(
-                    now.date(), None if filters.age_max is None else filters.age_max + 1
-                ),
+                "born_until": years_before(today, filters.age_min),
+                "born_after": years_before(today, None if filters.age_max is None else filters.age_max + 1),
                 "height_min": filters.height_min,
                 "height_max": filters.height_max,
                 "education": filters.education,

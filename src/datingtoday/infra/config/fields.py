@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -132,6 +133,15 @@ def uri_of(schemes: tuple[str, ...], en: str, zh: str) -> TextRule:
 
 def _network(value: str) -> object:
     return ipaddress.ip_network(value, strict=True)
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """:raises ValueError: no such time zone."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        # A folder of the database is no zone either.
+        raise ValueError(name) from error
 
 
 NETWORK = TextRule(

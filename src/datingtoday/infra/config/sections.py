@@ -11,9 +11,11 @@ from datingtoday.infra.config.value_types import (
     Host,
     Moderator,
     Networks,
+    Origins,
     RedisUri,
     Region,
     Secret,
+    TimeZone,
     Version,
 )
 
@@ -245,6 +247,11 @@ class AccountsSection(Section):
         en="Devices logged in at once; the oldest goes.",
         zh="同时登录的设备数，超出时最早的下线。",
     )
+    time_zone: TimeZone = key(
+        "Asia/Shanghai",
+        en="Where a day begins for ages and birthdays. Times in answers stay UTC.",
+        zh="计算年龄与生日时一天的起点所用的时区。应答中的时间仍为 UTC。",
+    )
     default_region: Region = key(
         "CN", en="Country of the numbers that are written without one.", zh="未写国家码的号码所属国家或地区。"
     )
@@ -333,6 +340,13 @@ class ServerSection(Section):
         en="The header in which they tell the client's address. either: whichever is there; where both are and "
         "disagree, neither is believed, and the proxy's own address counts.",
         zh="代理用哪个请求头传递客户端地址。either：有哪个用哪个；两者都有但不一致时都不信任，按代理自身的地址计。",
+    )
+    cors_origins: Origins = key(
+        (),
+        en="Origins of web pages (H5) that may call the API from a browser. They sign like every client.",
+        zh="可在浏览器中调用接口的网页（H5）来源。网页同样需要签名。",
+        example="https://m.example.com",
+        unset=("no page of another origin", "不允许其他来源的网页"),
     )
     internal_addresses: Networks = key(
         (),

@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from datingtoday.infra.config.fields import NETWORK, matching, uri_of
+from datingtoday.infra.config.fields import NETWORK, TextRule, matching, time_zone, uri_of
+from datingtoday.infra.text import Text
 
 Appkey = Annotated[
     str, matching(r"[A-Za-z0-9_-]{4,64}", "4 to 64 of A-Z a-z 0-9 _ -", "4 到 64 个字符：A-Z a-z 0-9 _ -")
@@ -71,6 +72,20 @@ RedisUri = Annotated[
         ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
         "redis://[user:password@]host:6379/0, rediss://…, unix:///path or redis+cluster://host:6379",
         "redis://[用户:密码@]主机:6379/0、rediss://…、unix:///路径 或 redis+cluster://主机:6379",
+    ),
+]
+Origins = Annotated[
+    tuple[str, ...],
+    matching(
+        r"\*|null|[a-z][a-z0-9+.-]{0,30}://([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?",
+        "origins, comma separated (https://m.example.com, http://localhost:5173), or *",
+        "以逗号分隔的来源（https://m.example.com, http://localhost:5173），或 *",
+    ),
+]
+TimeZone = Annotated[
+    str,
+    TextRule(
+        Text("a time zone of the IANA database (Asia/Shanghai)", "IANA 时区（Asia/Shanghai）"), time_zone
     ),
 ]
 Networks = Annotated[tuple[str, ...], NETWORK]

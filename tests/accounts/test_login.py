@@ -14,7 +14,6 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from datingtoday.accounts import service
 from datingtoday.accounts.models import UserAuth
 from datingtoday.accounts.service import LoggedIn
 from datingtoday.profiles.models import FIRST_USER_ID, UserInfo, UserStatus
@@ -237,7 +236,8 @@ def test_a_login_into_an_account_that_is_being_closed_ends_with_it(
     user = unlimited.new_user()
     there.new_user()
     code = unlimited.new_code(user.phone)
-    locked_person = service._locked_person
+    profiles = unlimited.parts.profiles.service
+    lock = profiles.lock
 
     def close() -> None:
         with there.parts.base.database.transaction() as session:
@@ -250,9 +250,9 @@ def test_a_login_into_an_account_that_is_being_closed_ends_with_it(
             closing.start()
             # Long enough for a close that does not wait; one that does goes on after the login.
             closing.join(0.5)
-        return locked_person(session, user_id)
+        return lock(session, user_id)
 
-    monkeypatch.setattr(service, "_locked_person", when_it_is_being_closed)
+    monkeypatch.setattr(profiles, "lock", when_it_is_being_closed)
     data = unlimited.post("/api/auth/login", phone=user.phone, code=code).data
     closing.join(30)
     assert not closing.is_alive()

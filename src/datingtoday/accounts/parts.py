@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from datingtoday.accounts.demo_login import make_demo_login
 from datingtoday.accounts.personal_data import LoginData
 from datingtoday.accounts.routes import auth_routes, phone_routes
 from datingtoday.accounts.service import Accounts
@@ -33,7 +34,9 @@ class AccountParts:
         """The endpoints under ``/api/auth``, and changing the phone number."""
         region = self.settings.accounts.default_region
         return [
-            auth_routes(self.service, region=region, echo=self.settings.sms.echo),
+            auth_routes(
+                self.service, make_demo_login(self.settings), region=region, echo=self.settings.sms.echo
+            ),
             phone_routes(self.service, region=region),
         ]
 

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint
 
 from datingtoday.accounts import schemas
+from datingtoday.accounts.demo_login import DemoLogin
 from datingtoday.accounts.errors import SmsCodeWrong
 from datingtoday.accounts.service import Accounts
 from datingtoday.protocol.call import Call
@@ -15,7 +16,7 @@ from datingtoday.protocol.errors import AccountBanned, RateLimited, Unavailable
 from datingtoday.protocol.fields import LatLngRefused, use_region
 
 
-def auth_routes(accounts: Accounts, *, region: str, echo: bool) -> Blueprint:
+def auth_routes(accounts: Accounts, demo: DemoLogin, *, region: str, echo: bool) -> Blueprint:
     """``/api/auth``.
 
     :param echo: answer the code, to peers on this machine only.
@@ -47,7 +48,10 @@ def auth_routes(accounts: Accounts, *, region: str, echo: bool) -> Blueprint:
         raises=(SmsCodeWrong, AccountBanned, RateLimited, LatLngRefused),
     )
     def login(call: Call, phone: str, code: str, **others: Any) -> Any:
-        return accounts.log_in(call.session, phone, code, address=call.address, now=call.now, **others)
+        is_demo = demo.admits(phone, code, is_local=call.is_local)
+        return accounts.log_in(
+            call.session, phone, code, address=call.address, now=call.now, needs_code=not is_demo, **others
+        )
 
     @bp.post("/logout")
     @endpoint(

@@ -16,7 +16,7 @@ from datingtoday.accounts.models import LOGIN_BY_PHONE, UserAuth
 from datingtoday.accounts.sessions import Sessions
 from datingtoday.accounts.sms_codes import SmsCodes
 from datingtoday.infra.events import Events
-from datingtoday.profiles.models import UserInfo, UserStatus
+from datingtoday.profiles.people import is_banned
 from datingtoday.profiles.service import Profiles
 
 log = structlog.get_logger(__name__)
@@ -80,19 +80,22 @@ class Accounts:
         latlng: tuple[float, float] | None,
         address: str,
         now: datetime,
+        needs_code: bool = True,
     ) -> NewLogin:
         """Log in, and register a number that is new; the code is used up in the same transaction.
 
         Two first logins of one number at the same time make one account.
 
         :param phone: E.164.
+        :param needs_code: False for a demo person whose code was checked already.
         :raises SmsCodeWrong, TooMany, RedisDown:
         :raises AccountBanned: the code stays in force.
         """
-        self.codes.check(session, phone, "login", code, address=address, now=now)
+        if needs_code:
+            self.codes.check(session, phone, "login", code, address=address, now=now)
         auth, is_new = self._find_or_register(session, phone, now)
-        person = _locked_person(session, auth.user_id)
-        if person.status == UserStatus.BANNED and (person.banned_until is None or person.banned_until > now):
+        person = self._profiles.lock(session, auth.user_id)
+        if is_banned(person, now):
             raise banned(person.banned_until, person.ban_reason)
         auth.login_time = now
         self._profiles.note_active(session, person.id, now)
@@ -153,16 +156,14 @@ class Accounts:
         """
         self.codes.check(session, phone, "phone", code, address=address, now=now)
         auth = _locked_login(session, user_id)
-        person = _locked_person(session, user_id)
+        person = self._profiles.lock(session, user_id)
         if auth.open_id != phone:
             try:
                 with session.begin_nested():
-                    person.phone = phone
-                    person.update_time = now
+                    self._profiles.set_phone(session, person, phone, now)
                     auth.open_id = phone
             except IntegrityError:
                 raise PhoneTaken from None
-            self._profiles.phone_changed(session, user_id)
         others = [row.id for row in self.sessions.live(session, user_id, now) if row.id != current_id]
         self.sessions.end(session, user_id, others, now=now, reason="phone_changed")
 
@@ -184,10 +185,9 @@ class Accounts:
         :raises RedisDown: nothing was changed.
         """
         auth = _locked_login(session, user_id)
-        person = _locked_person(session, user_id)
+        person = self._profiles.lock(session, user_id)
         auth.open_id = f"closed-{secrets.token_hex(16)}"
-        person.phone = None
-        person.update_time = now
+        self._profiles.set_phone(session, person, None, now)
         self.sessions.end(session, user_id, None, now=now, reason="closed")
 
     def _find_or_register(self, session: Session, phone: str, now: datetime) -> tuple[UserAuth, bool]:
@@ -219,7 +219,3 @@ def _locked_login(session: Session, user_id: int) -> UserAuth:
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
-
-
-def _locked_person(session: Session, user_id: int) -> UserInfo:
-    return session.get_one(UserInfo, user_id, with_for_update=True, populate_existing=True)

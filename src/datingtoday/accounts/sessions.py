@@ -17,8 +17,8 @@ from datingtoday.accounts.models import UserSession
 from datingtoday.accounts.session_cache import FILL_WITHIN_S, Entry, SessionCache
 from datingtoday.infra.db import Database, DatabaseDown, should_retry
 from datingtoday.infra.redis import Command, RedisDown, RedisRole
-from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.service import Profiles
+from datingtoday.profiles.standing import Standing, with_standing
 from datingtoday.protocol.errors import NoPermission, TokenExpired
 from datingtoday.protocol.login import Login, digest_of, new_token
 
@@ -149,23 +149,21 @@ class Sessions:
 
     def _read(self, digest: str) -> Entry | None:
         with self._database.transaction(write=False) as session:
-            found = session.execute(
-                select(UserSession, UserInfo.status, UserInfo.banned_until, UserInfo.ban_reason)
-                .join(UserInfo, UserInfo.id == UserSession.user_id)
-                .where(UserSession.token_hash == digest)
-            ).one_or_none()
+            wanted = select(UserSession).where(UserSession.token_hash == digest)
+            found = session.execute(with_standing(wanted, UserSession.user_id)).one_or_none()
             if found is None:
                 return None
-            row, status, banned_until, ban_reason = found
+            row, *values = found
+            person = Standing(*values)
             return Entry(
                 user_id=row.user_id,
                 session_id=row.id,
                 expires_s=row.expires_at.timestamp(),
                 seen_s=row.last_seen.timestamp(),
-                ended=row.ended_at is not None or status == UserStatus.DELETED,
-                banned=status == UserStatus.BANNED,
-                banned_until_s=None if banned_until is None else banned_until.timestamp(),
-                ban_reason=ban_reason,
+                ended=row.ended_at is not None or person.is_deleted,
+                banned=person.has_ban,
+                banned_until_s=None if person.banned_until is None else person.banned_until.timestamp(),
+                ban_reason=person.ban_reason,
             )
 
     def _renew(self, digest: str, entry: Entry, cached: bytes | None, now: datetime) -> None:

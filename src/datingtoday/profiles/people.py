@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from datingtoday.infra.days import UTC_DAYS, ServiceDays
 from datingtoday.media.models import Media
 from datingtoday.media.moderation import Verdict, may_be_shown
-from datingtoday.profiles.cards.signable_json import PhotoUrl
 from datingtoday.profiles.models import Label, UserAlbum, UserInfo, UserLabel, UserStatus
+from datingtoday.profiles.photo_urls import PhotoUrl
 
 NEUTRAL_NICKNAME = "用户"
 """Of who is banned or has left."""

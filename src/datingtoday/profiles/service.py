@@ -170,9 +170,15 @@ class Profiles:
         else:
             session.execute(this_one.where(UserInfo.last_active < now).values(last_active=now))
 
-    def phone_changed(self, session: Session, user_id: int) -> None:
-        """Another number was written into the person's row."""
-        self._cards.changed(session, [user_id])
+    def lock(self, session: Session, user_id: int) -> UserInfo:
+        """The person's row, locked and as it is committed."""
+        return session.get_one(UserInfo, user_id, with_for_update=True, populate_existing=True)
+
+    def set_phone(self, session: Session, person: UserInfo, phone: str | None, now: datetime) -> None:
+        """Write another number, or none, into a row that is locked."""
+        person.phone = phone
+        person.update_time = now
+        self._cards.changed(session, [person.id])
 
     def snapshot(self, session: Session, user_id: int, now: datetime) -> dict[str, Any]:
         """How a person looks to others now, with media ids in place of URLs, which expire: evidence for moderators."""

@@ -14,6 +14,7 @@ from datingtoday.infra.redis import RedisRole
 from datingtoday.protocol.declared_routes import declared_routes
 from datingtoday.protocol.metrics import Metrics
 from datingtoday.web.app_config import AppConfig
+from datingtoday.web.demo_page import demo_routes
 from datingtoday.web.docs_page import PageKey, docs_routes
 from datingtoday.web.index_page import index_routes
 from datingtoday.web.openapi import ApiDocument
@@ -49,5 +50,7 @@ def register_pages(app: Flask, settings: Settings, redis: RedisRole, metrics: Me
         # With a database of one's own there may be people whose data a signed request reaches.
         key = PageKey(settings.app.appkey, settings.app.appsecret) if settings.embedded else None
         app.register_blueprint(docs_routes(ApiDocument(lambda: declared_routes(app)), key=key))
+    if settings.demo.enabled:
+        app.register_blueprint(demo_routes(settings))
     readiness = Readiness(settings.database.uri, redis)
     app.register_blueprint(internal_routes(readiness, metrics, addresses=settings.server.internal_addresses))

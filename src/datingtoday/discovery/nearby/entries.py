@@ -27,7 +27,7 @@ from datingtoday.discovery.nearby.grid import Grid
 from datingtoday.discovery.nearby.models import LOT_BITS, Location, LocationCell
 from datingtoday.infra.cache import CacheEntry
 from datingtoday.profiles.enumerations import GENDER
-from datingtoday.profiles.models import UserInfo
+from datingtoday.profiles.standing import with_activity
 
 KEPT_S = 600
 REMEMBERED = timedelta(hours=1)
@@ -238,21 +238,15 @@ class BucketEntries:
     def _select(
         self, session: Session, where: Sequence[ColumnElement[bool]], now: datetime
     ) -> Sequence[Row[Any]]:
-        rows: Any = session.execute(
-            select(
-                Location.user_id,
-                Location.shown_cell,
-                Location.left_cell,
-                Location.cell_since,
-                Location.gender,
-                Location.lot,
-                UserInfo.last_active,
-            )
-            .join(UserInfo, UserInfo.id == Location.user_id)
-            .where(*where, UserInfo.last_active > now - self._active)
-        )
-        found: Sequence[Row[Any]] = rows.all()
-        return found
+        rows = select(
+            Location.user_id,
+            Location.shown_cell,
+            Location.left_cell,
+            Location.cell_since,
+            Location.gender,
+            Location.lot,
+        ).where(*where)
+        return session.execute(with_activity(rows, Location.user_id, now - self._active)).all()
 
     def _made(self, here: Sequence[Row[Any]], left: Sequence[Row[Any]], now: datetime) -> CacheEntry:
         remembered_s = (now - REMEMBERED).timestamp()

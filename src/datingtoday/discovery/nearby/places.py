@@ -31,8 +31,7 @@ from datingtoday.discovery.nearby.grid import Grid
 from datingtoday.discovery.nearby.models import LOT_BITS, Location, LocationCell
 from datingtoday.infra.cache import ReadyCache
 from datingtoday.profiles.enumerations import NOBODY as VISIBLE_TO_NOBODY
-from datingtoday.profiles.models import UserInfo
-from datingtoday.profiles.people import is_gone
+from datingtoday.profiles.standing import Standing, standings_of
 from datingtoday.protocol.paging import MAX_TOTAL
 
 Point = tuple[float, float]
@@ -231,15 +230,7 @@ class Places:
         """Show people where they are now, and nowhere else; forget what is kept ready of them."""
         if not listings:
             return
-        people = {
-            person.id: person
-            for person in session.scalars(
-                select(UserInfo)
-                .where(UserInfo.id.in_([row.user_id for row, _ in listings]))
-                # As it is committed now: the session may have read it before.
-                .execution_options(populate_existing=True)
-            )
-        }
+        people = standings_of(session, [row.user_id for row, _ in listings])
         changes: list[tuple[Location, _Listing, _Listing]] = []
         for row, before in listings:
             person = people.get(row.user_id)
@@ -254,12 +245,12 @@ class Places:
         self._cache.forget(session, keys | self._count(session, changes, now))
         session.flush()
 
-    def _is_shown(self, row: Location, person: UserInfo | None, now: datetime) -> bool:
+    def _is_shown(self, row: Location, person: Standing | None, now: datetime) -> bool:
         return (
             row.cell is not None
             and not row.hidden
             and person is not None
-            and not is_gone(person, now)
+            and not person.is_gone(now)
             and person.authority != VISIBLE_TO_NOBODY
             and person.last_active > now - self.rules.active
         )

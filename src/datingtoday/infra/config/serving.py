@@ -48,6 +48,16 @@ def serving_problems(settings: Settings) -> list[ConfigError]:
                 _problem(settings, section, key, "is missing; set a random value", "未设置；请设为随机值")
             )
     problems += _known_to_everybody(settings)
+    if settings.demo.login_code:
+        problems.append(
+            _problem(
+                settings,
+                "DEMO",
+                "login_code",
+                "must be empty outside the embedded default: whoever knows it could log in",
+                "仅可用于内嵌默认模式，否则知道它的人都能登录",
+            )
+        )
     if settings.sms.echo:
         problems.append(
             _problem(

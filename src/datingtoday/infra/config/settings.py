@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from datingtoday.infra.config.background import WorkerSection
+from datingtoday.infra.config.demo import DemoSection
 from datingtoday.infra.config.discovery import DiscoverySection
 from datingtoday.infra.config.fields import Section, allowed, notes_of, parse
 from datingtoday.infra.config.providers import SmsSection, StorageSection
@@ -99,6 +100,7 @@ class Settings(BaseModel):
     log: LogSection = LogSection()
     metrics: MetricsSection = MetricsSection()
     docs: DocsSection = DocsSection()
+    demo: DemoSection = DemoSection()
     storage: StorageSection = StorageSection()
     media: MediaSection = MediaSection()
 

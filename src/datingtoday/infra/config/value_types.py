@@ -51,6 +51,7 @@ Moderator = Annotated[
         "approve，或 package.module:factory",
     ),
 ]
+DemoCode = Annotated[str, matching(r"[0-9]{6}", "6 digits", "6 位数字")]
 FilePath = Annotated[str, matching(r"[^\0]{1,4096}", "the path of a file", "文件路径")]
 Location = Annotated[
     str, matching(r"/[A-Za-z0-9_/-]*/", "a path that begins and ends with /", "以 / 开头和结尾的路径")

@@ -12,22 +12,12 @@ from typing import Any
 
 import orjson
 
-from datingtoday.media.signed_urls import SignatureOf, grounds, photo_expires, unsigned_url
+from datingtoday.media.signed_urls import SignatureOf, grounds, unsigned_url
+from datingtoday.profiles.photo_urls import PhotoUrl
 from datingtoday.protocol.envelope import ReadyJson, wire_time
 
 _GAP = b"\0"
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-
-
-class PhotoUrl:
-    """The URL of a photo in one size, to be signed for whoever sees it."""
-
-    __slots__ = ("expires", "media_id", "size")
-
-    def __init__(self, media_id: str, size: str | None, now: datetime) -> None:
-        self.media_id = media_id
-        self.size = size
-        self.expires = photo_expires(media_id, now)
 
 
 class SignableJson:

@@ -1,0 +1,149 @@
+"""The demo at ``/demo``: a web client that uses the public API only.
+
+Its files are built from ``frontend/`` by ``make frontend`` and lie in ``demo/`` beside this module.
+``/demo/config.json`` tells the page what any client has built in: appkey and appsecret.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from dataclasses import dataclass
+from importlib.resources import files
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, request
+
+from datingtoday.infra.config.demo import DEMO_PHONES
+from datingtoday.infra.config.settings import Settings
+from datingtoday.protocol import envelope
+from datingtoday.protocol.call import Call
+from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.errors import NotFound
+
+_FOLDER = files("datingtoday.web") / "demo"
+_ASSETS = (
+    {path.name: path for path in (_FOLDER / "assets").iterdir()} if (_FOLDER / "assets").is_dir() else {}
+)
+_HEADERS = {
+    # Vant's icons are a font in a data: URL, recordings and chosen files are shown from blob: URLs.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; frame-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), geolocation=(self)",
+}
+
+
+@dataclass(frozen=True)
+class DemoPerson:
+    """A made-up person that visitors of the demo may step into."""
+
+    phone: str
+    nickname: str
+
+
+DEMO_PEOPLE = tuple(
+    DemoPerson(phone.removeprefix("+86"), nickname)
+    for phone, nickname in zip(DEMO_PHONES, ("林小雨", "周子航", "苏晴"), strict=True)
+)
+
+
+def demo_routes(settings: Settings) -> Blueprint:
+    """The pages and files of the demo."""
+    bp = Blueprint("demo", __name__)
+    code = settings.demo.login_code if settings.embedded else ""
+
+    @bp.get("/demo")
+    @endpoint("The demo client", "演示客户端", require_token=False, require_sign=False, own_format=True)
+    def page(call: Call) -> Response:
+        return _file("index.html")
+
+    @bp.get("/demo/")
+    @endpoint("The same page", "同一页面", require_token=False, require_sign=False, own_format=True)
+    def page_with_slash(call: Call) -> Response:
+        return Response(status=308, headers={"Location": "../demo"})
+
+    @bp.get("/demo/split")
+    @endpoint(
+        "Two phones side by side", "并排的两部手机", require_token=False, require_sign=False, own_format=True
+    )
+    def split(call: Call) -> Response:
+        return _file("split.html")
+
+    @bp.get("/demo/heart.svg")
+    @endpoint("The icon", "图标", require_token=False, require_sign=False, own_format=True)
+    def icon(call: Call) -> Response:
+        return _file("heart.svg")
+
+    @bp.get("/demo/config.json")
+    @endpoint(
+        "What the demo client is configured with",
+        "演示客户端的配置",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+        raises=(NotFound,),
+    )
+    def config(call: Call) -> Response:
+        if settings.embedded and not _is_asked_by_address(request.host):
+            raise NotFound
+        told = {
+            "appkey": settings.app.appkey,
+            "appsecret": settings.app.appsecret,
+            "people": [{"phone": it.phone, "nickname": it.nickname} for it in DEMO_PEOPLE] if code else [],
+            "code": code if code and call.is_local else None,
+        }
+        return Response(
+            envelope.to_json(told),
+            content_type=envelope.CONTENT_TYPE,
+            headers={**_HEADERS, "Cache-Control": "no-store"},
+        )
+
+    @bp.get("/demo/assets/<name>")
+    @endpoint(
+        "Files of the demo client",
+        "演示客户端的文件",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+        raises=(NotFound,),
+    )
+    def asset(call: Call, name: str) -> Response:
+        if name not in _ASSETS:
+            raise NotFound
+        response = _file(f"assets/{name}")
+        # The name changes with the content.
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+    return bp
+
+
+def _is_asked_by_address(host: str) -> bool:
+    """Whether the page was opened by an IP address or as localhost.
+
+    A foreign name that points at this machine would make a foreign page one of "this" origin.
+    """
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        ip_address(name)
+    except ValueError:
+        return name == "localhost"
+    return True
+
+
+def _file(name: str) -> Response:
+    content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    if content_type.startswith("text/"):
+        content_type += "; charset=utf-8"
+    response = Response(_FOLDER.joinpath(*name.split("/")).read_bytes(), content_type=content_type)
+    response.headers.update(_HEADERS)
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    response.make_conditional(request.environ)
+    return response

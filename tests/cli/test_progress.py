@@ -1,0 +1,58 @@
+"""Progress of long commands: plain lines for files and pipes, a moving line for terminals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+
+import pytest
+
+from datingtoday.cli.progress import Progress
+
+
+def test_plain_lines_come_every_two_seconds_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    clock = iter([0.0, 1.9, 2.0, 2.0, 3.9, 4.1, 4.1])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with Progress() as progress:
+        for done in (1, 2, 3, 4):
+            progress.report(done, f"{done} people", f"{done} 人")
+    assert capsys.readouterr().out == "2 people …\n4 people …\n"
+
+
+def test_lines_follow_the_language_of_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    monkeypatch.setattr("datingtoday.cli.progress._LINE_EVERY_S", 0)
+    with Progress() as progress:
+        progress.report(7, "7 people", "7 人")
+        progress.report(8, "8 / 9")
+    assert capsys.readouterr().out == "7 人 …\n8 / 9 …\n"
+
+
+def test_quiet_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("datingtoday.cli.progress._LINE_EVERY_S", 0)
+    with Progress(quiet=True) as progress:
+        progress.report(1, "1 person")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_terminal_sees_one_line_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr("sys.stdout", terminal)
+        with Progress(total=10) as progress:
+            progress.report(5, "5 / 10")
+        terminal.flush()
+        seen = b""
+        while select.select([ours], [], [], 0.2)[0]:
+            seen += os.read(ours, 4096)
+    os.close(ours)
+    assert b"5 / 10" in seen and b"\x1b[2K" in seen

@@ -1,8 +1,12 @@
 """What `datingtoday serve` says when it is ready: addresses, secrets of the embedded default, and what to try."""
 
 import importlib.metadata
+import io
 import shlex
+import socket
+from ipaddress import ip_address
 
+from datingtoday.infra.config.demo import DEMO_PHONES
 from datingtoday.infra.config.settings import Settings
 
 EXAMPLE_PHONE = "13800138000"
@@ -46,7 +50,10 @@ def banner(settings: Settings, host: str, port: int, *, is_app_changed: bool = F
     what the settings say of it signs nothing any more.
     """
     url = base_url(host, port)
-    rows = [("API", f"{url}/api", "接口")]
+    rows = []
+    if settings.demo.enabled:
+        rows.append(("Open this", f"{url}/demo/split", "打开演示"))
+    rows.append(("API", f"{url}/api", "接口"))
     if settings.docs.enabled:
         rows.append(("Documentation", f"{url}/docs", "文档"))
     rows.append(("Data folder", str(settings.data_dir), "数据目录"))
@@ -57,10 +64,58 @@ def banner(settings: Settings, host: str, port: int, *, is_app_changed: bool = F
     width = max(len(row[1]) for row in rows)
     lines = [f"DatingToday {importlib.metadata.version('datingtoday')}", ""]
     lines += [f"  {name:<14}{value:<{width}}  {zh}" for name, value, zh in rows]
+    if settings.demo.enabled:
+        lines += _demo_people(settings)
+        lines += _code_for_phones(host, port)
     if settings.embedded and not is_app_changed:
         lines += ["", *_what_to_try(settings, url)]
     lines += ["", "  Ctrl-C stops the server.", "  按 Ctrl-C 停止服务。", ""]
     return "\n".join(lines)
+
+
+def _demo_people(settings: Settings) -> list[str]:
+    if not (settings.embedded and settings.demo.login_code):
+        return []
+    phones = ", ".join(phone.removeprefix("+86") for phone in DEMO_PHONES)
+    code = settings.demo.login_code
+    return [
+        "",
+        f"  Demo people to log in as, on this machine: {phones}; code {code}",
+        f"  演示账号（仅限本机）：{phones}，验证码 {code}",
+    ]
+
+
+def _code_for_phones(host: str, port: int) -> list[str]:
+    """The demo's address for phones in the same network, as a QR code; nothing if only this machine is served."""
+    address = network_address(host)
+    if address is None:
+        return []
+    import segno
+
+    url = f"{base_url(address, port)}/demo"
+    drawing = io.StringIO()
+    segno.make(url, error="l").terminal(out=drawing, compact=True)
+    return [
+        "",
+        f"  For a phone in the same network · 同一网络中的手机扫码打开: {url}",
+        drawing.getvalue().rstrip(),
+    ]
+
+
+def network_address(host: str) -> str | None:
+    """The address at which others in the network reach a server that listens on `host`; None for loopback."""
+    if host not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
+        try:
+            return None if ip_address(host).is_loopback else host
+        except ValueError:
+            return None if host == "localhost" else host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Sends nothing: the system only says by which address it would leave.
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        return str(probe.getsockname()[0])
 
 
 def _what_to_try(settings: Settings, url: str) -> list[str]:

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("datingtoday.cli.commands.serve", "Run the server."),
     "worker": ("datingtoday.cli.commands.worker", "Run a background worker."),
     "app": ("datingtoday.cli.commands.app", "Manage client programs: appkeys and secrets."),
+    "call": ("datingtoday.cli.commands.call", "Send a signed request to a running server."),
     "config": ("datingtoday.cli.commands.config", "Check and show the settings."),
     "db": ("datingtoday.cli.commands.db", "Create and migrate the database."),
     "docs": ("datingtoday.cli.commands.docs", "Check and write the files that are made from the code."),
@@ -27,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "nearby": ("datingtoday.cli.commands.nearby", "Rebuild the index of who is nearby."),
     "purge": ("datingtoday.cli.commands.purge", "Remove old codes, logins and deleted accounts."),
     "seed": ("datingtoday.cli.commands.seed", "Fill the database with made-up people."),
+    "sign": ("datingtoday.cli.commands.sign", "Explain the signature of a request."),
 }
 
 EXIT_FAILED = 1
@@ -61,6 +63,7 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings. Every command has --help.",
 )
+@click.version_option(package_name="datingtoday", message="DatingToday %(version)s")
 @click.option("--debug", is_flag=True, help="Show the stack trace of an unexpected error.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:

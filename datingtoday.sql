@@ -444,3 +444,91 @@ CREATE TABLE job_lease (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
+
+-- Running upgrade 0007 -> 0008
+
+CREATE TABLE chat_epoch (
+    id INTEGER NOT NULL,
+    epoch BIGINT NOT NULL,
+    CONSTRAINT pk_chat_epoch PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+INSERT INTO chat_epoch (id, epoch) VALUES (1, 1);
+
+CREATE TABLE chat_event (
+    user_id INTEGER NOT NULL,
+    pos INTEGER NOT NULL,
+    kind SMALLINT NOT NULL,
+    conversation_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    peer_id INTEGER NOT NULL,
+    by_me BOOL NOT NULL,
+    CONSTRAINT pk_chat_event PRIMARY KEY (user_id, pos)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE contacts (
+    user_id INTEGER NOT NULL,
+    peer_id INTEGER NOT NULL,
+    conversation_id INTEGER NOT NULL,
+    creator_id INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    last_msg VARCHAR(255) NOT NULL,
+    last_type VARCHAR(8) NOT NULL,
+    unread INTEGER NOT NULL,
+    read_seq INTEGER NOT NULL,
+    peer_read_seq INTEGER NOT NULL,
+    hidden_seq INTEGER NOT NULL,
+    known BOOL NOT NULL,
+    update_ms BIGINT NOT NULL,
+    create_time DATETIME(6) NOT NULL,
+    CONSTRAINT pk_contacts PRIMARY KEY (user_id, peer_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_contacts_creator_id_create_time ON contacts (creator_id, create_time);
+
+CREATE INDEX ix_contacts_user_id_update_ms ON contacts (user_id, update_ms);
+
+CREATE TABLE conversation (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    low_uid INTEGER NOT NULL,
+    high_uid INTEGER NOT NULL,
+    creator_id INTEGER NOT NULL,
+    create_time DATETIME(6) NOT NULL,
+    CONSTRAINT pk_conversation PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE UNIQUE INDEX uq_conversation_low_uid_high_uid ON conversation (low_uid, high_uid);
+
+CREATE TABLE inbox (
+    user_id INTEGER NOT NULL,
+    head INTEGER NOT NULL,
+    pace_ms BIGINT NOT NULL,
+    closed BOOL NOT NULL,
+    CONSTRAINT pk_inbox PRIMARY KEY (user_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE message (
+    conversation_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    from_uid INTEGER NOT NULL,
+    to_uid INTEGER NOT NULL,
+    client_id VARBINARY(64) NOT NULL,
+    msg_type VARCHAR(8) NOT NULL,
+    content VARCHAR(2000),
+    media_id VARCHAR(32),
+    send_ms BIGINT NOT NULL,
+    recalled BOOL NOT NULL,
+    digest BINARY(32) NOT NULL,
+    CONSTRAINT pk_message PRIMARY KEY (conversation_id, seq)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE UNIQUE INDEX uq_message_from_uid_client_id ON message (from_uid, client_id);
+
+CREATE TABLE message_media (
+    media_id VARCHAR(32) NOT NULL,
+    conversation_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    CONSTRAINT pk_message_media PRIMARY KEY (media_id, conversation_id, seq)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from flask import Blueprint, Flask
 
 from datingtoday.accounts.parts import AccountParts, make_accounts
+from datingtoday.chat.parts import ChatParts, make_chat
 from datingtoday.discovery.parts import DiscoveryParts, make_discovery
 from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.logs import configure_logs
@@ -36,6 +37,7 @@ class Parts:
     media: MediaParts
     profiles: ProfileParts
     accounts: AccountParts
+    chat: ChatParts
     discovery: DiscoveryParts
     safety: SafetyParts
     web: WebParts
@@ -57,8 +59,9 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
     media = make_media(base)
     profiles = make_profiles(base, protocol, media)
     accounts = make_accounts(base, profiles, sms=sms)
+    chat = make_chat(base, protocol, media, profiles)
     discovery = make_discovery(base, protocol, profiles)
-    safety = make_safety(base, media, profiles, accounts)
+    safety = make_safety(base, media, profiles, accounts, chat.evidence)
     web = make_web(base)
     return Parts(
         base=base,
@@ -66,6 +69,7 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         media=media,
         profiles=profiles,
         accounts=accounts,
+        chat=chat,
         discovery=discovery,
         safety=safety,
         web=web,

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from datingtoday.media.processing.inspect import Kind
+from tests.chat.talking import new_id, send
 from tests.plugins.api import Api, User
-from tests.profiles.people import ban, blocks, delete, follows, hide, make_photo
+from tests.profiles.people import ban, blocks, delete, follows, hide, make_photo, make_user
 
 Route = tuple[str, str]
 Params = Callable[[Api, User], dict[str, Any]]
@@ -71,6 +73,18 @@ def _page_of(path: str, **query: Any) -> Params:
 _LISTS = {"follow": "following", "fans": "fans", "block": "blocked"}
 
 
+def _contacts_cursor(api: Api, user: User) -> dict[str, Any]:
+    return {"cursor": api.parts.protocol.cursors.write("contacts", user.user_id, [0, 1])}
+
+
+def _image(api: Api, user: User) -> dict[str, Any]:
+    return {"type": "image", "clientId": new_id(), "mediaId": make_photo(api, user, kind=Kind.IMAGE)}
+
+
+def _message_to_somebody(api: Api, user: User) -> dict[str, Any]:
+    return {"messageId": send(api, user, make_user(api)).data["message_id"]}
+
+
 def _media(api: Api, user: User) -> dict[str, Any]:
     return {"mediaId": make_photo(api, user)}
 
@@ -121,7 +135,7 @@ ROWS: Mapping[Route, Row] = {
     ("POST", "/api/user/report"): Row(
         lambda api, user: {"reason": "spam"},
         peer={"owner": 300, "other": 0, "blocked": 0},
-        foreign={"messageId": (lambda api, other: {"messageId": 1}, 300)},
+        foreign={"messageId": (_message_to_somebody, 1402)},
     ),
     ("POST", "/api/user/delete"): Row(_code("delete"), foreign={"code": (_code("delete"), 503)}),
     ("POST", "/api/user/export"): Row(_code("export"), foreign={"code": (_code("export"), 503)}),
@@ -137,6 +151,22 @@ ROWS: Mapping[Route, Row] = {
         lambda api, user: {"photoIds": _photo_id(api, user)},
         foreign={"photoIds": (lambda api, other: {"photoIds": _photo_id(api, other)}, 1204)},
     ),
+    ("GET", "/api/contacts/list"): Row(_contacts_cursor, foreign={"cursor": (_contacts_cursor, 300)}),
+    ("POST", "/api/contacts/remove"): Row(peer={"owner": 0, **ALWAYS}),
+    # Strangers: none of them has written before; tests/chat has the same for those who have talked.
+    ("POST", "/api/message/send"): Row(
+        _image,
+        peer={"owner": 300, **dict.fromkeys((*COLUMNS, "nobody"), 1401), "other": 0},
+        foreign={"mediaId": (_image, 1204)},
+        free=("clientId",),
+    ),
+    ("GET", "/api/message/list"): Row(peer={"owner": 0, **ALWAYS}),
+    ("GET", "/api/message/sync"): Row(lambda api, user: {"since": 0}),
+    ("POST", "/api/message/read"): Row(lambda api, user: {"seq": 1}, peer={"owner": 0, **ALWAYS}),
+    ("POST", "/api/message/recall"): Row(
+        _message_to_somebody, foreign={"messageId": (_message_to_somebody, 1402)}
+    ),
+    ("GET", "/api/message/unread"): Row(),
     ("GET", "/api/app/config"): Row(),
 }
 OWN_TESTS = {

@@ -30,6 +30,8 @@ ANSWER_S = 10.0
 """How long a server of requests waits for the answer to one statement: far beyond any that a request needs."""
 LONG_ANSWER_S = 300.0
 """The same for commands, which touch many rows at once, and where nobody waits."""
+_LOCK_WAIT_S = 5
+"""How long MariaDB or MySQL waits for a row that another transaction has locked."""
 _MYSQL_RETRY = frozenset({1020, 1205, 1213})
 """Record changed since last read, lock wait timeout, deadlock: the same work may succeed when done again."""
 
@@ -267,7 +269,8 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
         isolation_level="READ COMMITTED",
         connect_args={
             "connect_timeout": max(1, int(timeout_s)),
-            "init_command": "SET time_zone = '+00:00'",
+            # A lock that is held longer is a transaction that hangs: the work is then done again, or refused with 503.
+            "init_command": f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {_LOCK_WAIT_S}",
         },
         pool_size=pool_size,
         max_overflow=pool_size,

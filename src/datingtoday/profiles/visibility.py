@@ -239,6 +239,10 @@ class Visibility:
         """Whether this person's visits leave no trace: they chose so, and are VIP now."""
         if not session.scalar(select(UserInfo.stealth).where(UserInfo.id == user_id)):
             return False
+        return self.is_vip(session, user_id, now)
+
+    def is_vip(self, session: Session, user_id: int, now: datetime) -> bool:
+        """Whether this person is VIP now; from SQL."""
         until = self._vip.deadlines(session, [user_id]).get(user_id)
         return until is not None and until > now
 

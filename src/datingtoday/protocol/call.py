@@ -50,6 +50,9 @@ class Endpoint:
     params: Schema | None = None
     returns: Schema | None = None
     transaction: Literal["auto", "manual"] = "auto"
+    repeatable: bool = False
+    """Done twice is like done once, so the transaction may also be repeated after a connection that was lost at
+    COMMIT, when nobody knows whether it was kept."""
     raises: tuple[type[AppError], ...] = ()
     description: Text | None = None
     max_file_bytes: int = 0

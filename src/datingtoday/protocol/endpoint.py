@@ -39,6 +39,7 @@ def endpoint(
     params: type[Schema] | Schema | None = None,
     returns: type[Schema] | Schema | None = None,
     transaction: Literal["auto", "manual"] = "auto",
+    repeatable: bool = False,
     raises: Sequence[type[AppError]] = (),
     description: Text | None = None,
     max_file_bytes: int = 0,
@@ -58,6 +59,7 @@ def endpoint(
         params=params() if isinstance(params, type) else params,
         returns=returns() if isinstance(returns, type) else returns,
         transaction=transaction,
+        repeatable=repeatable,
         raises=tuple(raises),
         description=description,
         max_file_bytes=max_file_bytes,
@@ -127,7 +129,7 @@ def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | b
             raise DatabaseDown(str(error)) from error
         except DBAPIError as error:
             call.finish(keep=False)
-            if declared.transaction == "auto" and attempt < _ATTEMPTS and should_retry(error):
+            if attempt < _ATTEMPTS and _may_repeat(declared, error):
                 call.now = datetime.now(UTC)
                 continue
             raise_if_down(error)
@@ -137,6 +139,12 @@ def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | b
             raise
         return result if isinstance(result, (Response, bytes)) else Response(result)
     raise AssertionError("unreachable")
+
+
+def _may_repeat(declared: Endpoint, error: DBAPIError) -> bool:
+    if declared.transaction != "auto":
+        return False
+    return should_retry(error) or (declared.repeatable and error.connection_invalidated)
 
 
 def _finish_refused(call: Call, error: AppError) -> None:

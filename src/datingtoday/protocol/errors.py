@@ -226,6 +226,20 @@ class Unavailable(AppError):
         super().__init__(headers={"Retry-After": "1"})
 
 
+class ClientIdReused(AppError):
+    code = 1403
+    en = "clientId reused with other content"
+    zh = "clientId 已用于其他内容"
+    cause = Text(
+        "You have used this `clientId` before, for something else.",
+        "你之前已用这个 `clientId` 提交过其他内容。",
+    )
+    cure = Text(
+        "Draw a new `clientId` for every new message or order; keep it only for retries of the same one.",
+        "每条新消息或新订单都生成新的 `clientId`；只在重试同一条时沿用。",
+    )
+
+
 class RequestExpired(AppError):
     code = 1001
     en = "request expired"

@@ -15,7 +15,7 @@ from datingtoday.safety.deletion import Deletion
 from datingtoday.safety.export import Export
 from datingtoday.safety.moderation import Moderation
 from datingtoday.safety.personal_data import ReportData
-from datingtoday.safety.reports import Messages, NoMessages, Reports
+from datingtoday.safety.reports import Messages, Reports
 from datingtoday.safety.routes import rights_routes
 
 
@@ -38,11 +38,11 @@ def make_safety(
     media: MediaParts,
     profiles: ProfileParts,
     accounts: AccountParts,
-    messages: Messages | None = None,
+    messages: Messages,
 ) -> SafetyParts:
     """Make the services of safety.
 
-    :param messages: knows what was written, for evidence; None while nothing can be written.
+    :param messages: knows what was written, for evidence.
     """
     limits = base.settings.limits
     base.personal_data.register(ReportData())
@@ -51,7 +51,7 @@ def make_safety(
             profiles.service,
             profiles.visibility,
             media.service,
-            messages or NoMessages(),
+            messages,
             per_day=limits.reports_per_day if limits.enabled else None,
         ),
         moderation=Moderation(profiles.service, accounts.sessions, media.service),

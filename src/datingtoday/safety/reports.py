@@ -10,7 +10,6 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.text import Text
 from datingtoday.media.errors import MediaNotFound
 from datingtoday.media.service import MediaService
 from datingtoday.profiles.enumerations import Choice
@@ -20,7 +19,7 @@ from datingtoday.profiles.people import lock_people
 from datingtoday.profiles.service import Profiles
 from datingtoday.profiles.visibility import Action, Visibility
 from datingtoday.protocol.envelope import to_json
-from datingtoday.protocol.errors import ParameterError, RateLimited
+from datingtoday.protocol.errors import RateLimited
 from datingtoday.safety.models import UserReport
 
 log = structlog.get_logger(__name__)
@@ -36,25 +35,17 @@ REASONS = (
 )
 _A_DAY = timedelta(days=1)
 HELD_PHOTOS = "held_photos"
-"""Where the evidence says which photos it keeps from being removed."""
+"""Where the evidence says which uploads (photos, and what a message shows) it keeps from being removed."""
 
 
 class Messages(Protocol):
     """Knows what was written, for evidence."""
 
-    def evidence(
-        self, session: Session, user_id: int, peer_id: int, message_id: int
-    ) -> dict[str, Any] | None:
-        """A message between the two as it is stored; None if there is none with this id."""
+    def evidence(self, session: Session, user_id: int, peer_id: int, message_id: int) -> dict[str, Any]:
+        """A message from ``peer_id`` to ``user_id`` as it is stored, with ``media_id`` (None if it shows none).
 
-
-class NoMessages:
-    """While nothing can be written."""
-
-    def evidence(
-        self, session: Session, user_id: int, peer_id: int, message_id: int
-    ) -> dict[str, Any] | None:
-        return None
+        :raises AppError: there is none with this id.
+        """
 
 
 class Reports:
@@ -91,8 +82,9 @@ class Reports:
     ) -> UserReport:
         """Keep a report and how the reported person looks now, which every report does anew.
 
-        :param message_id: of a message of the conversation with them, which is kept as well.
-        :raises ParameterError: it is oneself, or no such message. :raises UserNotFound: one may not report them.
+        :param message_id: of a message that they wrote to the reporter, which is kept as well, with what it shows.
+        :raises ParameterError: it is oneself. :raises UserNotFound: one may not report them.
+        :raises MessageNotFound: it is not a message of theirs to the reporter.
         :raises RateLimited: too many in a day. Nothing was changed.
         """
         refuse_oneself(user_id, peer_id)
@@ -101,10 +93,12 @@ class Reports:
             raise UserNotFound
         seen = self._profiles.snapshot(session, peer_id, now)
         evidence: dict[str, Any] = {"profile": seen}
+        shown = [seen["avatar"], *seen["album"]]
         if message_id is not None:
-            evidence["message"] = self._message(session, user_id, peer_id, message_id)
+            evidence["message"] = self._messages.evidence(session, user_id, peer_id, message_id)
+            shown.append(evidence["message"]["media_id"])
         self._refuse_above_limit(session, user_id, now)
-        evidence[HELD_PHOTOS] = self._hold(session, peer_id, [seen["avatar"], *seen["album"]])
+        evidence[HELD_PHOTOS] = self._hold(session, peer_id, shown)
         report = UserReport(
             user_id=user_id,
             peer_id=peer_id,
@@ -117,14 +111,6 @@ class Reports:
         session.add(report)
         session.flush()
         return report
-
-    def _message(self, session: Session, user_id: int, peer_id: int, message_id: int) -> dict[str, Any]:
-        message = self._messages.evidence(session, user_id, peer_id, message_id)
-        if message is None:
-            raise ParameterError.malformed(
-                "messageId", Text("a message of your conversation with them", "你与对方会话中的一条消息")
-            )
-        return message
 
     def _hold(self, session: Session, owner_id: int, media_ids: Sequence[str | None]) -> list[str]:
         """Keep these photos until the report is closed, although their owner removes them; which are kept."""

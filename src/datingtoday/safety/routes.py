@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint
 
 from datingtoday.accounts.errors import SmsCodeWrong
+from datingtoday.chat.errors import MessageNotFound
 from datingtoday.infra.text import Text
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.protocol.call import Call
@@ -29,7 +30,7 @@ def rights_routes(reports: Reports, deletion: Deletion, export: Export) -> Bluep
         "举报",
         params=schemas.ReportParams,
         returns=schemas.ReportedSchema,
-        raises=(UserNotFound, RateLimited),
+        raises=(UserNotFound, MessageNotFound, RateLimited),
         description=Text(
             "Keeps how the reported person looks now, and the message if one is named.",
             "保存被举报人当前的资料；指定消息时一并保存该消息。",

@@ -215,6 +215,23 @@ class LimitsSection(Section):
         en="Wrong codes of all clients together in an hour: the ceiling that stops a distributed guess.",
         zh="所有客户端每小时的错误验证码总数，用于阻止分布式猜测。",
     )
+    messages_per_minute: int = key(
+        300,
+        ge=1,
+        le=60_000,
+        en="Messages that one user may send in a minute.",
+        zh="单个用户每分钟可发送的消息数。",
+    )
+    new_contacts_per_day: int = key(
+        20,
+        ge=1,
+        le=100_000,
+        en="Conversations that one user may begin in a day (UTC).",
+        zh="单个用户每天（UTC）可主动发起的会话数。",
+    )
+    new_contacts_per_day_vip: int = key(
+        100, ge=1, le=100_000, en="The same for VIPs.", zh="VIP 用户的同一上限。"
+    )
     reports_per_day: int = key(
         20,
         ge=1,

@@ -1,0 +1,182 @@
+"""Locks of a conversation, and the streams of the two accounts.
+
+Everything that changes a conversation takes the same locks in the same order: the contact row of the smaller user id,
+then both inbox rows, the smaller user id first (`lock_pair`). Positions are given out under the inbox locks, which are
+held until the commit. So whoever sees a position has seen every position before it, whoever commits first, and two
+transactions never wait for each other. Rows of people (`user_info`) are never locked inside of these locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import BindParameter, Connection, Insert, Table, bindparam, case, insert, or_, select, update
+from sqlalchemy.dialects.mysql import insert as mysql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import aliased
+
+from datingtoday.chat.models import FIRST_EPOCH, ChatEpoch, ChatEvent, Contact, EventKind, Inbox
+from datingtoday.infra.db import Base
+
+
+@dataclass(slots=True)
+class LockedPair:
+    """A conversation that this transaction has locked."""
+
+    conversation_id: int
+    last_seq: int
+    epoch: int
+    heads: dict[int, int]
+    """The last position of each of the two; `tell` moves it."""
+    paces_ms: dict[int, int]
+    closed: frozenset[int]
+    """Those of the two whose account was purged."""
+
+
+class Entry(NamedTuple):
+    """Something to write into an account's stream."""
+
+    user_id: int
+    kind: EventKind
+    peer_id: int
+    seq: int
+    by_me: bool
+
+
+class ToldEntry(NamedTuple):
+    """An entry, and the position that it got."""
+
+    entry: Entry
+    pos: int
+
+
+_low, _high = aliased(Inbox), aliased(Inbox)
+_LOCK = (
+    select(
+        Contact.conversation_id,
+        Contact.last_seq,
+        _low.head,
+        _low.pace_ms,
+        _low.closed,
+        _high.head,
+        _high.pace_ms,
+        _high.closed,
+        # Not locked: the locks of a statement do not reach into its subqueries.
+        select(ChatEpoch.epoch).where(ChatEpoch.id == 1).scalar_subquery(),
+    )
+    .select_from(Contact)
+    .join(_low, _low.user_id == Contact.user_id)
+    .join(_high, _high.user_id == Contact.peer_id)
+    .where(Contact.user_id == bindparam("low"), Contact.peer_id == bindparam("high"))
+    # The order in which rows are locked; each is found by its whole primary key, so no others are touched.
+    .prefix_with("STRAIGHT_JOIN", dialect="mysql")
+    .prefix_with("STRAIGHT_JOIN", dialect="mariadb")
+    .with_for_update()
+)
+_MOVE_HEADS = (
+    update(Inbox)
+    .where(Inbox.user_id.in_([bindparam("low"), bindparam("high")]))
+    .values(
+        head=Inbox.head
+        + case(
+            (Inbox.user_id == bindparam("low"), bindparam("by_low")),
+            else_=bindparam("by_high"),
+        ),
+        pace_ms=case((Inbox.user_id == bindparam("paced"), bindparam("new_pace_ms")), else_=Inbox.pace_ms),
+    )
+)
+
+
+def lock_pair(connection: Connection, user_id: int, peer_id: int) -> LockedPair | None:
+    """Lock the conversation of these two until the transaction ends; None if there is none."""
+    low, high = sorted((user_id, peer_id))
+    row = connection.execute(_LOCK, {"low": low, "high": high}).one_or_none()
+    if row is None:
+        return None
+    conversation_id, last_seq, low_head, low_pace, low_closed, high_head, high_pace, high_closed, epoch = row
+    return LockedPair(
+        conversation_id,
+        last_seq,
+        FIRST_EPOCH if epoch is None else epoch,
+        {low: low_head, high: high_head},
+        {low: low_pace, high: high_pace},
+        frozenset(uid for uid, closed in ((low, low_closed), (high, high_closed)) if closed),
+    )
+
+
+def tell(
+    connection: Connection, pair: LockedPair, entries: Sequence[Entry], *, pace: tuple[int, int] = (0, 0)
+) -> list[ToldEntry]:
+    """Append to the streams of the two, each at most one entry; purged accounts are passed over.
+
+    :param pace: (user_id, new ``pace_ms``) to be written with it.
+    :return: the entries with their positions.
+    """
+    told: list[ToldEntry] = []
+    values: dict[str, Any] = {}
+    moves = dict.fromkeys(pair.heads, 0)
+    for entry in entries:
+        if entry.user_id in pair.closed:
+            continue
+        pair.heads[entry.user_id] += 1
+        moves[entry.user_id] = 1
+        number = len(told)
+        told.append(ToldEntry(entry, pair.heads[entry.user_id]))
+        values |= {
+            f"user_id_{number}": entry.user_id,
+            f"pos_{number}": pair.heads[entry.user_id],
+            f"kind_{number}": entry.kind.value,
+            f"conversation_id_{number}": pair.conversation_id,
+            f"seq_{number}": entry.seq,
+            f"peer_id_{number}": entry.peer_id,
+            f"by_me_{number}": entry.by_me,
+        }
+    if told:
+        connection.execute(_insert_events(len(told)), values)
+        low, high = sorted(pair.heads)
+        connection.execute(
+            _MOVE_HEADS,
+            {
+                "low": low,
+                "high": high,
+                "by_low": moves[low],
+                "by_high": moves[high],
+                "paced": pace[0],
+                "new_pace_ms": pace[1],
+            },
+        )
+    return told
+
+
+@cache
+def _insert_events(count: int) -> Insert:
+    columns = ("user_id", "pos", "kind", "conversation_id", "seq", "peer_id", "by_me")
+    return insert(ChatEvent).values(
+        [{name: bindparam(f"{name}_{number}") for name in columns} for number in range(count)]
+    )
+
+
+def both_contacts() -> Any:
+    """A condition: the two rows of a pair, ``low`` and ``high``."""
+    low: BindParameter[int] = bindparam("low")
+    high: BindParameter[int] = bindparam("high")
+    return or_(
+        (Contact.user_id == low) & (Contact.peer_id == high),
+        (Contact.user_id == high) & (Contact.peer_id == low),
+    )
+
+
+def insert_if_missing(connection: Connection, model: type[Base], row: Mapping[str, Any]) -> None:
+    """Insert a row, or lock the one with the same key. Two that insert the same row wait for each other in order.
+
+    Not ``INSERT IGNORE``: that takes a shared lock first, and two that want the exclusive one then deadlock.
+    """
+    table: Table = model.__table__  # type: ignore[assignment]
+    key = next(iter(table.primary_key.columns))
+    if connection.dialect.name == "sqlite":
+        connection.execute(sqlite_insert(table).on_conflict_do_nothing(), row)
+    else:
+        connection.execute(mysql_insert(table).on_duplicate_key_update({key.name: key}), row)

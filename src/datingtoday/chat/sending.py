@@ -1,0 +1,326 @@
+"""Sending: one transaction a message, which a repeated ``clientId`` finds again.
+
+The order of the locks: the upload's own row, then the pair's (see `pairs.py`). Nothing is looked up beforehand: that
+the ``clientId`` was used before is told by its unique key, or, before a refusal, by a look-up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from datingtoday.chat.errors import NotAccepted, TooManyConversations
+from datingtoday.chat.forms import MESSAGE_COLUMNS, TEXT, MessageForms, StoredMessage, epoch_ms
+from datingtoday.chat.models import (
+    MAX_SEQ,
+    PREVIEW_CHARS,
+    Contact,
+    Conversation,
+    EventKind,
+    Inbox,
+    Message,
+    MessageMedia,
+)
+from datingtoday.chat.pairs import Entry, LockedPair, both_contacts, insert_if_missing, lock_pair, tell
+from datingtoday.chat.push_events import ChatPush
+from datingtoday.media.errors import MediaNotFound
+from datingtoday.media.models import Media
+from datingtoday.media.processing.inspect import Kind
+from datingtoday.media.service import MediaService
+from datingtoday.profiles.follows import refuse_oneself
+from datingtoday.profiles.visibility import Action, Relation, Visibility
+from datingtoday.protocol.envelope import ReadyJson, to_json
+from datingtoday.protocol.errors import ClientIdReused, RateLimited
+
+MEDIA_TYPES = (Kind.AUDIO.value, Kind.IMAGE.value, Kind.VIDEO.value)
+_A_MINUTE_MS = 60_000
+_MAYBE_AGAIN = (IntegrityError, MediaNotFound, NotAccepted, TooManyConversations, RateLimited)
+"""What a message that was sent before may meet when it is sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message as its sender hands it in.
+
+    :param content: the text, :param media_id: or the upload; one of them is None.
+    """
+
+    peer_id: int
+    msg_type: str
+    client_id: str
+    content: str | None
+    media_id: str | None
+
+    @property
+    def digest(self) -> bytes:
+        """What a repeated ``clientId`` must agree with."""
+        what = self.content if self.msg_type == TEXT else self.media_id
+        return hashlib.sha256(f"{self.peer_id}\n{self.msg_type}\n{what}".encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class SendingLimits:
+    """Limits of one account; None: switched off.
+
+    :param new_per_day: conversations begun in a day (UTC), :param new_per_day_vip: and by a VIP.
+    :param per_minute: messages.
+    """
+
+    new_per_day: int | None
+    new_per_day_vip: int | None
+    per_minute: int | None
+
+
+_INSERT_MESSAGE = insert(Message)
+_INSERT_MEDIA = insert(MessageMedia)
+_UPDATE_CONTACTS = (
+    update(Contact)
+    .where(both_contacts())
+    .values(
+        last_seq=bindparam("new_seq"),
+        last_msg=bindparam("new_msg"),
+        last_type=bindparam("new_type"),
+        unread=Contact.unread + (Contact.user_id == bindparam("to_uid")),
+        known=Contact.known | (Contact.user_id == bindparam("to_uid")),
+        update_ms=case(
+            (Contact.update_ms < bindparam("new_ms"), bindparam("new_ms")), else_=Contact.update_ms
+        ),
+    )
+)
+_EARLIER = select(*MESSAGE_COLUMNS, Message.digest).where(
+    Message.from_uid == bindparam("from_uid"), Message.client_id == bindparam("client_id")
+)
+
+
+class Sending:
+    """The rules of sending."""
+
+    def __init__(
+        self,
+        visibility: Visibility,
+        media: MediaService,
+        forms: MessageForms,
+        push: ChatPush,
+        limits: SendingLimits,
+    ) -> None:
+        self._visibility = visibility
+        self._media = media
+        self._forms = forms
+        self._push = push
+        self._limits = limits
+
+    def send(self, session: Session, user_id: int, draft: Draft, now: datetime) -> ReadyJson:
+        """Store a message and tell both streams of it; the message as its sender sees it.
+
+        Sent again with the same ``clientId``, also at the same time: the first message, and nothing is changed.
+
+        :raises ParameterError: it is to oneself. :raises ClientIdReused: for something else.
+        :raises MediaNotFound, NotAccepted, TooManyConversations, RateLimited: it was not sent before either.
+        """
+        refuse_oneself(user_id, draft.peer_id)
+        try:
+            return self._send_new(session, user_id, draft, now)
+        except _MAYBE_AGAIN:
+            # Whatever was begun is undone before the look: the earlier message stands as it is.
+            session.rollback()
+            earlier = self._earlier(session, user_id, draft, now)
+            if earlier is None:
+                raise
+            return earlier
+
+    def _send_new(self, session: Session, user_id: int, draft: Draft, now: datetime) -> ReadyJson:
+        relation = self._visibility.relations(session, user_id, [draft.peer_id], now)[draft.peer_id]
+        media: dict[str, Media] = {}
+        if draft.media_id is not None:
+            media[draft.media_id] = self._media.attach(session, user_id, draft.media_id, Kind(draft.msg_type))
+        connection = session.connection()
+        pair = lock_pair(connection, user_id, draft.peer_id)
+        self._refuse_if_unwelcome(session, user_id, draft.peer_id, relation, pair, now)
+        if pair is None:
+            pair = self._begin(session, user_id, draft.peer_id, now)
+        if pair.last_seq >= MAX_SEQ:
+            raise NotAccepted
+        pace_ms = self._paced(pair, user_id, now)
+        message = _stored(pair, user_id, draft, now)
+        _write(connection, message, draft)
+        seq = message.seq
+        told = tell(
+            connection,
+            pair,
+            [
+                Entry(user_id, EventKind.MESSAGE, draft.peer_id, seq, by_me=True),
+                Entry(draft.peer_id, EventKind.MESSAGE, user_id, seq, by_me=False),
+            ],
+            pace=(user_id, pace_ms),
+        )
+        self._push.announce(session, pair, told, now, message=message, media=media)
+        return ReadyJson(to_json(self._forms.message(message, user_id, media, now, read=False)))
+
+    def _earlier(self, session: Session, user_id: int, draft: Draft, now: datetime) -> ReadyJson | None:
+        """:raises ClientIdReused:"""
+        row = session.execute(
+            _EARLIER, {"from_uid": user_id, "client_id": draft.client_id.encode()}
+        ).one_or_none()
+        if row is None:
+            return None
+        message = StoredMessage(*row[:-1])
+        if bytes(row.digest) != draft.digest:
+            raise ClientIdReused
+        peer_read_seq = session.scalar(
+            select(Contact.peer_read_seq).where(Contact.user_id == user_id, Contact.peer_id == message.to_uid)
+        )
+        (told,) = self._forms.messages(
+            session, [message], user_id, now, read_seq=0, peer_read_seq=peer_read_seq or 0
+        )
+        return ReadyJson(to_json(told))
+
+    def _refuse_if_unwelcome(
+        self,
+        session: Session,
+        user_id: int,
+        peer_id: int,
+        relation: Relation,
+        pair: LockedPair | None,
+        now: datetime,
+    ) -> None:
+        action = Action.WRITE_FIRST if pair is None else Action.WRITE_ON
+        if not self._visibility.decide(session, user_id, {peer_id: relation}, action, now):
+            raise NotAccepted
+
+    def _begin(self, session: Session, user_id: int, peer_id: int, now: datetime) -> LockedPair:
+        """Make what is missing of a conversation, in the order in which it is locked.
+
+        :raises TooManyConversations: counted under the lock of one's own inbox row, so exactly.
+        """
+        most = self._new_allowed(session, user_id, now)
+        # Looked at before, too: whoever is at the limit uses up no ids.
+        self._refuse_above(session, user_id, None if most is None else most - 1, most, now)
+        connection = session.connection()
+        low, high = sorted((user_id, peer_id))
+        insert_if_missing(
+            connection,
+            Conversation,
+            {"low_uid": low, "high_uid": high, "creator_id": user_id, "create_time": now},
+        )
+        conversation_id = connection.execute(
+            select(Conversation.id).where(Conversation.low_uid == low, Conversation.high_uid == high)
+        ).scalar_one()
+        for one, other in ((low, high), (high, low)):
+            insert_if_missing(connection, Contact, _new_contact(one, other, conversation_id, user_id, now))
+        for one in (low, high):
+            insert_if_missing(connection, Inbox, {"user_id": one, "head": 0, "pace_ms": 0, "closed": False})
+        self._refuse_above(session, user_id, most, most, now)
+        pair = lock_pair(connection, user_id, peer_id)
+        assert pair is not None  # noqa: S101 -- this transaction has just seen to it
+        return pair
+
+    def _new_allowed(self, session: Session, user_id: int, now: datetime) -> int | None:
+        limits = self._limits
+        if limits.new_per_day is None or not self._visibility.is_vip(session, user_id, now):
+            return limits.new_per_day
+        return limits.new_per_day_vip
+
+    @staticmethod
+    def _refuse_above(
+        session: Session, user_id: int, count: int | None, most: int | None, now: datetime
+    ) -> None:
+        """:param count: of conversations begun today that is still all right; None: any."""
+        if count is None:
+            return
+        today = datetime.combine(now.astimezone(UTC).date(), time(), UTC)
+        begun = session.scalar(
+            select(func.count())
+            .select_from(Contact)
+            .where(
+                Contact.creator_id == user_id,
+                Contact.create_time >= today,
+                # The other side's row names its creator as well.
+                Contact.user_id == user_id,
+            )
+        )
+        if (begun or 0) > count:
+            raise TooManyConversations(most=most)
+
+    def _paced(self, pair: LockedPair, user_id: int, now: datetime) -> int:
+        """The new ``pace_ms`` of the sender.
+
+        :raises RateLimited: more than so many in any minute.
+        """
+        before = pair.paces_ms[user_id]
+        if self._limits.per_minute is None:
+            return before
+        now_ms = epoch_ms(now)
+        after = max(before, now_ms) + -(-_A_MINUTE_MS // self._limits.per_minute)
+        if after - now_ms > _A_MINUTE_MS:
+            raise RateLimited((after - now_ms - _A_MINUTE_MS) / 1000)
+        return after
+
+
+def _stored(pair: LockedPair, user_id: int, draft: Draft, now: datetime) -> StoredMessage:
+    return StoredMessage(
+        pair.conversation_id,
+        pair.last_seq + 1,
+        user_id,
+        draft.peer_id,
+        draft.client_id.encode(),
+        draft.msg_type,
+        draft.content,
+        draft.media_id,
+        epoch_ms(now),
+        recalled=False,
+    )
+
+
+def _write(connection: Connection, message: StoredMessage, draft: Draft) -> None:
+    """:raises IntegrityError: the ``clientId`` was used before."""
+    connection.execute(_INSERT_MESSAGE, {**message._asdict(), "digest": draft.digest})
+    if message.media_id is not None:
+        connection.execute(
+            _INSERT_MEDIA,
+            {
+                "media_id": message.media_id,
+                "conversation_id": message.conversation_id,
+                "seq": message.seq,
+            },
+        )
+    low, high = sorted((message.from_uid, message.to_uid))
+    connection.execute(
+        _UPDATE_CONTACTS,
+        {
+            "low": low,
+            "high": high,
+            "to_uid": message.to_uid,
+            "new_seq": message.seq,
+            "new_msg": (message.content or "")[:PREVIEW_CHARS],
+            "new_type": message.msg_type,
+            "new_ms": message.send_ms,
+        },
+    )
+
+
+def _new_contact(
+    user_id: int, peer_id: int, conversation_id: int, creator_id: int, now: datetime
+) -> Mapping[str, Any]:
+    return {
+        "user_id": user_id,
+        "peer_id": peer_id,
+        "conversation_id": conversation_id,
+        "creator_id": creator_id,
+        "last_seq": 0,
+        "last_msg": "",
+        "last_type": "",
+        "unread": 0,
+        "read_seq": 0,
+        "peer_read_seq": 0,
+        "hidden_seq": 0,
+        "known": False,
+        "update_ms": 0,
+        "create_time": now,
+    }

@@ -11,9 +11,10 @@ from flask import Blueprint
 
 from datingtoday.accounts.demo_login import make_demo_login
 from datingtoday.accounts.personal_data import LoginData
+from datingtoday.accounts.push_events import KICK, kick_when_ended
 from datingtoday.accounts.routes import auth_routes, phone_routes
 from datingtoday.accounts.service import Accounts
-from datingtoday.accounts.sessions import Sessions
+from datingtoday.accounts.sessions import Sessions, SessionsEnded
 from datingtoday.accounts.sms_codes import SmsCodes, SmsRules
 from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.parts import Foundation
@@ -53,6 +54,7 @@ def make_accounts(
         base.database,
         base.guard_redis,
         profiles.service,
+        base.events,
         life=timedelta(days=settings.accounts.session_days),
         devices=settings.accounts.devices,
     )
@@ -64,6 +66,8 @@ def make_accounts(
         base.secret_key,
     )
     base.personal_data.register(LoginData())
+    base.realtime.declare(KICK)
+    base.events.listen(SessionsEnded, kick_when_ended(base.realtime))
     return AccountParts(
         service=Accounts(codes, sessions, profiles.service, base.events),
         sessions=sessions,

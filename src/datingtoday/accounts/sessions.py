@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,16 +17,31 @@ from datingtoday.accounts.errors import banned
 from datingtoday.accounts.models import UserSession
 from datingtoday.accounts.session_cache import FILL_WITHIN_S, Entry, SessionCache
 from datingtoday.infra.db import Database, DatabaseDown, should_retry
+from datingtoday.infra.events import Events
 from datingtoday.infra.redis import Command, RedisDown, RedisRole
 from datingtoday.profiles.service import Profiles
 from datingtoday.profiles.standing import Standing, with_standing
-from datingtoday.protocol.errors import NoPermission, TokenExpired
+from datingtoday.protocol.errors import AppError, NoPermission, TokenExpired
 from datingtoday.protocol.login import Login, digest_of, new_token
 
 log = structlog.get_logger(__name__)
 
 SEEN_EVERY = timedelta(minutes=5)
 """How exact `last_seen` is, and how often a used session is renewed."""
+
+
+@dataclass(frozen=True)
+class SessionsEnded:
+    """Event: these sessions of a user are refused from now on.
+
+    :param code: what requests with their tokens are answered with: 1101 (ended) or 1102 (banned).
+    :param data: of that answer, if it has any.
+    """
+
+    user_id: int
+    session_ids: tuple[int, ...]
+    code: int
+    data: Mapping[str, Any] | None = None
 
 
 class Sessions:
@@ -41,12 +57,14 @@ class Sessions:
         database: Database,
         redis: RedisRole,
         profiles: Profiles,
+        events: Events,
         *,
         life: timedelta = timedelta(days=7),
         devices: int = 5,
     ) -> None:
         self._database = database
         self._profiles = profiles
+        self._events = events
         self._cache = SessionCache(redis)
         self._life = life
         self._devices = devices
@@ -92,12 +110,61 @@ class Sessions:
         self._end(session, ending, reason, now)
         return len(ending)
 
-    def forget(self, session: Session, user_id: int, now: datetime) -> None:
-        """The person's standing changes in this transaction (a ban, its end): no cached answer may outlive it.
+    def ban(
+        self, session: Session, user_id: int, *, until: datetime | None, reason: str, now: datetime
+    ) -> None:
+        """The person is banned in this transaction: requests with their tokens are refused with its commit.
 
-        :raises RedisDown: the change must not be committed.
+        :param until: None for good.
+        :raises RedisDown: the ban must not be committed.
         """
-        self._cache.ask_sql(session, [row.token_hash for row in self._live(session, user_id, now)])
+        rows = self._forget(session, user_id, now)
+        error = banned(until, reason)
+        self._announce(session, rows, error.code, error.data)
+
+    def unban(self, session: Session, user_id: int, now: datetime) -> None:
+        """The person's ban ends in this transaction.
+
+        :raises RedisDown: the end of the ban must not be committed.
+        """
+        self._forget(session, user_id, now)
+
+    def refusals(self, session: Session, session_ids: Sequence[int], now: datetime) -> dict[int, AppError]:
+        """Session id → how its requests are refused, for those that are; in one statement, from SQL."""
+        rows = session.execute(
+            select(
+                UserSession.id,
+                UserSession.ended_at,
+                UserSession.expires_at,
+                UserInfo.status,
+                UserInfo.banned_until,
+                UserInfo.ban_reason,
+            )
+            .join(UserInfo, UserInfo.id == UserSession.user_id)
+            .where(UserSession.id.in_(session_ids))
+        )
+        found: dict[int, AppError] = {session_id: TokenExpired() for session_id in session_ids}
+        for session_id, ended_at, expires_at, status, until, reason in rows:
+            if ended_at is not None or expires_at <= now or status == UserStatus.DELETED:
+                continue
+            if status == UserStatus.BANNED and (until is None or until > now):
+                found[session_id] = banned(until, reason)
+            else:
+                del found[session_id]
+        return found
+
+    def _forget(self, session: Session, user_id: int, now: datetime) -> Sequence[UserSession]:
+        """Let no cached answer about a person's live sessions outlive this transaction."""
+        rows = self._live(session, user_id, now)
+        self._cache.ask_sql(session, [row.token_hash for row in rows])
+        return rows
+
+    def _announce(
+        self, session: Session, rows: Sequence[UserSession], code: int, data: Mapping[str, Any] | None
+    ) -> None:
+        if rows:
+            ids = tuple(row.id for row in rows)
+            self._events.announce(session, SessionsEnded(rows[0].user_id, ids, code, data))
 
     @staticmethod
     def _live(session: Session, user_id: int, now: datetime) -> list[UserSession]:
@@ -118,6 +185,7 @@ class Sessions:
         for row in rows:
             row.ended_at = now
             row.end_reason = reason
+        self._announce(session, rows, TokenExpired.code, None)
 
     # --- the guard's side
 

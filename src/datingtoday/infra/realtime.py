@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+from marshmallow import Schema
 from redis.exceptions import ResponseError
 
 from datingtoday.infra.redis import RedisDown, RedisRole
+from datingtoday.infra.text import Text
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,29 @@ class PushEvent:
         return self.name.encode() + b" " + self.data
 
 
+@dataclass(frozen=True)
+class PushKind:
+    """An event that clients receive, for the documentation and its check.
+
+    :param schema: dumps the payload.
+    """
+
+    name: str
+    schema: Schema
+    summary: Text
+
+
+class _Empty(Schema):
+    """No fields."""
+
+
+RESYNC = PushKind(
+    "resync",
+    _Empty(),
+    Text("Pushes may have been lost: call `message/sync`.", "可能丢失了推送：请调用 `message/sync`。"),
+)
+
+
 def channel_of(user_id: int) -> str:
     """The Redis channel of a user; on a cluster a sharded one."""
     return f"push:{user_id}"
@@ -56,12 +81,27 @@ class Realtime:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self.observer: Observer | None = None
+        self._kinds = {RESYNC.name: RESYNC}
 
     @property
     def counts(self) -> dict[str, int]:
         """Events of this process so far: ``published`` and ``failed``."""
         with self._lock:
             return dict(self._counts)
+
+    @property
+    def kinds(self) -> Sequence[PushKind]:
+        """The events that features have declared, by name."""
+        return [self._kinds[name] for name in sorted(self._kinds)]
+
+    def declare(self, kind: PushKind) -> None:
+        """Declare an event that clients may receive.
+
+        :raises RuntimeError: another feature has declared this name.
+        """
+        if kind.name in self._kinds:
+            raise RuntimeError(f"the event {kind.name} is declared already")
+        self._kinds[kind.name] = kind
 
     def publish(self, events: Sequence[PushEvent]) -> list[int] | None:
         """Publish events in one round trip; call it after the commit of what they tell. Never raises `RedisDown`.

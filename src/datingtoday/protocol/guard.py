@@ -205,18 +205,49 @@ class Guard:
     ) -> Call:
         lang = environ[LANG] = lang_of(environ, params)
         now_ns = self._clock()
-        call = Call(
+        method, path = environ["REQUEST_METHOD"], _raw_path(environ)
+        call = self._new_call(declared, method, path, params, environ, lang, now_ns)
+        call.file = file
+        return self._check(call, now_ns)
+
+    def admit_params(
+        self, declared: Endpoint, method: str, path: str, params: dict[str, str], peer: Environ, lang: str
+    ) -> Call:
+        """Check parameters that came another way than as a request, signed as if they were this request.
+
+        :param peer: who sent them: ``REMOTE_ADDR`` and the forwarding headers of a WSGI environ.
+        :raises AppError: in the order of the checks.
+        :raises RedisDown, DatabaseDown: they cannot be judged.
+        """
+        now_ns = self._clock()
+        return self._check(self._new_call(declared, method, path, params, peer, lang, now_ns), now_ns)
+
+    def _new_call(
+        self,
+        declared: Endpoint,
+        method: str,
+        path: str,
+        params: dict[str, str],
+        peer: Environ,
+        lang: str,
+        now_ns: int,
+    ) -> Call:
+        return Call(
             endpoint=declared,
-            method=environ["REQUEST_METHOD"],
-            path=_raw_path(environ),
+            method=method,
+            path=path,
             params=params,
-            file=file,
-            address=self._peers.address(environ),
-            is_local=self._peers.is_local(environ),
+            file=None,
+            address=self._peers.address(peer),
+            is_local=self._peers.is_local(peer),
             now=datetime.fromtimestamp(now_ns / 1e9, UTC),
             lang=lang,
             database=self._database,
         )
+
+    def _check(self, call: Call, now_ns: int) -> Call:
+        """Signature, replay, login and limits."""
+        declared = call.endpoint
         answers: list[Any] = []
         also = self._token_commands(call)
         keys_ahead = self._read_ahead(call, also) if also and declared.ahead is not None else ()

@@ -83,7 +83,7 @@ class Moderation:
         :raises RedisDown: nothing was changed.
         """
         self._profiles.ban(session, user_id, until=until, reason=reason, now=now)
-        self._sessions.forget(session, user_id, now)
+        self._sessions.ban(session, user_id, until=until, reason=reason, now=now)
         open_ones = session.scalars(
             select(UserReport)
             .where(UserReport.peer_id == user_id, UserReport.state == ReportState.OPEN)
@@ -102,7 +102,7 @@ class Moderation:
         """
         ended = self._profiles.unban(session, user_id, now)
         if ended:
-            self._sessions.forget(session, user_id, now)
+            self._sessions.unban(session, user_id, now)
         return ended
 
     def _close(

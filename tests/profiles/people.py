@@ -74,7 +74,7 @@ def set_row(api: Api, user: User, **columns: Any) -> None:
             setattr(person, name, value)
         api.parts.profiles.cards.changed(session, [user.user_id])
         if "status" in columns:
-            api.parts.accounts.sessions.unban(session, user.user_id, datetime.now(UTC))
+            api.parts.accounts.sessions.forget(session, user.user_id, datetime.now(UTC))
 
 
 def hide(api: Api, user: User) -> None:

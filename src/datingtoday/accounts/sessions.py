@@ -118,16 +118,19 @@ class Sessions:
         :param until: None for good.
         :raises RedisDown: the ban must not be committed.
         """
-        rows = self._forget(session, user_id, now)
+        rows = self.forget(session, user_id, now)
         error = banned(until, reason)
         self._announce(session, rows, error.code, error.data)
 
-    def unban(self, session: Session, user_id: int, now: datetime) -> None:
-        """The person's ban ends in this transaction.
+    def forget(self, session: Session, user_id: int, now: datetime) -> Sequence[UserSession]:
+        """The person's standing changes in this transaction (a ban, its end): no cached answer may outlive it.
 
-        :raises RedisDown: the end of the ban must not be committed.
+        :return: the live sessions.
+        :raises RedisDown: the change must not be committed.
         """
-        self._forget(session, user_id, now)
+        rows = self._live(session, user_id, now)
+        self._cache.ask_sql(session, [row.token_hash for row in rows])
+        return rows
 
     def refusals(self, session: Session, session_ids: Sequence[int], now: datetime) -> dict[int, AppError]:
         """Session id → how its requests are refused, for those that are; in one statement, from SQL."""
@@ -152,12 +155,6 @@ class Sessions:
             else:
                 del found[session_id]
         return found
-
-    def _forget(self, session: Session, user_id: int, now: datetime) -> Sequence[UserSession]:
-        """Let no cached answer about a person's live sessions outlive this transaction."""
-        rows = self._live(session, user_id, now)
-        self._cache.ask_sql(session, [row.token_hash for row in rows])
-        return rows
 
     def _announce(
         self, session: Session, rows: Sequence[UserSession], code: int, data: Mapping[str, Any] | None

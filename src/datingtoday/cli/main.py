@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "moderation": ("datingtoday.cli.commands.moderation", "Look at reports, and ban people."),
     "hot": ("datingtoday.cli.commands.hot", "Make search index and hot list anew."),
     "nearby": ("datingtoday.cli.commands.nearby", "Rebuild the index of who is nearby."),
+    "push": ("datingtoday.cli.commands.push", "Run a push process (Socket.IO)."),
     "purge": ("datingtoday.cli.commands.purge", "Remove old codes, logins and deleted accounts."),
     "seed": ("datingtoday.cli.commands.seed", "Fill the database with made-up people."),
     "sign": ("datingtoday.cli.commands.sign", "Explain the signature of a request."),

@@ -102,7 +102,7 @@ class Moderation:
         """
         ended = self._profiles.unban(session, user_id, now)
         if ended:
-            self._sessions.unban(session, user_id, now)
+            self._sessions.forget(session, user_id, now)
         return ended
 
     def _close(

@@ -22,6 +22,7 @@ from datingtoday.infra.config.demo import DemoSection
 from datingtoday.infra.config.discovery import DiscoverySection
 from datingtoday.infra.config.fields import Section, allowed, notes_of, parse
 from datingtoday.infra.config.providers import SmsSection, StorageSection
+from datingtoday.infra.config.push import PushSection
 from datingtoday.infra.config.sections import (
     AccountsSection,
     AppSection,
@@ -97,6 +98,7 @@ class Settings(BaseModel):
     discovery: DiscoverySection = DiscoverySection()
     server: ServerSection = ServerSection()
     worker: WorkerSection = WorkerSection()
+    push: PushSection = PushSection()
     log: LogSection = LogSection()
     metrics: MetricsSection = MetricsSection()
     docs: DocsSection = DocsSection()

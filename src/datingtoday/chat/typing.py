@@ -1,0 +1,46 @@
+"""`typing`: that a user is writing to another at this moment, only within a conversation and while they may write."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import orjson
+from marshmallow import Schema, fields
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.realtime import PushEvent, PushKind
+from datingtoday.infra.text import Text
+from datingtoday.profiles.visibility import Action, Visibility
+
+
+class TypingSchema(Schema):
+    """The payload of `typing`."""
+
+    peer_id = fields.Integer(required=True, metadata={"description": "the user who is writing"})
+
+
+TYPING = PushKind(
+    "typing",
+    TypingSchema(),
+    Text("The other side of a conversation is writing.", "会话的另一方正在输入。"),
+)
+
+
+class Typing:
+    """The rule of `typing`."""
+
+    def __init__(self, visibility: Visibility) -> None:
+        self._visibility = visibility
+
+    def may_type(self, session: Session, user_id: int, peer_id: int, now: datetime) -> bool:
+        """Whether the peer may be told; asks SQL, so that a block counts at once."""
+        if not self._visibility.may(session, user_id, peer_id, Action.WRITE_ON, now):
+            return False
+        return peer_id in self._visibility.known(session, user_id, [peer_id]) or user_id in (
+            self._visibility.known(session, peer_id, [user_id])
+        )
+
+    @staticmethod
+    def event(user_id: int, peer_id: int) -> PushEvent:
+        """The event for the peer."""
+        return PushEvent(peer_id, TYPING.name, orjson.dumps(TYPING.schema.dump({"peer_id": user_id})))

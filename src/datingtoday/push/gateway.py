@@ -1,0 +1,286 @@
+"""The gateway: Socket.IO connections of one process, from their admission to their end.
+
+A connection is admitted by the guard, subscribed to its user's channel and entered in the registry, in this order: what
+is published afterwards reaches it, and a session that ended meanwhile is found by the last look at SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import socketio
+import structlog
+
+from datingtoday.accounts.sessions import Sessions
+from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.realtime import RESYNC, PushEvent, Realtime
+from datingtoday.infra.redis import RedisDown
+from datingtoday.protocol.errors import AppError, Unavailable
+from datingtoday.protocol.guard import Guard, as_app_error
+from datingtoday.protocol.language import lang_of
+from datingtoday.push.admission import Busy, Workers, admit, auth_params, refusal
+from datingtoday.push.connections import Connection, Connections, event_packet
+from datingtoday.push.protocols import TRANSPORT
+from datingtoday.push.registry import Entry, Registry
+from datingtoday.push.subscriber import Subscriber, SubscriberDown
+from datingtoday.push.typing_events import TypingEvents
+from datingtoday.push.visits import Visit, peer_of
+
+log = structlog.get_logger(__name__)
+
+KICK = b"kick"
+CONNECTED_ELSEWHERE = 1103
+CLOSE_S = 1.0
+"""How long a connection that was refused or kicked may stay open: the client closes it first."""
+LEAVE_S = 0.05
+_SESSIONS_AT_ONCE = 500
+
+
+class Gateway:
+    """The connections of this process.
+
+    :param server: Socket.IO's; its handlers are registered here.
+    :param recheck_s: between two looks at the sessions of all open connections.
+    """
+
+    def __init__(
+        self,
+        server: socketio.AsyncServer,
+        guard: Guard,
+        sessions: Sessions,
+        database: Database,
+        realtime: Realtime,
+        registry: Registry,
+        typing: TypingEvents,
+        *,
+        recheck_s: float,
+    ) -> None:
+        self._server = server
+        self._guard = guard
+        self._sessions = sessions
+        self._database = database
+        self._realtime = realtime
+        self._registry = registry
+        self._typing = typing
+        self._recheck_s = recheck_s
+        self._recheck_now = asyncio.Event()
+        self._left: list[Entry] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.counts: Counter[str] = Counter()
+        """connected, refused, kicked, cut, delivered, typed: of this process so far."""
+        self.workers = Workers()
+        self.connections = Connections(self._unsubscribe)
+        self.subscriber: Subscriber | None = None
+        server.on("connect", self._connect)
+        server.on("disconnect", self._disconnect)
+        server.on("typing", self._type)
+
+    def start(self, subscriber: Subscriber) -> None:
+        """Begin to receive events, and to look at sessions from time to time."""
+        self.subscriber = subscriber
+        self._spawn(subscriber.run())
+        self._spawn(self._recheck_for_ever())
+
+    async def stop(self) -> None:
+        """Leave the registry, so that nobody counts these connections any more."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        entries = self._left + [connection.entry for connection in self.connections]
+        try:
+            await asyncio.wait_for(self.workers.run(lambda: self._registry.leave(entries)), 1)
+        except (TimeoutError, Busy, RedisDown) as error:
+            log.info("push_registry_not_left", reason=type(error).__name__)
+        self.workers.close()
+
+    # --- what Redis tells
+
+    def receive(self, channel: bytes, message: bytes) -> None:
+        """Pass an event on to the connections of its user."""
+        name, _, payload = message.partition(b" ")
+        if name == KICK:
+            self._kick(channel, orjson.loads(payload))
+            return
+        packet = event_packet(name.decode("ascii"), payload)
+        for connection in self.connections.of_channel(channel):
+            self._send(connection, packet)
+
+    def note_gap(self) -> None:
+        """Events may have been lost: clients sync, and ended sessions are looked for."""
+        packet = event_packet(RESYNC.name, b"{}")
+        for connection in self.connections:
+            self._send(connection, packet)
+        self._recheck_now.set()
+
+    def _send(self, connection: Connection, packet: Any) -> None:
+        if connection.kicked:
+            return
+        self.counts["delivered" if connection.send(packet) else "cut"] += 1
+
+    def _unsubscribe(self, channel: bytes) -> None:
+        if self.subscriber is not None:
+            self.subscriber.unsubscribe(channel)
+
+    # --- connecting
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        visit = Visit.of(environ)
+        peer = peer_of(environ["asgi.scope"])
+        lang = lang_of(peer, auth if isinstance(auth, dict) and isinstance(auth.get("lang"), str) else {})
+        try:
+            visit.begin()
+            params = auth_params(auth)
+            call = await self.workers.run(lambda: admit(self._guard, params, peer, lang))
+            entry = Entry(call.user_id, secrets.token_hex(8), time.time_ns() // 1_000_000)
+            engine = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
+            connection = Connection(entry, call.session_id, sid, engine, environ["asgi.scope"][TRANSPORT])
+            await self._enter(connection)
+        except Exception as error:
+            refused = as_app_error(error, {})
+            self.counts["refused"] += 1
+            visit.close_after(CLOSE_S)
+            raise socketio.exceptions.ConnectionRefusedError(
+                refused.message(lang), refusal(refused, lang)
+            ) from None
+        visit.authenticated(sid)
+        self.counts["connected"] += 1
+        # After the packet that tells the client that it is connected, which is queued when this function returns.
+        asyncio.get_running_loop().call_soon(self._open, connection)
+
+    async def _enter(self, connection: Connection) -> None:
+        """Subscribe and register a connection; nothing is left behind if it is refused."""
+        entry = connection.entry
+        channel = self.connections.add(connection)
+        try:
+            if self.subscriber is None:
+                raise Unavailable
+            await self.subscriber.subscribe(channel)
+            ended = await self.workers.run(lambda: self._register([connection]))
+            if connection.session_id in ended:
+                raise ended[connection.session_id]
+        except SubscriberDown:
+            self.connections.remove(connection.sid)
+            raise Unavailable from None
+        except BaseException:
+            if self.connections.remove(connection.sid) is not None:
+                self._leave(entry)
+            raise
+
+    def _open(self, connection: Connection) -> None:
+        connection.open()
+        if connection.kicked:
+            self._spawn(self._close(connection))
+
+    def _register(self, connections: Sequence[Connection]) -> dict[int, AppError]:
+        """Enter or renew connections and look at their sessions; those that are refused. Blocks."""
+        entries = [connection.entry for connection in connections]
+        for user_id, ids in self._registry.enter(entries, time.time_ns() // 1_000_000).items():
+            payload = orjson.dumps({"code": CONNECTED_ELSEWHERE, "connection_ids": ids})
+            self._realtime.publish([PushEvent(user_id, KICK.decode(), payload)])
+        now = datetime.now(UTC)
+        with self._database.transaction(write=False) as session:
+            return self._sessions.refusals(
+                session, [connection.session_id for connection in connections], now
+            )
+
+    # --- the end of connections
+
+    def forget(self, sid: str) -> None:
+        """Forget a connection whose WebSocket is gone, if Socket.IO has not told of it."""
+        connection = self.connections.remove(sid)
+        if connection is not None:
+            self._leave(connection.entry)
+
+    async def _disconnect(self, sid: str, _reason: str = "") -> None:
+        connection = self.connections.remove(sid)
+        if connection is not None:
+            self._leave(connection.entry)
+            asyncio.get_running_loop().call_later(CLOSE_S, connection.transport.abort)
+
+    def _leave(self, entry: Entry) -> None:
+        """Take a connection out of the registry, soon and together with others."""
+        self._left.append(entry)
+        if len(self._left) == 1:
+            self._spawn(self._leave_together())
+
+    async def _leave_together(self) -> None:
+        await asyncio.sleep(LEAVE_S)
+        entries, self._left = self._left, []
+        try:
+            await self.workers.run(lambda: self._registry.leave(entries))
+        except (Busy, RedisDown) as error:
+            # They vanish by themselves.
+            log.info("push_registry_not_left", reason=type(error).__name__, connections=len(entries))
+
+    def _kick(self, channel: bytes, payload: dict[str, Any]) -> None:
+        sessions, ids = payload.pop("session_ids", ()), payload.pop("connection_ids", ())
+        for connection in self.connections.of_channel(channel):
+            if connection.session_id in sessions or connection.entry.connection_id in ids:
+                self._end(connection, payload)
+
+    def _end(self, connection: Connection, payload: dict[str, Any]) -> None:
+        """Tell a client why its connection ends, and end it."""
+        if connection.kicked:
+            return
+        connection.send(event_packet(KICK.decode(), orjson.dumps(payload)))
+        connection.kicked = True
+        self.counts["kicked"] += 1
+        if connection.is_open:
+            self._spawn(self._close(connection))
+
+    async def _close(self, connection: Connection) -> None:
+        await self._server.disconnect(connection.sid)
+
+    # --- looking again
+
+    async def _recheck_for_ever(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._recheck_now.wait(), self._recheck_s)
+            except TimeoutError:
+                log.debug("push_recheck", connections=len(self.connections))
+            self._recheck_now.clear()
+            try:
+                await self._recheck()
+            except (Busy, RedisDown, DatabaseDown) as error:
+                log.warning("push_recheck_failed", reason=f"{type(error).__name__}: {error}"[:200])
+
+    async def _recheck(self) -> None:
+        """End the connections whose sessions are refused by now, and renew the others' entries."""
+        connections = list(self.connections)
+        for start in range(0, len(connections), _SESSIONS_AT_ONCE):
+            part = connections[start : start + _SESSIONS_AT_ONCE]
+            ended = await self.workers.run(lambda part=part: self._register(part))  # type: ignore[misc]
+            for connection in part:
+                if self.connections.find(connection.sid) is None:
+                    self._leave(connection.entry)
+                elif connection.session_id in ended:
+                    error = ended[connection.session_id]
+                    self._end(connection, {"code": error.code} | ({"data": error.data} if error.data else {}))
+
+    # --- what clients send
+
+    async def _type(self, sid: str, *arguments: Any) -> dict[str, Any] | None:
+        connection = self.connections.find(sid)
+        if connection is None or connection.kicked:
+            return None
+        answer = await self._typing.receive(connection, arguments, self.workers)
+        self.counts["typed"] += answer["code"] == 0
+        return answer
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("push_task_failed", exc_info=error)

@@ -11,7 +11,8 @@ from flask import Blueprint
 
 from datingtoday.accounts.demo_login import make_demo_login
 from datingtoday.accounts.personal_data import LoginData
-from datingtoday.accounts.push_events import KICK, kick_when_ended
+from datingtoday.accounts.push_events import kick_when_ended
+from datingtoday.accounts.push_schemas import KICK
 from datingtoday.accounts.routes import auth_routes, phone_routes
 from datingtoday.accounts.service import Accounts
 from datingtoday.accounts.sessions import Sessions, SessionsEnded

@@ -5,25 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import orjson
-from marshmallow import Schema, fields
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.realtime import PushEvent, PushKind
-from datingtoday.infra.text import Text
+from datingtoday.chat.typing_schemas import TYPING
+from datingtoday.infra.realtime import PushEvent
 from datingtoday.profiles.visibility import Action, Visibility
-
-
-class TypingSchema(Schema):
-    """The payload of `typing`."""
-
-    peer_id = fields.Integer(required=True, metadata={"description": "the user who is writing"})
-
-
-TYPING = PushKind(
-    "typing",
-    TypingSchema(),
-    Text("The other side of a conversation is writing.", "会话的另一方正在输入。"),
-)
 
 
 class Typing:

@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from engineio import packet as engineio_packet
-
 from datingtoday.infra.realtime import channel_of
 from datingtoday.push.registry import Entry
 
@@ -16,10 +14,21 @@ MAX_QUEUED = 100
 """Packets that wait for a client; one more, and it is cut off: it will sync when it comes back."""
 
 
-def event_packet(name: str, payload: bytes | str) -> Any:
-    """The packet of an event whose payload is ready JSON; encoded once for all who receive it."""
-    text = payload if isinstance(payload, str) else payload.decode()
-    return engineio_packet.Packet(engineio_packet.MESSAGE, f'2["{name}",{text}]')
+class EventPacket:
+    """An event as Engine.IO's writer takes it, encoded once for all who receive it.
+
+    :param payload: JSON, sent as it is.
+    """
+
+    __slots__ = ("_encoded",)
+
+    def __init__(self, name: str, payload: bytes) -> None:
+        # Message (4) of Engine.IO, event (2) of Socket.IO.
+        self._encoded = f'42["{name}",{payload.decode()}]'
+
+    def encode(self) -> str:
+        """The text of the WebSocket message."""
+        return self._encoded
 
 
 class Connection:
@@ -41,7 +50,7 @@ class Connection:
         self.typed_at: dict[int, float] = {}
         """Peer id → when a `typing` to them was last let through, by the loop's clock."""
         self._engine = engine
-        self._pending: deque[Any] | None = deque()
+        self._pending: deque[EventPacket] | None = deque()
 
     @property
     def is_open(self) -> bool:
@@ -54,7 +63,7 @@ class Connection:
         for packet in pending or ():
             self.send(packet)
 
-    def send(self, packet: Any) -> bool:
+    def send(self, packet: EventPacket) -> bool:
         """Queue a packet; False if the client was cut off because it takes too little."""
         if self._pending is not None:
             self._pending.append(packet)

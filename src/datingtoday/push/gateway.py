@@ -26,7 +26,7 @@ from datingtoday.protocol.errors import AppError, Unavailable
 from datingtoday.protocol.guard import Guard, as_app_error
 from datingtoday.protocol.language import lang_of
 from datingtoday.push.admission import Busy, Workers, admit, auth_params, refusal
-from datingtoday.push.connections import Connection, Connections, event_packet
+from datingtoday.push.connections import Connection, Connections, EventPacket
 from datingtoday.push.protocols import TRANSPORT
 from datingtoday.push.registry import Entry, Registry
 from datingtoday.push.subscriber import Subscriber, SubscriberDown
@@ -108,18 +108,18 @@ class Gateway:
         if name == KICK:
             self._kick(channel, orjson.loads(payload))
             return
-        packet = event_packet(name.decode("ascii"), payload)
+        packet = EventPacket(name.decode("ascii"), payload)
         for connection in self.connections.of_channel(channel):
             self._send(connection, packet)
 
     def note_gap(self) -> None:
         """Events may have been lost: clients sync, and ended sessions are looked for."""
-        packet = event_packet(RESYNC.name, b"{}")
+        packet = EventPacket(RESYNC.name, b"{}")
         for connection in self.connections:
             self._send(connection, packet)
         self._recheck_now.set()
 
-    def _send(self, connection: Connection, packet: Any) -> None:
+    def _send(self, connection: Connection, packet: EventPacket) -> None:
         if connection.kicked:
             return
         self.counts["delivered" if connection.send(packet) else "cut"] += 1
@@ -229,7 +229,7 @@ class Gateway:
         """Tell a client why its connection ends, and end it."""
         if connection.kicked:
             return
-        connection.send(event_packet(KICK.decode(), orjson.dumps(payload)))
+        connection.send(EventPacket(KICK.decode(), orjson.dumps(payload)))
         connection.kicked = True
         self.counts["kicked"] += 1
         if connection.is_open:

@@ -1,4 +1,4 @@
-"""A push process on a test's backend: ``python -m tests.push.push_process PORT FOLDER``, settings in the environment."""
+"""A push process on a test's backend: ``python -m tests.push.push_process PORT FOLDER``."""
 
 from __future__ import annotations
 

@@ -134,24 +134,18 @@ class Sessions:
 
     def refusals(self, session: Session, session_ids: Sequence[int], now: datetime) -> dict[int, AppError]:
         """Session id → how its requests are refused, for those that are; in one statement, from SQL."""
-        rows = session.execute(
-            select(
-                UserSession.id,
-                UserSession.ended_at,
-                UserSession.expires_at,
-                UserInfo.status,
-                UserInfo.banned_until,
-                UserInfo.ban_reason,
-            )
-            .join(UserInfo, UserInfo.id == UserSession.user_id)
-            .where(UserSession.id.in_(session_ids))
+        wanted = select(UserSession.id, UserSession.ended_at, UserSession.expires_at).where(
+            UserSession.id.in_(session_ids)
         )
         found: dict[int, AppError] = {session_id: TokenExpired() for session_id in session_ids}
-        for session_id, ended_at, expires_at, status, until, reason in rows:
-            if ended_at is not None or expires_at <= now or status == UserStatus.DELETED:
+        for session_id, ended_at, expires_at, *values in session.execute(
+            with_standing(wanted, UserSession.user_id)
+        ):
+            person = Standing(*values)
+            if ended_at is not None or expires_at <= now or person.is_deleted:
                 continue
-            if status == UserStatus.BANNED and (until is None or until > now):
-                found[session_id] = banned(until, reason)
+            if person.is_banned(now):
+                found[session_id] = banned(person.banned_until, person.ban_reason)
             else:
                 del found[session_id]
         return found

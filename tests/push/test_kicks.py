@@ -10,6 +10,7 @@ import pytest
 import socketio
 
 from tests.plugins.api import Api, User, new_phone
+from tests.plugins.polling import wait_until
 from tests.push.conftest import Client, Connect
 from tests.push.push_process import PushProcess
 
@@ -89,6 +90,8 @@ def test_the_oldest_of_six_connections_goes(api: Api, pushes: list[PushProcess],
     assert [client.sio.connected for client in clients] == [False] * 2 + [True] * 5
     # One that left makes room.
     clients[-1].close()
+    registry = f"push:connections:{user.user_id}"
+    wait_until(lambda: api.parts.base.queue_redis.execute("HLEN", registry) == 4, "room for another")
     connect(user)
     assert all(client.sio.connected and not client.of("kick") for client in clients[2:6])
 

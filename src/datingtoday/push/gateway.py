@@ -162,7 +162,9 @@ class Gateway:
             if self.subscriber is None:
                 raise Unavailable
             await self.subscriber.subscribe(channel)
-            ended = await self.workers.run(lambda: self._register([connection]))
+            # First out, then in: a device that connects again must not count twice.
+            left, self._left = self._left, []
+            ended = await self.workers.run(lambda: self._register([connection], left))
             if connection.session_id in ended:
                 raise ended[connection.session_id]
         except SubscriberDown:
@@ -178,8 +180,12 @@ class Gateway:
         if connection.kicked:
             self._spawn(self._close(connection))
 
-    def _register(self, connections: Sequence[Connection]) -> dict[int, AppError]:
-        """Enter or renew connections and look at their sessions; those that are refused. Blocks."""
+    def _register(self, connections: Sequence[Connection], left: Sequence[Entry] = ()) -> dict[int, AppError]:
+        """Enter or renew connections and look at their sessions; those that are refused. Blocks.
+
+        :param left: connections that are closed.
+        """
+        self._registry.leave(left)
         entries = [connection.entry for connection in connections]
         for user_id, ids in self._registry.enter(entries, time.time_ns() // 1_000_000).items():
             payload = orjson.dumps({"code": CONNECTED_ELSEWHERE, "connection_ids": ids})

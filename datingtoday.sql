@@ -532,3 +532,17 @@ CREATE TABLE message_media (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';
+
+-- Running upgrade 0008 -> 0009
+
+ALTER TABLE hot_attention MODIFY weight DOUBLE NOT NULL;
+
+ALTER TABLE hot_day MODIFY weight DOUBLE NOT NULL;
+
+ALTER TABLE hot_day ADD COLUMN active BOOL NOT NULL DEFAULT false;
+
+UPDATE hot_day SET active = 1 WHERE weight >= 2;
+
+ALTER TABLE hot_day ALTER COLUMN active DROP DEFAULT;
+
+UPDATE alembic_version SET version_num='0009' WHERE alembic_version.version_num = '0008';

@@ -11,7 +11,7 @@ from tests.plugins.api import Api
 
 @pytest.fixture
 def own(app_of: Callable[..., Api]) -> Iterator[Api]:
-    """An application with people of its own."""
-    api = app_of()
+    """An application with people of its own, whose attention counts at once."""
+    api = app_of(DISCOVERY_HOT_GIVER_DAYS=0)
     yield api
     api.parts.base.database.dispose()

@@ -11,6 +11,7 @@ from flask import Blueprint
 from datingtoday.accounts.service import LoggedIn
 from datingtoday.discovery.derived_rows import PeopleIndex
 from datingtoday.discovery.hot.editions import Editions
+from datingtoday.discovery.hot.givers import GiverWeights
 from datingtoday.discovery.hot.ranking import ForwardDecay
 from datingtoday.discovery.hot.routes import hot_routes
 from datingtoday.discovery.hot.scores import AttentionListener, HotScores
@@ -58,7 +59,8 @@ def make_discovery(base: Foundation, protocol: ProtocolParts, profiles: ProfileP
     decay = ForwardDecay(settings.hot_half_life_days)
     people_index = PeopleIndex(decay)
     on_person_written(base.database.engine, people_index.person_written)
-    scores = HotScores(decay, people_per_day=settings.hot_people_per_day)
+    givers = GiverWeights(settings.hot_giver_days)
+    scores = HotScores(decay, givers, people_per_day=settings.hot_people_per_day)
     attention = AttentionListener(base.database, base.cache_redis, scores, profiles.visibility)
     base.events.listen(ProfileVisited, attention.visited)
     base.events.listen(Followed, attention.followed)

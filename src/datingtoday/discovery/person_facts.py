@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,6 +67,12 @@ def _person_inserted(_mapper: Any, connection: Connection, person: UserInfo) -> 
 def _person_updated(_mapper: Any, connection: Connection, person: UserInfo) -> None:
     if listener := _listeners.get(connection.engine):
         listener(connection, PersonFacts.of(person), False)
+
+
+def registered_at(session: Session, user_ids: Collection[int]) -> dict[int, datetime]:
+    """When these people registered; those who do not exist are left out."""
+    rows = select(UserInfo.id, UserInfo.create_time).where(UserInfo.id.in_(user_ids))
+    return dict(session.execute(rows))
 
 
 def next_people(session: Session, after_id: int, most: int) -> list[PersonFacts]:

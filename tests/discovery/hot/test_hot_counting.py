@@ -99,7 +99,7 @@ def test_everybody_counts_once_a_day_and_only_so_many(
 
 @pytest.fixture
 def small_cap(app_of: Callable[..., Api]) -> Iterator[Api]:
-    api = app_of(DISCOVERY_HOT_PEOPLE_PER_DAY=3)
+    api = app_of(DISCOVERY_HOT_PEOPLE_PER_DAY=3, DISCOVERY_HOT_GIVER_DAYS=0)
     yield api
     api.parts.base.database.dispose()
 

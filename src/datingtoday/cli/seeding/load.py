@@ -50,7 +50,7 @@ COLUMNS: dict[type[Base], tuple[str, ...]] = {
     UserLabel: ("user_id", "label_id", "position"),
     SearchName: ("user_id", "folded"),
     SearchGram: ("gram", "user_id"),
-    HotDay: ("user_id", "day", "weight", "people"),
+    HotDay: ("user_id", "day", "weight", "people", "active"),
     HotPersonRow: ("user_id", "shelf", "attention", "bonus", "score"),
     Location: (
         "user_id", "longitude", "latitude", "report_time", "cell", "cell_since", "hidden", "shown_cell", "shown_until",
@@ -128,7 +128,7 @@ class SeedLoad:
         rows[SearchGram] += [(gram, user_id) for gram in grams(folded)]
         today = day_of(now)
         days = [(today - ago, visitors) for ago, visitors in person.attention]
-        rows[HotDay] += [(user_id, day, visitors, visitors) for day, visitors in days]
+        rows[HotDay] += [(user_id, day, visitors, visitors, True) for day, visitors in days]
         facts = PersonFacts(
             user_id=user_id,
             nickname=person.nickname,

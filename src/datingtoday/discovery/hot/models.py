@@ -6,7 +6,7 @@ how much attention on which day. No foreign keys, for the reason that `profiles/
 
 from __future__ import annotations
 
-from sqlalchemy import Double, Index, Integer, SmallInteger
+from sqlalchemy import Boolean, Double, Index, Integer, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from datingtoday.infra.db import MYSQL_TABLE, Base
@@ -37,9 +37,12 @@ class HotDay(Base):
 
     user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     day: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    weight: Mapped[int] = mapped_column(Integer)
+    weight: Mapped[float] = mapped_column(Double)
+    """In points, each giver's weighed by `hot/givers.py`; a sum of multiples of 1/64."""
     people: Mapped[int] = mapped_column(Integer)
     """How many different ones it came from."""
+    active: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Whether the person used the app on this day."""
 
 
 class HotAttention(Base):
@@ -55,4 +58,5 @@ class HotAttention(Base):
     user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     day: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     peer_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    weight: Mapped[int] = mapped_column(Integer)
+    weight: Mapped[float] = mapped_column(Double)
+    """In points, weighed."""

@@ -1,7 +1,8 @@
 """Attention that people receive, counted in SQL: who counted for whom on which day, and what became of it.
 
-Everybody counts at most once a day for somebody, with the most that they did that day, and for each person at most so
-many different ones a day. What one account, or a swarm of them, can do for another is bounded by that.
+Everybody counts at most once a day for another person, with the most that they did that day and with a weight of their
+own (`givers.py`), and for each person at most N different ones a day. These bounds are what one account, or a swarm of
+them, can do for another.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.orm import Session
 
+from datingtoday.discovery.hot.givers import GiverWeights
 from datingtoday.discovery.hot.models import HotAttention, HotDay, HotPerson
 from datingtoday.discovery.hot.ranking import Attention, ForwardDecay, day_of
 from datingtoday.infra.db import Database
@@ -32,11 +34,13 @@ _MAX_REMEMBERED = 50_000
 class HotScores:
     """The rules of counting.
 
-    :param people_per_day: how many different people count for one person on one day.
+    :param people_per_day: how many different people count for one person on one day. Those who do not count in full
+        take at most half of these places: they cannot keep the others out.
     """
 
-    def __init__(self, decay: ForwardDecay, *, people_per_day: int) -> None:
+    def __init__(self, decay: ForwardDecay, givers: GiverWeights, *, people_per_day: int) -> None:
         self.decay = decay
+        self._givers = givers
         self._people_per_day = people_per_day
 
     def note(self, session: Session, user_id: int, peer_id: int, kind: Attention, now: datetime) -> bool:
@@ -44,6 +48,11 @@ class HotScores:
 
         Locks the person's place, so of several at the same time each sees what the others counted.
         """
+        weight = 1.0
+        if kind is not Attention.ACTIVE:
+            weight = self._givers.weights(session, [peer_id], now)[peer_id]
+            if weight == 0:
+                return False
         place = session.get(HotPerson, user_id, with_for_update=True, populate_existing=True)
         if place is None:
             return False
@@ -51,15 +60,17 @@ class HotScores:
         today = session.get(HotDay, (user_id, day), populate_existing=True)
         counted = session.get(HotAttention, (user_id, day, peer_id), populate_existing=True)
         if today is None:
-            today = HotDay(user_id=user_id, day=day, weight=0, people=0)
+            today = HotDay(user_id=user_id, day=day, weight=0, people=0, active=False)
             session.add(today)
+        if kind is Attention.ACTIVE:
+            today.active = True
         if counted is None:
-            if today.people >= self._people_per_day:
+            if today.people >= (self._people_per_day if weight == 1 else self._people_per_day // 2):
                 return False
             counted = HotAttention(user_id=user_id, day=day, peer_id=peer_id, weight=0)
             session.add(counted)
             today.people += 1
-        gained = int(kind) - counted.weight
+        gained = int(kind) * weight - counted.weight
         if gained <= 0:
             return False
         counted.weight += gained

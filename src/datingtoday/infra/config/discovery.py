@@ -20,6 +20,14 @@ class DiscoverySection(Section):
         en="How many different people can count for one person on one day.",
         zh="每人每天最多计入多少个不同用户的关注。",
     )
+    hot_giver_days: int = key(
+        7,
+        ge=0,
+        le=90,
+        en="Days before an account's attention begins to count for others; it counts in full after four times as long. "
+        "0: at once.",
+        zh="账号注册满多少天后，其关注开始计入他人的热度，满四倍天数后全额计入；0 表示立即全额计入。",
+    )
     hot_personal: bool = key(
         True,
         en="Let the hot list follow whom a person wants to meet; 0: the same list for everybody.",

@@ -72,7 +72,7 @@ def _person_updated(_mapper: Any, connection: Connection, person: UserInfo) -> N
 def registered_at(session: Session, user_ids: Collection[int]) -> dict[int, datetime]:
     """When these people registered; those who do not exist are left out."""
     rows = select(UserInfo.id, UserInfo.create_time).where(UserInfo.id.in_(user_ids))
-    return dict(session.execute(rows))
+    return dict(session.execute(rows).all())
 
 
 def next_people(session: Session, after_id: int, most: int) -> list[PersonFacts]:

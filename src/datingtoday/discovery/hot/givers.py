@@ -63,7 +63,7 @@ class GiverWeights:
     @staticmethod
     def _active_days(session: Session, user_ids: Collection[int]) -> dict[int, int]:
         days = select(HotDay.user_id, func.count()).where(HotDay.user_id.in_(user_ids), HotDay.active)
-        return dict(session.execute(days.group_by(HotDay.user_id)))
+        return dict(session.execute(days.group_by(HotDay.user_id)).all())
 
     @staticmethod
     def _given_today(session: Session, user_ids: Collection[int], now: datetime) -> dict[int, int]:
@@ -74,7 +74,7 @@ class GiverWeights:
             HotAttention.day == day_of(now),
             HotAttention.user_id != HotAttention.peer_id,
         )
-        return dict(session.execute(given.group_by(HotAttention.peer_id)))
+        return dict(session.execute(given.group_by(HotAttention.peer_id)).all())
 
 
 def _in_steps(weight: float) -> float:

@@ -23,7 +23,7 @@ from datingtoday.discovery.nearby.personal_data import PlaceData
 from datingtoday.discovery.nearby.places import PlaceRules, Places
 from datingtoday.discovery.nearby.routes import nearby_routes
 from datingtoday.discovery.nearby.service import Nearby
-from datingtoday.discovery.person_facts import on_person_written
+from datingtoday.discovery.person_facts import on_person_written, registered_at
 from datingtoday.discovery.personal_data import PeopleData
 from datingtoday.discovery.rebuild import HotRebuild
 from datingtoday.discovery.search.routes import search_routes
@@ -59,7 +59,7 @@ def make_discovery(base: Foundation, protocol: ProtocolParts, profiles: ProfileP
     decay = ForwardDecay(settings.hot_half_life_days)
     people_index = PeopleIndex(decay)
     on_person_written(base.database.engine, people_index.person_written)
-    givers = GiverWeights(settings.hot_giver_days)
+    givers = GiverWeights(settings.hot_giver_days, registered_at)
     scores = HotScores(decay, givers, people_per_day=settings.hot_people_per_day)
     attention = AttentionListener(base.database, base.cache_redis, scores, profiles.visibility)
     base.events.listen(ProfileVisited, attention.visited)

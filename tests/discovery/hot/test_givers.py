@@ -12,6 +12,7 @@ from sqlalchemy import insert, select, update
 from datingtoday.discovery.hot.givers import GiverWeights
 from datingtoday.discovery.hot.models import HotDay, HotPerson
 from datingtoday.discovery.hot.ranking import NEWCOMER, Attention, ForwardDecay, day_of
+from datingtoday.discovery.person_facts import registered_at
 from datingtoday.profiles.models import UserInfo
 from tests.discovery.rankings import note
 from tests.plugins.api import Api, User
@@ -96,7 +97,7 @@ def test_fifty_new_accounts_move_nobody_and_fifty_ordinary_people_do(weighed: Ap
 
 def weight(api: Api, giver: int, *, min_age_days: int = 7, now: datetime = NOW) -> float:
     with api.parts.base.database.transaction(write=False) as session:
-        return GiverWeights(min_age_days).weights(session, [giver], now)[giver]
+        return GiverWeights(min_age_days, registered_at).weights(session, [giver], now)[giver]
 
 
 def test_weight_grows_with_age_and_use(weighed: Api) -> None:

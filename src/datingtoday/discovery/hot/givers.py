@@ -7,7 +7,7 @@ some weeks and was used on several days, and less on a day on which it gives att
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from datingtoday.discovery.hot.models import HotAttention, HotDay
 from datingtoday.discovery.hot.ranking import day_of
-from datingtoday.discovery.person_facts import registered_at
 
 FULL_AGE_FACTOR = 4
 """An account counts in full at this multiple of the age at which it begins to count."""
@@ -28,6 +27,9 @@ _STEPS = 64
 """Weights are multiples of 1/64, so that sums of them are exact and do not depend on their order."""
 _DAY_S = 86_400
 
+RegisteredAt = Callable[[Session, Collection[int]], Mapping[int, datetime]]
+"""Tells when people registered; those who do not exist are left out."""
+
 
 class GiverWeights:
     """Reads what accounts have done and tells their weights.
@@ -35,8 +37,9 @@ class GiverWeights:
     :param min_age_days: younger accounts count nothing; 0: every account counts in full at once.
     """
 
-    def __init__(self, min_age_days: int) -> None:
+    def __init__(self, min_age_days: int, registered_at: RegisteredAt) -> None:
         self._min_age_days = min_age_days
+        self._registered_at = registered_at
 
     def weights(self, session: Session, giver_ids: Collection[int], now: datetime) -> dict[int, float]:
         """Weights from 0 to 1 by user id; 0 for an account that does not exist. Locks nothing."""
@@ -46,7 +49,7 @@ class GiverWeights:
             active = self._active_days(session, giver_ids)
             standing = dict.fromkeys(giver_ids, 0.0) | {
                 user_id: self._standing((now - since).total_seconds() / _DAY_S, active.get(user_id, 0))
-                for user_id, since in registered_at(session, giver_ids).items()
+                for user_id, since in self._registered_at(session, giver_ids).items()
             }
         given = self._given_today(session, [user_id for user_id in giver_ids if standing[user_id]], now)
         return {

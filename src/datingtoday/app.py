@@ -62,7 +62,7 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
     chat = make_chat(base, protocol, media, profiles)
     discovery = make_discovery(base, protocol, profiles)
     safety = make_safety(base, media, profiles, accounts, chat.evidence)
-    web = make_web(base)
+    web = make_web(base, chat)
     return Parts(
         base=base,
         protocol=protocol,

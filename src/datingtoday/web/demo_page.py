@@ -7,14 +7,13 @@ Its files are built from ``frontend/`` by ``make frontend`` and lie in ``demo/``
 from __future__ import annotations
 
 import mimetypes
-from dataclasses import dataclass
 from importlib.resources import files
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, request
 
-from datingtoday.infra.config.demo import DEMO_PHONES
+from datingtoday.infra.config.demo import DEMO_PEOPLE, DEMO_PHONES
 from datingtoday.infra.config.settings import Settings
 from datingtoday.protocol import envelope
 from datingtoday.protocol.call import Call
@@ -37,20 +36,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), geolocation=(self)",
 }
-
-
-@dataclass(frozen=True)
-class DemoPerson:
-    """A made-up person that visitors of the demo may step into."""
-
-    phone: str
-    nickname: str
-
-
-DEMO_PEOPLE = tuple(
-    DemoPerson(phone.removeprefix("+86"), nickname)
-    for phone, nickname in zip(DEMO_PHONES, ("林小雨", "周子航", "苏晴"), strict=True)
-)
 
 
 def demo_routes(settings: Settings) -> Blueprint:
@@ -95,7 +80,7 @@ def demo_routes(settings: Settings) -> Blueprint:
         told = {
             "appkey": settings.app.appkey,
             "appsecret": settings.app.appsecret,
-            "people": [{"phone": it.phone, "nickname": it.nickname} for it in DEMO_PEOPLE] if code else [],
+            "people": _people() if code else [],
             "code": code if code and call.is_local else None,
         }
         return Response(
@@ -122,6 +107,13 @@ def demo_routes(settings: Settings) -> Blueprint:
         return response
 
     return bp
+
+
+def _people() -> list[dict[str, str]]:
+    return [
+        {"phone": phone.removeprefix("+86"), "nickname": nickname}
+        for phone, nickname in zip(DEMO_PHONES, DEMO_PEOPLE, strict=True)
+    ]
 
 
 def _is_asked_by_address(host: str) -> bool:

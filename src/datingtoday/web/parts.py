@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Flask
 
+from datingtoday.chat.parts import ChatParts
 from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.parts import Foundation
 from datingtoday.infra.readiness import Readiness
 from datingtoday.infra.redis import RedisRole
@@ -17,6 +19,7 @@ from datingtoday.web.app_config import AppConfig
 from datingtoday.web.demo_page import demo_routes
 from datingtoday.web.docs_page import PageKey, docs_routes
 from datingtoday.web.index_page import index_routes
+from datingtoday.web.jobs import EVERY_S, DemoAnswers
 from datingtoday.web.openapi import ApiDocument
 from datingtoday.web.operations import internal_routes
 from datingtoday.web.routes import app_routes
@@ -33,8 +36,11 @@ class WebParts:
         return [app_routes(self.app_config)]
 
 
-def make_web(base: Foundation) -> WebParts:
-    """Make what clients are told."""
+def make_web(base: Foundation, chat: ChatParts) -> WebParts:
+    """Make what clients are told; in the demo, somebody answers."""
+    if base.settings.demo.enabled and base.settings.demo.answers:
+        answers = DemoAnswers(base, chat)
+        base.jobs.register(Job("demo_answers", EVERY_S, answers.run, has_work=answers.has_work))
     return WebParts(AppConfig(base.settings))
 
 

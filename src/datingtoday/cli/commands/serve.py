@@ -169,10 +169,13 @@ def _seed(parts: Any, users: int) -> None:
     from datetime import UTC, datetime
 
     from datingtoday.cli.seeding.load import SeedLoad
+    from datingtoday.cli.seeding.story import LEAST_FOR_A_STORY, DemoStory
 
     now = datetime.now(UTC)
     load = SeedLoad(parts)
-    load.load(users, 1, now, lambda done: None)
+    user_ids = load.load(users, 1, now, lambda done: None)
+    if parts.base.settings.demo.enabled and users >= LEAST_FOR_A_STORY:
+        DemoStory(parts).tell(user_ids, now)
     load.make_edition(now)
     note(
         f"first start: {users} made-up people for trying things out (`make run SEED=0` for none)",

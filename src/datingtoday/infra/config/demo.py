@@ -5,6 +5,9 @@ from datingtoday.infra.config.value_types import DemoCode
 
 DEMO_PHONES = ("+8613800000001", "+8613800000002", "+8613800000003")
 """Phone numbers of the made-up people that can be logged in to."""
+DEMO_PEOPLE = ("林小雨", "周子航", "苏晴")
+"""Their nicknames."""
+ANSWERING_PHONE = DEMO_PHONES[2]
 
 
 class DemoSection(Section):
@@ -28,7 +31,7 @@ class DemoSection(Section):
     answers: bool = key(
         False,
         embedded_default=True,
-        en="Let the first demo person answer messages by itself.",
-        zh="让第一位演示用户自动回复消息。",
+        en="Let the third demo person answer messages by itself.",
+        zh="让第三位演示用户自动回复消息。",
         unset=("on in the embedded default, else off", "内嵌默认模式下开启，否则关闭"),
     )

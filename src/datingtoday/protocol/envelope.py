@@ -49,5 +49,6 @@ def _default(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, ReadyJson):
-        return orjson.Fragment(value)
+        # A subclass of bytes is refused.
+        return orjson.Fragment(bytes(value))
     raise TypeError(f"{type(value).__name__} has no form on the wire")

@@ -14,7 +14,8 @@ import orjson
 from datingtoday.discovery.nearby.daily_order import Orders
 from datingtoday.discovery.nearby.entries import NOBODY, Place
 from datingtoday.discovery.nearby.grid import BANDS_KM, BANDS_M, Grid
-from datingtoday.discovery.nearby.pages import NearbyList
+from datingtoday.discovery.nearby.pages import NearbyList, NearbyQuery
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.profiles.cards.finding import Finding
 from datingtoday.protocol.paging import Cursors, PageRequest
 from tests.discovery.places import Point, metres_between, set_place, text_of, user_of
@@ -42,9 +43,9 @@ class ServiceView:
         parts = api.parts
         key = bytes.fromhex(SECRET_KEY)
         self._api = api
-        finding = Finding(parts.base.cache, parts.profiles.cards, parts.profiles.visibility)
+        finding = Finding(parts.profiles.cards, parts.profiles.visibility)
         self._people = NearbyList(
-            parts.base.cache, parts.discovery.places, Orders(key), finding, parts.profiles.cards, Cursors(key)
+            parts.discovery.places, Orders(key), finding, parts.profiles.cards, Cursors(key)
         )
         self._viewer = make_user(api)
         self._decoy = make_user(api)
@@ -55,8 +56,9 @@ class ServiceView:
         place = Place(cell, cell, False, 0.0, False, 0, NOBODY)
         now = self._now + timedelta(days=day)
         with self._api.parts.base.database.transaction(write=False) as session:
-            page = PageRequest(1, 50, None)
-            made = self._people.page(session, self._viewer.user_id, place, radius_km, None, page, now)
+            query = NearbyQuery(radius_km, None, PageRequest(1, 50, None))
+            cache = CacheReader(self._api.parts.base.cache, now)
+            made = self._people.page(session, self._viewer.user_id, place, query, cache)
         return _listed(orjson.loads(bytes(made)))
 
     def put_decoy(self, point: Point) -> int:

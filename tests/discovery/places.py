@@ -13,6 +13,7 @@ import orjson
 from datingtoday.discovery.nearby import jobs
 from datingtoday.discovery.nearby.grid import DEGREE_M, Grid
 from datingtoday.discovery.nearby.models import Location
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.profiles.models import UserInfo
 from datingtoday.protocol.paging import PageRequest
 from tests.plugins.api import Api, User
@@ -105,6 +106,15 @@ def area(number: int) -> Point:
     return grid.centre(grid.cell_of(latitude, longitude))
 
 
+def locate(
+    api: Api, user_id: int, now: datetime, *, latlng: Point | None = None, hide: bool | None = None
+) -> None:
+    """A report as the service takes it, at a time of the test's choice."""
+    api.parts.discovery.nearby.locate(
+        user_id, CacheReader(api.parts.base.cache, now), latlng=latlng, hide=hide
+    )
+
+
 def listed(
     api: Api,
     user: User,
@@ -118,8 +128,8 @@ def listed(
     """A page as the service makes it, at a time of the test's choice."""
     with api.parts.base.database.transaction(write=False) as session:
         made = api.parts.discovery.nearby.list(
-            session, user.user_id, latlng=None, radius=radius, gender=gender,
-            page=PageRequest(1, count, cursor), now=now,
+            session, user.user_id, CacheReader(api.parts.base.cache, now), latlng=None, radius=radius, gender=gender,
+            page=PageRequest(1, count, cursor),
         )  # fmt: skip
     answer: dict[str, Any] = orjson.loads(bytes(made))
     return answer

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from datingtoday.discovery.nearby.pages import NearbyQuery
 from datingtoday.infra.redis import RedisRole
-from datingtoday.profiles.cards import finding
+from datingtoday.profiles.cards import circles
 from datingtoday.protocol.paging import PageRequest
 from tests.discovery.places import area, crowd, text_of
 from tests.discovery.rankings import PATH as HOT
@@ -136,8 +137,8 @@ def test_deep_pages_ask_for_a_few_keys_ahead(quiet: Api) -> None:
         pages = [asks(quiet, viewer, NEARBY, page=number, pageCount=50)["list"] for _ in range(3)]
         assert pages[0] == pages[1] == pages[2]
         assert len(pages[0]) == (50 if number <= 8 else 0)
-        page = PageRequest(number, 50, None)
-        keys = quiet.parts.discovery.nearby.keys_ahead(viewer.user_id, 50, None, page, datetime.now(UTC))
+        query = NearbyQuery(50, None, PageRequest(number, 50, None))
+        keys = quiet.parts.discovery.nearby.keys_ahead(viewer.user_id, query, datetime.now(UTC))
         assert len(keys) <= 350
 
 
@@ -150,7 +151,7 @@ def test_who_has_to_do_with_many_is_answered_by_sql(
     own: Api, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks and fans beyond what is listed of them change nothing of what is answered."""
-    monkeypatch.setattr(finding, "MAX_CIRCLE", most)
+    monkeypatch.setattr(circles, "MAX_CIRCLE", most)
     people = ranked(own, 10)
     viewer = make_user(own, authority=0)
     blocks(own, viewer, people[0], people[1])

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Flask
 
+from datingtoday.infra.cache import ReadyCache
 from datingtoday.infra.db import Base, Database
 from datingtoday.infra.redis import Command, RedisRole
 from datingtoday.protocol.call import GUARD
@@ -18,6 +19,7 @@ from datingtoday.protocol.errors import AccountBanned, NoPermission, TokenExpire
 from datingtoday.protocol.guard import Guard, GuardOptions
 from datingtoday.protocol.login import Login, digest_of
 from datingtoday.protocol.peer import Peers
+from datingtoday.protocol.signing.check import SignatureCheck
 from datingtoday.protocol.signing.client_apps import ClientApps, KnownApp
 from datingtoday.protocol.signing.models import ClientApp, ClientSecret, KeptSignature, ReplayBucket
 from datingtoday.protocol.signing.replay import ReplayGuard
@@ -91,14 +93,16 @@ class Lab:
         **options: Any,
     ) -> None:
         self.clock = clock or Clock()
+        window_s, ahead_s = options.pop("window_s", 60), options.pop("ahead_s", 5)
+        explains = options.pop("explain", False)
         self.options = replace(GuardOptions(limit_per_user_per_minute=None), **options)
         self.database = Database(database_uri)
         self.redis = RedisRole(redis_uri, timeout_s=redis_timeout_s)
         self.replay = ReplayGuard(
             self.redis,
             self.database,
-            window_s=self.options.window_s,
-            ahead_s=self.options.ahead_s,
+            window_s=window_s,
+            ahead_s=ahead_s,
             clock=self.clock,
         )
         self.apps = ClientApps(self.database, app or KnownApp(APPKEY, ((APPSECRET, None),), False))
@@ -106,10 +110,10 @@ class Lab:
         self.flask.register_blueprint(blueprint or probe_routes())
         answer_errors(self.flask)
         self.guard = Guard(
-            self.apps,
-            self.replay,
+            SignatureCheck(self.apps, self.replay, explains=explains),
             KnownTokens(),
             self.database,
+            ReadyCache(self.redis, self.database),
             Peers(trusted_proxies),
             self.options,
             clock=self.clock,

@@ -85,6 +85,21 @@ class TestWhatIsCounted:
         assert counted["/healthz",] == 1
         assert 0 < seconds["/healthz",] < 5
 
+    def test_what_processes_remember(self, own: Api) -> None:
+        user = own.new_user()
+
+        def reads(result: str) -> float:
+            found = samples(self.metrics(own), "datingtoday_memory_reads_total")
+            return found.get(("hot kinds", result), 0)
+
+        before = reads("hit"), reads("miss")
+        for _ in range(3):
+            own.get("/api/user/hot/list", user).data  # noqa: B018 - asserts success
+        after = reads("hit"), reads("miss")
+        # The first one had nothing to guess by; each reading looks once or twice.
+        assert after[0] - before[0] >= 2
+        assert 1 <= after[1] - before[1] <= 2
+
     def test_nothing_is_lost_when_many_count(self, own: Api) -> None:
         def ask() -> None:
             for _ in range(50):

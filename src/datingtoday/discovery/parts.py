@@ -89,9 +89,7 @@ def make_discovery(base: Foundation, protocol: ProtocolParts, profiles: ProfileP
 
 
 def _make_nearby(base: Foundation, protocol: ProtocolParts, profiles: ProfileParts, places: Places) -> Nearby:
-    people = NearbyList(
-        base.cache, places, Orders(base.secret_key), profiles.finding, profiles.cards, protocol.cursors
-    )
+    people = NearbyList(places, Orders(base.secret_key), profiles.finding, profiles.cards, protocol.cursors)
     nearby = Nearby(base.database, base.cache_redis, places, people)
     base.events.listen(LoggedIn, nearby.logged_in)
     base.events.listen(ProfileChanged, nearby.profile_changed)

@@ -113,7 +113,7 @@ class ReadyCache:
         return ("MGET", *keys)
 
     @staticmethod
-    def all_ahead(keys: Sequence[str], ahead: ReadAhead) -> list[bytes] | None:
+    def entries_read(keys: Sequence[str], ahead: ReadAhead) -> list[bytes] | None:
         """What `fetch` would give, if all of it was read ahead and is there; None if it has to be asked."""
         values = list(map(ahead.get, keys))
         if None in values:
@@ -121,45 +121,42 @@ class ReadyCache:
         entries = [value[1:] for value in values if value and value[0] == _ENTRY]
         return entries if len(entries) == len(values) else None
 
-    def look(self, keys: Sequence[str], ahead: ReadAhead) -> ReadAhead:
-        """What `fetch` will want, read in one round trip where it was not yet; as much as there is of it."""
-        rest = [key for key in keys if key not in ahead]
-        if not rest:
-            return ahead
+    def read(self, keys: Sequence[str]) -> ReadAhead:
+        """What keys hold, in one round trip; nothing with Redis down."""
         try:
-            return {**ahead, **dict(zip(rest, self._get(rest), strict=True))}
+            return dict(zip(keys, self._get(keys), strict=True))
         except RedisDown:
-            return ahead
+            return NOTHING_AHEAD
 
     def fetch(
-        self, wishes: Sequence[CacheRequest[Any]], now: datetime, ahead: ReadAhead = NOTHING_AHEAD
+        self, requests: Sequence[CacheRequest[Any]], now: datetime, ahead: ReadAhead = NOTHING_AHEAD
     ) -> list[bytes | None]:
-        """The entries in the order of the wishes; None for what does not exist. Each key is wished for once.
+        """The entries in the order of the requests; None for what does not exist. Each key is asked for once.
 
-        :param ahead: what was read of them by `command_ahead` within this very request.
+        :param ahead: what was read of them within this very request; see `CacheReader`.
 
         One round trip if all are there. Of several readers of a missing entry one makes it; the others wait for it up
         to `WAIT_S` and then ask SQL themselves. With Redis down SQL serves.
         """
-        if not wishes:
+        if not requests:
             return []
-        keys = [source.key(what) for source, what in wishes]
+        keys = [source.key(what) for source, what in requests]
         try:
             values = self._get_all(keys, ahead)
         except RedisDown:
-            made = self._make(wishes, range(len(wishes)), now)
-            return [made[at].data if at in made else None for at in range(len(wishes))]
+            made = self._make(requests, range(len(requests)), now)
+            return [made[at].data if at in made else None for at in range(len(requests))]
         found = [value[1:] if value and value[0] == _ENTRY else None for value in values]
         if None in found:
             missing = [at for at, entry in enumerate(found) if entry is None]
-            self._fill(wishes, keys, values, missing, found, now)
+            self._fill(requests, keys, values, missing, found, now)
         return found
 
     def fetch_one(
         self, source: Source[K], what: K, now: datetime, ahead: ReadAhead = NOTHING_AHEAD
     ) -> bytes | None:
-        """`fetch` of a single wish."""
-        entries = self.all_ahead([source.key(what)], ahead)
+        """`fetch` of a single entry."""
+        entries = self.entries_read([source.key(what)], ahead)
         return entries[0] if entries else self.fetch([CacheRequest(source, what)], now, ahead)[0]
 
     def forget(self, session: Session, keys: Iterable[str]) -> None:
@@ -204,7 +201,7 @@ class ReadyCache:
 
     def _fill(
         self,
-        wishes: Sequence[CacheRequest[Any]],
+        requests: Sequence[CacheRequest[Any]],
         keys: Sequence[str],
         values: Sequence[bytes | None],
         missing: Sequence[int],
@@ -219,14 +216,14 @@ class ReadyCache:
         now_from_sql = [at for at in missing if at not in waiting]
         puts: dict[int, CacheEntry] = {}
         try:
-            puts = self._make(wishes, now_from_sql, now)
+            puts = self._make(requests, now_from_sql, now)
         finally:
             self._put({keys[at]: puts.get(at) for at in mine}, lease)
         for at, made in puts.items():
             found[at] = made.data
         if waiting:
             late = self._wait_for(keys, waiting, found)
-            for at, made in self._make(wishes, late, now).items():
+            for at, made in self._make(requests, late, now).items():
                 found[at] = made.data
 
     def _take_leases(
@@ -243,20 +240,20 @@ class ReadyCache:
         return mine, others + [at for at, answer in zip(free, taken, strict=True) if answer is None]
 
     def _make(
-        self, wishes: Sequence[CacheRequest[Any]], which: Iterable[int], now: datetime
+        self, requests: Sequence[CacheRequest[Any]], which: Iterable[int], now: datetime
     ) -> dict[int, CacheEntry]:
-        """Entries out of SQL, by their place among the wishes; kinds are made together."""
+        """Entries out of SQL, by their place among the requests; kinds are made together."""
         by_source: dict[int, tuple[Source[Any], list[int]]] = {}
         for at in which:
-            source = wishes[at].source
+            source = requests[at].source
             by_source.setdefault(id(source), (source, []))[1].append(at)
         if not by_source:
             return {}
         made: dict[int, CacheEntry] = {}
         with self._database.transaction(write=False) as session:
             for source, places in by_source.values():
-                entries = source.make(session, [wishes[at].what for at in places], now)
-                made.update({at: entries[wishes[at].what] for at in places if wishes[at].what in entries})
+                entries = source.make(session, [requests[at].what for at in places], now)
+                made.update({at: entries[requests[at].what] for at in places if requests[at].what in entries})
         return made
 
     def _put(self, entries: Mapping[str, CacheEntry | None], lease: bytes) -> None:

@@ -66,10 +66,10 @@ def make_profiles(
     media.delivery.register_authoriser(Kind.PHOTO, album.may_see)
     base.personal_data.register(ProfileData(cards))
     return ProfileParts(
-        service=Profiles(base.cache, cards, visibility, base.events, media.service),
+        service=Profiles(cards, visibility, base.events, media.service),
         cards=cards,
         visibility=visibility,
-        finding=Finding(base.cache, cards, visibility),
+        finding=Finding(cards, visibility),
         follows=Follows(visibility, cards, protocol.cursors, base.events),
         blocks=Blocks(visibility, cards, protocol.cursors, base.events),
         labels=Labels(base.cache, cards),

@@ -35,7 +35,7 @@ def user_routes(profiles: Profiles) -> Blueprint:
         ahead=lambda user_id, params, _: profiles.keys_to_show(user_id, id_or_none(params.get("peerId"))),
     )
     def show(call: Call, peer_id: int | None) -> Any:
-        return profiles.show(call.session, call.user_id, peer_id, call.now, call.ahead)
+        return profiles.show(call.session, call.user_id, peer_id, call.cache)
 
     @bp.post("/update")
     @endpoint(

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import NOTHING_AHEAD, CacheRequest, ReadAhead, ReadyCache
+from datingtoday.infra.cache import CacheRequest
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.infra.events import Events
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
@@ -58,10 +59,7 @@ class FirstActiveToday:
 class Profiles:
     """The rules of profiles."""
 
-    def __init__(
-        self, entries: ReadyCache, cards: Cards, visibility: Visibility, events: Events, media: MediaService
-    ) -> None:
-        self._cache = entries
+    def __init__(self, cards: Cards, visibility: Visibility, events: Events, media: MediaService) -> None:
         self._cards = cards
         self._visibility = visibility
         self._events = events
@@ -90,24 +88,22 @@ class Profiles:
         session: Session,
         viewer_id: int,
         peer_id: int | None,
-        now: datetime,
-        ahead: ReadAhead = NOTHING_AHEAD,
+        cache: CacheReader,
     ) -> ReadyJson:
-        """A profile as the viewer may see it; in one round trip to the cache at the most, if it is there.
+        """A profile as the viewer may see it; in at most one round trip to the cache, if it is there.
 
         Announces `ProfileVisited` if it is another's.
 
-        :param ahead: what was read of `keys_to_show`.
         :raises UserNotFound: nobody has this id, or the viewer may not see them.
         """
         if peer_id is None or peer_id == viewer_id:
-            return self._show_self(viewer_id, now, ahead)
+            return self._show_self(viewer_id, cache)
         ties_of = self._visibility.ties
-        wishes: list[CacheRequest[Any]] = [
+        requests: list[CacheRequest[Any]] = [
             CacheRequest(self._cards.profiles, peer_id),
             CacheRequest(ties_of, (viewer_id, peer_id)),
         ]
-        profile_bytes, ties_bytes = self._cache.fetch(wishes, now, ahead)
+        profile_bytes, ties_bytes = cache.fetch(requests)
         if profile_bytes is None:
             raise UserNotFound
         profile = SignableJson.load(profile_bytes)
@@ -116,15 +112,15 @@ class Profiles:
         relation = Relation(authority, banned, deleted, ties)
         # Most are visible to everybody: nothing else has to be asked then.
         if Visibility.rule(Action.SHOW, relation) is not Rule.YES and not self._visibility.decide(
-            session, viewer_id, {peer_id: relation}, Action.SHOW, now
+            session, viewer_id, {peer_id: relation}, Action.SHOW, cache.now
         ):
             raise UserNotFound
-        self._events.announce(session, ProfileVisited(viewer_id, peer_id, now))
+        self._events.announce(session, ProfileVisited(viewer_id, peer_id, cache.now))
         follows = members(following=ties.follows, followed_by=ties.followed)
         return profile.signed(self._cards.signer.for_viewer(viewer_id), follows)
 
-    def _show_self(self, user_id: int, now: datetime, ahead: ReadAhead) -> ReadyJson:
-        own = self._cache.fetch_one(self._cards.own, user_id, now, ahead)
+    def _show_self(self, user_id: int, cache: CacheReader) -> ReadyJson:
+        own = cache.fetch_one(self._cards.own, user_id)
         if own is None:
             raise UserNotFound
         return SignableJson.load(own).signed(self._cards.signer.for_viewer(user_id))

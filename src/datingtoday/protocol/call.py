@@ -11,7 +11,7 @@ from flask import Response
 from marshmallow import Schema
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.infra.db import Database, commit
 from datingtoday.infra.text import Text
 from datingtoday.protocol.errors import AppError
@@ -80,11 +80,11 @@ class Call:
     now: datetime
     lang: str
     database: Database
+    cache: CacheReader
+    """The cache with what the guard has read of it already."""
     appkey: str = ""
     token_digest: str = field(default="", repr=False)
     login: Login | None = None
-    ahead: ReadAhead = field(default_factory=lambda: NOTHING_AHEAD)
-    """Entries of the cache that the guard has read already."""
     _session: Session | None = field(default=None, repr=False)
 
     @property
@@ -112,6 +112,11 @@ class Call:
     @property
     def _writes(self) -> bool:
         return self.method not in ("GET", "HEAD")
+
+    def restart(self, now: datetime) -> None:
+        """Begin again after a lost race, at another time and with nothing read."""
+        self.now = self.cache.now = now
+        self.cache.forget_read()
 
     def finish(self, *, keep: bool) -> None:
         """Commit (``keep``) or roll back what the view did, and let go of the connection."""

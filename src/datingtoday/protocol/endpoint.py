@@ -130,7 +130,7 @@ def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | b
         except DBAPIError as error:
             call.finish(keep=False)
             if attempt < _ATTEMPTS and _may_repeat(declared, error):
-                call.now = datetime.now(UTC)
+                call.restart(datetime.now(UTC))
                 continue
             raise_if_down(error)
             raise

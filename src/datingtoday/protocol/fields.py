@@ -14,12 +14,15 @@ from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
+from datingtoday.infra.bounded_memory import BoundedMemory
 from datingtoday.infra.text import Text
 from datingtoday.protocol.envelope import wire_time
 from datingtoday.protocol.errors import AppError, ParameterError
 from datingtoday.protocol.phone_numbers import DEFAULT_REGION, MAX_CHARS, to_e164
 
 MAX_ID = 2**31 - 1
+_MAX_REMEMBERED = 1_000
+"""Combinations of parameters that a process keeps for each endpoint that remembers them."""
 _DIGITS = re.compile(r"[0-9]+\Z", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\Z", re.ASCII)
 _MAX_DECIMAL_CHARS = 400
@@ -46,7 +49,9 @@ class ParamsSchema(Schema):
         super().__init__(**options)
         self.names = tuple(field.data_key or attribute for attribute, field in self.load_fields.items())
         self._own = frozenset(self.names) - self.remembers - {self.late}
-        self.read_before: dict[tuple[str | None, ...], dict[str, Any]] = {}
+        self.read_before = BoundedMemory[tuple[str | None, ...], dict[str, Any]](
+            "parameters", _MAX_REMEMBERED
+        )
 
     def may_remember(self, params: Mapping[str, str]) -> bool:
         """Whether only such parameters are given, and perhaps the late one."""

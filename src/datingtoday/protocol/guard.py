@@ -19,6 +19,7 @@ import structlog
 from flask import Flask, Response
 
 from datingtoday.infra.cache import ReadyCache
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.ratelimit import TooMany
 from datingtoday.infra.redis import Command, RedisDown
@@ -41,8 +42,7 @@ from datingtoday.protocol.multipart_form import UploadedFile
 from datingtoday.protocol.params import read_params
 from datingtoday.protocol.peer import Peers
 from datingtoday.protocol.signing.check import SignatureCheck
-from datingtoday.protocol.signing.client_apps import ClientApps
-from datingtoday.protocol.signing.replay import GuardMisconfigured, ReplayGuard
+from datingtoday.protocol.signing.replay import GuardMisconfigured
 from datingtoday.protocol.signing.timestamps import Clock
 
 log = structlog.get_logger(__name__)
@@ -63,13 +63,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z", re.ASCII)
 class GuardOptions:
     """What the settings decide about the guard."""
 
-    window_s: int = 60
-    ahead_s: int = 5
     max_form_bytes: int = 64 * 1024
     """For all parameters of a request together; they are kept in memory and hashed before anything is known of it."""
     max_body_bytes: int = 22 * 1024 * 1024
     """For anything that is sent, an uploaded file included."""
-    explain: bool = False
     limit_per_user_per_minute: int | None = 600
     cors_origins: tuple[str, ...] = ()
     access_log: bool = False
@@ -80,26 +77,23 @@ class Guard:
 
     :param verifier: knows the tokens; needed as soon as one endpoint requires a token.
     :param observe: told of every answer.
-    :param cache: whose entries are read ahead for the endpoints that tell which.
+    :param cache: read ahead for the endpoints that say which entries they will want.
     :param clock: the server's time, by which timestamps are judged.
     """
 
     def __init__(
         self,
-        apps: ClientApps,
-        replay: ReplayGuard,
+        signatures: SignatureCheck,
         verifier: TokenVerifier,
         database: Database,
+        cache: ReadyCache,
         peers: Peers,
         options: GuardOptions,
         observe: Observer | None = None,
-        cache: ReadyCache | None = None,
         clock: Clock = time.time_ns,
     ) -> None:
-        self._signatures = SignatureCheck(
-            apps, replay, window_s=options.window_s, ahead_s=options.ahead_s, explains=options.explain
-        )
-        self._replay = replay
+        self._signatures = signatures
+        self._replay = signatures.replay
         self._verifier = verifier
         self._database = database
         self._peers = peers
@@ -232,6 +226,7 @@ class Guard:
         lang: str,
         now_ns: int,
     ) -> Call:
+        now = datetime.fromtimestamp(now_ns / 1e9, UTC)
         return Call(
             endpoint=declared,
             method=method,
@@ -240,9 +235,10 @@ class Guard:
             file=None,
             address=self._peers.address(peer),
             is_local=self._peers.is_local(peer),
-            now=datetime.fromtimestamp(now_ns / 1e9, UTC),
+            now=now,
             lang=lang,
             database=self._database,
+            cache=CacheReader(self._cache, now),
         )
 
     def _check(self, call: Call, now_ns: int) -> Call:
@@ -257,13 +253,14 @@ class Guard:
             answers = self._replay.fetch(also)
         if declared.require_token:
             if keys_ahead and answers:
-                call.ahead = dict(zip(keys_ahead, answers.pop(), strict=True))
+                read = dict(zip(keys_ahead, answers.pop(), strict=True))
+                call.cache = CacheReader(self._cache, call.now, read)
             self._check_login(call, answers)
         return call
 
     def _read_ahead(self, call: Call, also: list[Command]) -> Sequence[str]:
         """Let what the endpoint will want from the cache be read in the same round trip; which keys these are."""
-        if self._cache is None or call.endpoint.ahead is None:
+        if call.endpoint.ahead is None:
             return ()
         keys = call.endpoint.ahead(int(call.params["userId"]), call.params, call.now)
         command = self._cache.command_ahead(self._replay.redis, keys) if keys else None

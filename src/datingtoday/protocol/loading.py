@@ -12,8 +12,6 @@ from datingtoday.infra.text import Text
 from datingtoday.protocol.errors import AppError, ParameterError
 from datingtoday.protocol.fields import Parameter, ParamsSchema
 
-_MAX_REMEMBERED = 1_000
-
 
 def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
     """The schema's values out of a request's parameters.
@@ -43,9 +41,7 @@ def _before(schema: ParamsSchema, params: Mapping[str, str]) -> dict[str, Any]:
     before = schema.read_before.get(texts)
     if before is None:
         before = _load(schema, params)
-        if len(schema.read_before) >= _MAX_REMEMBERED:
-            schema.read_before.clear()
-        schema.read_before[texts] = before
+        schema.read_before.put(texts, before)
     return before
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 from flask import Flask
 
+from datingtoday.infra.bounded_memory import Reads, reads_by_name
 from datingtoday.protocol.call import RULE, Environ
 
 log = structlog.get_logger(__name__)
@@ -79,6 +80,13 @@ class Metrics:
             buckets=BUCKETS_S,
             registry=self.registry,
         )
+        self._memory_reads = SeriesCounter(
+            "datingtoday_memory_reads",
+            "Reads of values that a process remembers, by memory and result (hit, miss).",
+            ("memory", "result"),
+            registry=self.registry,
+        )
+        self._memory_counted = reads_by_name()
         # Appending and taking from the left are atomic: no request ever waits for a lock.
         self._notes: deque[tuple[str, str, int, int]] = deque()
         self._flushing = threading.Lock()
@@ -114,6 +122,7 @@ class Metrics:
     def forget_notes(self) -> None:
         """In a forked child: what was noted is the parent's to count."""
         self._notes.clear()
+        self._memory_counted = reads_by_name()
         self._flushing = threading.Lock()
         self._is_flushing = False
 
@@ -128,8 +137,18 @@ class Metrics:
                     self._seconds.labels(endpoint).observe(elapsed_ns / 1e9)
                 for (endpoint, status, code), number in counts.items():
                     self._requests.labels(endpoint, status, str(code)).inc(number)
+                self._count_memories()
             except (OSError, ValueError) as error:
                 log.error("metrics_failed", reason=str(error))
+
+    def _count_memories(self) -> None:
+        now = reads_by_name()
+        for name, (hits, misses) in now.items():
+            before = self._memory_counted.get(name, Reads(0, 0))
+            # Fewer than before: an application of this process has ended, and its memories with it.
+            self._memory_reads.labels(name, "hit").inc(max(0, hits - before.hits))
+            self._memory_reads.labels(name, "miss").inc(max(0, misses - before.misses))
+        self._memory_counted = now
 
     def text(self) -> tuple[bytes, str]:
         """What Prometheus reads, of all processes that count together, and its content type."""

@@ -17,6 +17,7 @@ from datingtoday.protocol.login import TokenVerifier
 from datingtoday.protocol.metrics import Metrics
 from datingtoday.protocol.paging import Cursors
 from datingtoday.protocol.peer import Peers
+from datingtoday.protocol.signing.check import SignatureCheck
 from datingtoday.protocol.signing.client_apps import ClientApps, KnownApp
 from datingtoday.protocol.signing.replay import ReplayGuard
 from datingtoday.protocol.signing.timestamps import Clock
@@ -69,14 +70,13 @@ def make_guard(
     """
     settings = base.settings
     return Guard(
-        protocol.apps,
-        protocol.replay,
+        SignatureCheck(protocol.apps, protocol.replay, explains=settings.protocol.explain),
         verifier,
         base.database,
+        base.cache,
         Peers(settings.server.trusted_proxies, settings.server.forwarded_header),
         _guard_options(settings),
         observe=None if metrics is None else metrics.observe,
-        cache=base.cache,
         clock=protocol.clock,
     )
 
@@ -100,10 +100,7 @@ def _configured_app(settings: Settings) -> KnownApp | None:
 def _guard_options(settings: Settings) -> GuardOptions:
     limits = settings.limits
     return GuardOptions(
-        window_s=settings.protocol.window_s,
-        ahead_s=settings.protocol.ahead_s,
         max_body_bytes=settings.protocol.max_body_bytes,
-        explain=settings.protocol.explain,
         limit_per_user_per_minute=limits.per_user_per_minute if limits.enabled else None,
         cors_origins=settings.server.cors_origins,
         access_log=settings.log.access,

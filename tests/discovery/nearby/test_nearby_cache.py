@@ -20,6 +20,7 @@ from tests.discovery.places import (
     crowd,
     found,
     listed,
+    locate,
     moved,
     neighbour,
     new_area,
@@ -107,7 +108,7 @@ class TestCacheDown:
         assert sorted(all_pages(api, viewer, 7)) == people
         # What happens meanwhile is not forgotten when the cache is back, with all that it held before.
         set_place(api, user_of(people[0]), neighbour(grid, here, north=60), now)
-        api.parts.discovery.nearby.locate(people[1], latlng=None, hide=True, now=now)
+        locate(api, people[1], now, hide=True)
         assert sorted(found(api, viewer, now)) == people[2:]
         redis.start()
         wait_until(lambda: _is_up(api), "the cache")

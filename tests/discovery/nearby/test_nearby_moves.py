@@ -18,6 +18,7 @@ from tests.discovery.places import (
     found,
     goes_to,
     listed,
+    locate,
     moved,
     neighbour,
     new_area,
@@ -202,7 +203,7 @@ class TestAtTheSameTime:
         def wander(user_id: int) -> None:
             for step in range(6):
                 where = cells[(user_id + step * step) % 3]
-                api.parts.discovery.nearby.locate(user_of(user_id).user_id, latlng=where, hide=None, now=now)
+                locate(api, user_id, now, latlng=where)
                 found(api, viewer, now)
 
         with ThreadPoolExecutor(6) as pool:
@@ -219,10 +220,7 @@ class TestAtTheSameTime:
         here, now = new_area(), datetime.now(UTC)
         users = [make_user(api) for _ in range(4)]
         with ThreadPoolExecutor(8) as pool:
-            for done in [
-                pool.submit(api.parts.discovery.nearby.locate, user.user_id, latlng=here, hide=None, now=now)
-                for user in users * 3
-            ]:
+            for done in [pool.submit(locate, api, user.user_id, now, latlng=here) for user in users * 3]:
                 done.result()
         _hold_counts(api)
         assert sorted(found(api, person_at(api, here), now)) == [user.user_id for user in users]
@@ -251,9 +249,7 @@ class TestReports:
         seen_by(api, user, latlng=text_of(moved(here, north_m=400)))
         second = place_row(api, user)
         assert first is not None and second is not None and first.report_time == second.report_time
-        api.parts.discovery.nearby.locate(
-            user.user_id, latlng=here, hide=None, now=datetime.now(UTC) + timedelta(minutes=11)
-        )
+        locate(api, user.user_id, datetime.now(UTC) + timedelta(minutes=11), latlng=here)
         third = place_row(api, user)
         assert third is not None and first.report_time is not None and third.report_time is not None
         assert third.report_time > first.report_time

@@ -33,6 +33,6 @@ def hot_routes(hot: HotList) -> Blueprint:
         ahead=lambda user_id, params, _: hot.keys_ahead(user_id, page_ahead(params)),
     )
     def hot_list(call: Call, page: PageRequest) -> Any:
-        return hot.page(call.session, call.user_id, page, call.now, call.ahead)
+        return hot.page(call.session, call.user_id, page, call.cache)
 
     return bp

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from datingtoday.discovery.hot.givers import GiverWeights
 from datingtoday.discovery.hot.models import HotAttention, HotDay, HotPerson
 from datingtoday.discovery.hot.ranking import Attention, ForwardDecay, day_of
+from datingtoday.infra.bounded_memory import BoundedMemory
 from datingtoday.infra.db import Database
 from datingtoday.infra.personal_data import remove_some
 from datingtoday.infra.redis import RedisDown, RedisRole
@@ -107,7 +108,7 @@ class AttentionListener:
         self._redis = redis
         self._scores = scores
         self._visibility = visibility
-        self._remembered: set[str] = set()
+        self._remembered = BoundedMemory[str, bool]("counted attention", _MAX_REMEMBERED)
 
     def visited(self, event: ProfileVisited) -> None:
         """Visits of the stealthy leave no trace, not here either."""
@@ -137,7 +138,7 @@ class AttentionListener:
         self._remember(key)
 
     def _is_counted(self, key: str) -> bool:
-        if key in self._remembered:
+        if self._remembered.get(key):
             return True
         try:
             is_counted = bool(self._redis.execute("EXISTS", key))
@@ -155,6 +156,4 @@ class AttentionListener:
         self._keep(key)
 
     def _keep(self, key: str) -> None:
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.clear()
-        self._remembered.add(key)
+        self._remembered.put(key, True)

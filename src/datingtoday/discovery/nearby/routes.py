@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint
 
 from datingtoday.discovery.nearby import schemas
+from datingtoday.discovery.nearby.pages import NearbyQuery
 from datingtoday.discovery.nearby.service import Nearby
 from datingtoday.infra.text import Text
 from datingtoday.protocol.call import Call
@@ -24,7 +25,7 @@ def nearby_routes(nearby: Nearby) -> Blueprint:
     def keys_ahead(user_id: int, params: Mapping[str, str], now: datetime) -> Sequence[str]:
         radius_km = id_or_none(params.get("radius")) or schemas.RADIUS_KM
         gender = id_or_none(params.get("gender"))
-        return nearby.keys_ahead(user_id, radius_km, gender, page_ahead(params), now)
+        return nearby.keys_ahead(user_id, NearbyQuery(radius_km, gender, page_ahead(params)), now)
 
     @bp.get("/nearby/list")
     @endpoint(
@@ -42,7 +43,7 @@ def nearby_routes(nearby: Nearby) -> Blueprint:
         ahead=keys_ahead,
     )
     def nearby_list(call: Call, **wanted: Any) -> Any:
-        return nearby.list(call.session, call.user_id, now=call.now, ahead=call.ahead, **wanted)
+        return nearby.list(call.session, call.user_id, call.cache, **wanted)
 
     @bp.post("/location")
     @endpoint(
@@ -57,6 +58,6 @@ def nearby_routes(nearby: Nearby) -> Blueprint:
         ),
     )
     def location(call: Call, **said: Any) -> None:
-        nearby.locate(call.user_id, now=call.now, **said)
+        nearby.locate(call.user_id, call.cache, **said)
 
     return bp

@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from datingtoday.accounts.service import LoggedIn
 from datingtoday.discovery.nearby import jobs
+from datingtoday.discovery.nearby.daily_order import day_of
 from datingtoday.discovery.nearby.entries import Place
 from datingtoday.discovery.nearby.errors import nothing_to_change
-from datingtoday.discovery.nearby.pages import NearbyList
+from datingtoday.discovery.nearby.pages import NearbyList, NearbyQuery
 from datingtoday.discovery.nearby.places import Places, Point
-from datingtoday.infra.cache import NOTHING_AHEAD, ReadAhead
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.redis import RedisDown, RedisRole
 from datingtoday.profiles.service import FirstActiveToday, ProfileChanged
@@ -51,48 +52,48 @@ class Nearby:
         self,
         session: Session,
         user_id: int,
+        cache: CacheReader,
         *,
         latlng: Point | None,
         radius: int,
         gender: int | None,
         page: PageRequest,
-        now: datetime,
-        ahead: ReadAhead = NOTHING_AHEAD,
     ) -> ReadyJson:
-        """A page of the people within ``radius`` km; with ``latlng`` one's own place is reported first.
+        """A page of the people within ``radius`` km; with ``latlng`` the viewer's place is reported first.
 
         :param session: nothing was read in it yet: the report is committed before.
-        :param ahead: what was read of `keys_ahead`.
         :raises ParameterError: no place is known, a page too deep, or a cursor of another list.
         """
+        now = cache.now
+        query = NearbyQuery(radius, gender, page)
         self._tend(now)
-        if not ahead:
-            ahead = self._people.look(self.keys_ahead(user_id, radius, gender, page, now))
-        place = self._people.place_of(user_id, now, ahead)
+        if cache.is_empty:
+            cache.read_ahead(self.keys_ahead(user_id, query, now))
+        place = self._people.place_of(user_id, cache)
         if latlng is not None and not self._says_nothing_new(place, latlng, now):
             self._report(user_id, latlng, now)
             # What was read before may say otherwise.
-            place, ahead = self._people.place_of(user_id, now), NOTHING_AHEAD
-        return self._people.page(session, user_id, place, radius, gender, page, now, ahead)
+            cache.forget_read()
+            place = self._people.place_of(user_id, cache)
+        return self._people.page(session, user_id, place, query, cache)
 
-    def keys_ahead(
-        self, user_id: int, radius_km: int, gender: int | None, page: PageRequest, now: datetime
-    ) -> Sequence[str]:
-        """The entries of the cache that `list` will want, as far as this process can guess."""
-        return self._people.keys_ahead(user_id, radius_km, gender, page, now)
+    def keys_ahead(self, user_id: int, query: NearbyQuery, now: datetime) -> Sequence[str]:
+        """The cache entries that `list` will want, as far as this process can guess."""
+        return self._people.keys_ahead(user_id, query, day_of(now))
 
-    def locate(self, user_id: int, *, latlng: Point | None, hide: bool | None, now: datetime) -> None:
-        """Say where one is, or whether one is to be found.
+    def locate(self, user_id: int, cache: CacheReader, *, latlng: Point | None, hide: bool | None) -> None:
+        """Update a person's location, or hide them from people nearby.
 
-        :raises ParameterError: neither was said.
+        :raises ParameterError: neither was given.
         """
+        now = cache.now
         if latlng is None and hide is None:
             raise nothing_to_change()
         # Hidden first: who hides and says where they are is not shown there in between.
         if hide is not None:
             self._database.retried(lambda session: self._places.hide(session, user_id, hide, now))
         if latlng is not None and not self._says_nothing_new(
-            self._people.place_of(user_id, now), latlng, now
+            self._people.place_of(user_id, cache), latlng, now
         ):
             self._report(user_id, latlng, now)
 

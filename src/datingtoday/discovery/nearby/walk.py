@@ -7,7 +7,6 @@ buckets at a time: how much it looks at does not depend on how many people there
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,13 +14,14 @@ from datingtoday.discovery.nearby.daily_order import DailyOrder
 from datingtoday.discovery.nearby.entries import Bucket, Counts, TileEntries, bits_for, is_current
 from datingtoday.discovery.nearby.grid import BANDS_KM, BANDS_M, Grid
 from datingtoday.discovery.nearby.places import Places
-from datingtoday.infra.cache import NOTHING_AHEAD, CacheRequest, ReadAhead, ReadyCache
+from datingtoday.infra.cache import CacheRequest
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.protocol.paging import MAX_TOTAL
 
 BUCKETS_AT_ONCE = 64
 
 
-class Step(NamedTuple):
+class WalkPosition(NamedTuple):
     """Where a walk has come to: somebody's place in it."""
 
     band: int
@@ -33,16 +33,16 @@ class Step(NamedTuple):
     """By the daily order."""
 
 
-START = Step(0, -1, 0, 0, -1)
+START = WalkPosition(0, -1, 0, 0, -1)
 
 
-class Met(NamedTuple):
+class FoundPerson(NamedTuple):
     """Somebody on the way."""
 
     user_id: int
     distance_km: int
     """The upper bound of the band."""
-    step: Step
+    position: WalkPosition
 
 
 class _Piece(NamedTuple):
@@ -70,27 +70,23 @@ class View(NamedTuple):
 class Walk:
     """One walk, used once.
 
-    :param own: counts of the own cell, known beforehand: its first bucket is then fetched together with its tile.
-    :param ahead: entries that were read a moment ago.
+    :param own: counts of the viewer's cell, known beforehand: its first bucket is then fetched together with its tile.
     """
 
     def __init__(
         self,
-        cache: ReadyCache,
+        cache: CacheReader,
         places: Places,
         order: DailyOrder,
         view: View,
-        now: datetime,
         *,
         own: Counts | None = None,
-        ahead: ReadAhead = NOTHING_AHEAD,
     ) -> None:
         self._cache = cache
         self._places = places
         self._grid: Grid = places.grid
         self._order = order
         self._view = view
-        self._now = now
         self._last_band = BANDS_KM.index(view.radius_km)
         self._known = -1
         """Up to this band all tiles were asked for."""
@@ -98,15 +94,14 @@ class Walk:
         self._cells: list[dict[int, Counts]] = [{} for _ in BANDS_KM]
         """Cells of the tiles known so far, by band."""
         self._fetched: dict[Bucket, bytes | None] = {}
-        self._ahead = ahead
-        self._wishes: list[CacheRequest[Any]] = []
+        self._requests: list[CacheRequest[Any]] = []
         self._entries: list[bytes | None] = []
         if own is not None:
             bits = bits_for(own.of(view.gender))
             first = Bucket(view.cell, view.gender, bits, order.bucket(view.cell, bits, 0))
             self._fetch([Grid.tile_of(view.cell)], [first])
 
-    def meet(self, after: Step, at_once: int) -> Iterator[Met]:
+    def meet(self, after: WalkPosition, at_once: int) -> Iterator[FoundPerson]:
         """Everybody behind a step, in order; never the viewer, and nobody twice.
 
         :param at_once: about how many will be wanted.
@@ -130,9 +125,9 @@ class Walk:
             number = self._count_known()
         return number
 
-    def looked_at(self) -> tuple[list[CacheRequest[Any]], list[bytes | None]]:
-        """The entries from which everything that was told so far follows."""
-        return self._wishes, self._entries
+    def entries_used(self) -> tuple[list[CacheRequest[Any]], list[bytes | None]]:
+        """The entries that all answers so far follow from."""
+        return self._requests, self._entries
 
     def know_all(self) -> None:
         """Ask for all tiles within the radius together: for walks that will go far, because few people are near."""
@@ -149,7 +144,7 @@ class Walk:
 
     # --- the order
 
-    def _pieces(self, after: Step) -> Iterator[_Piece]:
+    def _pieces(self, after: WalkPosition) -> Iterator[_Piece]:
         for band in range(after.band, self._last_band + 1):
             self._know(band)
             in_order = sorted((self._order.cell(cell), cell) for cell in self._cells[band])
@@ -165,17 +160,17 @@ class Walk:
                     bucket = Bucket(cell, self._view.gender, bits, self._order.bucket(cell, bits, number))
                     yield _Piece(band, place, bits, number, bucket, count / (1 << bits))
 
-    def _people(self, pieces: Sequence[_Piece], after: Step, met: set[int]) -> Iterator[Met]:
+    def _people(self, pieces: Sequence[_Piece], after: WalkPosition, met: set[int]) -> Iterator[FoundPerson]:
         self._fetch([], [piece.bucket for piece in pieces])
         buckets = self._places.buckets
         for piece in pieces:
             members = buckets.load(self._fetched.pop(piece.bucket)).at(self._view.as_of_s)
             distance_km = BANDS_KM[piece.band]
             for person, user_id in sorted((self._order.person(user_id), user_id) for user_id in members):
-                step = Step(*piece[:4], person)
-                if step > after and user_id not in met:
+                position = WalkPosition(*piece[:4], person)
+                if position > after and user_id not in met:
                     met.add(user_id)
-                    yield Met(user_id, distance_km, step)
+                    yield FoundPerson(user_id, distance_km, position)
 
     # --- what is known
 
@@ -190,10 +185,10 @@ class Walk:
         """Tiles and buckets in one round trip; what is known already is not asked for again."""
         places = self._places
         new = [bucket for bucket in buckets if bucket not in self._fetched]
-        wishes: list[CacheRequest[Any]] = [CacheRequest(places.tiles, tile) for tile in tiles]
-        wishes += [CacheRequest(places.buckets, bucket) for bucket in new]
-        found = self._cache.fetch(wishes, self._now, self._ahead)
-        self._wishes += wishes
+        requests: list[CacheRequest[Any]] = [CacheRequest(places.tiles, tile) for tile in tiles]
+        requests += [CacheRequest(places.buckets, bucket) for bucket in new]
+        found = self._cache.fetch(requests)
+        self._requests += requests
         self._entries += found
         self._fetched.update(zip(new, found[len(tiles) :], strict=True))
         self._tiles.update(tiles)

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import NOTHING_AHEAD, CacheEntry, CacheRequest, ReadAhead, ReadyCache
+from datingtoday.infra.cache import CacheEntry, CacheRequest, ReadyCache
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaJudged
 from datingtoday.media.signed_urls import UrlSigner
@@ -105,7 +106,7 @@ class Preferences(NamedTuple):
     personal: bool
 
 
-class WishesEntries(_Entries):
+class PreferencesEntries(_Entries):
     """Of the user id: what lists need to know of their viewer, in the head."""
 
     kind = "wishes"
@@ -115,7 +116,7 @@ class WishesEntries(_Entries):
 
 
 @cache
-def _wishes_in(data: bytes) -> Preferences:
+def _preferences_in(data: bytes) -> Preferences:
     """There are a few dozen at the most."""
     return Preferences(*SignableJson.load(data).head)
 
@@ -130,8 +131,8 @@ class Cards:
         self.cards = CardEntries(people)
         self.profiles = ProfileEntries(people)
         self.own = OwnEntries(people)
-        self._wishes = WishesEntries(people)
-        self._kinds: tuple[_Entries, ...] = (self.cards, self.profiles, self.own, self._wishes)
+        self._preferences = PreferencesEntries(people)
+        self._kinds: tuple[_Entries, ...] = (self.cards, self.profiles, self.own, self._preferences)
 
     def of(
         self,
@@ -154,14 +155,14 @@ class Cards:
         }
         return [ready.get(user_id) or _neutral(user_id) for user_id in user_ids]
 
-    def wishes_key(self, user_id: int) -> str:
-        """The entry of the cache that `wishes_of` wants."""
-        return self._wishes.key(user_id)
+    def preferences_key(self, user_id: int) -> str:
+        """The entry of the cache that `preferences_of` wants."""
+        return self._preferences.key(user_id)
 
-    def wishes_of(self, user_id: int, now: datetime, ahead: ReadAhead = NOTHING_AHEAD) -> Preferences:
-        """Of somebody who exists."""
-        data = self._cache.fetch_one(self._wishes, user_id, now, ahead)
-        return _wishes_in(data) if data else Preferences(0, 0, personal=False)
+    def preferences_of(self, user_id: int, cache: CacheReader) -> Preferences:
+        """The preferences of a person who exists."""
+        data = cache.fetch_one(self._preferences, user_id)
+        return _preferences_in(data) if data else Preferences(0, 0, personal=False)
 
     def changed(self, session: Session, user_ids: Iterable[int]) -> None:
         """What is told of these people changes with the session's commit."""

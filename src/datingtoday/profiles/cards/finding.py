@@ -7,12 +7,13 @@ has what the person decided about who sees them, and the viewer's *circle* whom 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.cache import NOTHING_AHEAD, CacheRequest, ReadAhead, ReadyCache
+from datingtoday.infra.bounded_memory import BoundedMemory
+from datingtoday.infra.cache import CacheRequest
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.profiles.cards.circles import Circle, CircleEntries, may_find
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.cards.found import (
@@ -30,13 +31,12 @@ from datingtoday.profiles.visibility import Action, Visibility, circle_key
 class Finding:
     """Answers for every list of people whom the viewer does not know yet."""
 
-    def __init__(self, entries: ReadyCache, cards: Cards, visibility: Visibility) -> None:
-        self._cache = entries
+    def __init__(self, cards: Cards, visibility: Visibility) -> None:
         self._cards = cards
         self._visibility = visibility
         self._circles = CircleEntries()
         # The same people are on top for many viewers, and near to many.
-        self._together: dict[tuple[int, ...], FoundTogether] = {}
+        self._together = BoundedMemory[tuple[int, ...], FoundTogether]("found", MAX_TOGETHER)
 
     def keys(self, viewer_id: int, user_ids: Sequence[int]) -> list[str]:
         """The entries of the cache that `cards_of` wants."""
@@ -52,43 +52,32 @@ class Finding:
         together = self._together.get(tuple(user_ids))
         return self._cards.cards.keys(user_ids) if together is None else together.keys
 
-    def _entries(
-        self, viewer_id: int, user_ids: Sequence[int], now: datetime, ahead: ReadAhead
-    ) -> Sequence[bytes | None]:
+    def _entries(self, viewer_id: int, user_ids: Sequence[int], cache: CacheReader) -> Sequence[bytes | None]:
         """The circle and the cards."""
-        entries = self._cache.all_ahead(self.keys(viewer_id, user_ids), ahead)
+        entries = cache.entries_read(self.keys(viewer_id, user_ids))
         if entries is not None:
             return entries
-        wishes: list[CacheRequest[Any]] = [CacheRequest(self._circles, viewer_id)]
-        wishes += [CacheRequest(self._cards.cards, user_id) for user_id in user_ids]
-        return self._cache.fetch(wishes, now, ahead)
-
-    def look(self, keys: Sequence[str]) -> ReadAhead:
-        """Read what is guessed to be wanted in one round trip, where the guard did not."""
-        return self._cache.look(keys, NOTHING_AHEAD)
+        requests: list[CacheRequest[Any]] = [CacheRequest(self._circles, viewer_id)]
+        requests += [CacheRequest(self._cards.cards, user_id) for user_id in user_ids]
+        return cache.fetch(requests)
 
     def cards_of(
-        self,
-        session: Session,
-        viewer_id: int,
-        user_ids: Sequence[int],
-        now: datetime,
-        ahead: ReadAhead = NOTHING_AHEAD,
+        self, session: Session, viewer_id: int, user_ids: Sequence[int], cache: CacheReader
     ) -> Found:
-        """The cards of those of these people whom the viewer may find; never the viewer's own.
+        """Cards of the people among these whom the viewer may find, never the viewer's own.
 
-        One round trip to the cache at the most, if all is there, and one statement for those whom the viewer's circle
-        is too large to tell of. Neither grows with the number of anybody's follows and blocks.
+        At most one round trip to the cache if all is there, and one statement for people about whom the viewer's
+        circle is too large to decide. Neither grows with the number of anybody's follows and blocks.
         """
         others = tuple([user_id for user_id in dict.fromkeys(user_ids) if user_id != viewer_id])
         if not others:
             return NOBODY
         together = self._together.get(others)
-        if together is None or list(map(ahead.get, together.keys)) != together.values:
-            circle_bytes, *entries = self._entries(viewer_id, others, now, ahead)
+        if together is None or cache.values(together.keys) != together.values:
+            circle_bytes, *entries = self._entries(viewer_id, others, cache)
             together = self._remember(others, entries)
         else:
-            circle_bytes = self._cache.fetch_one(self._circles, viewer_id, now, ahead)
+            circle_bytes = cache.fetch_one(self._circles, viewer_id)
         circle = CircleEntries.load(circle_bytes) if circle_bytes else Circle(None, None)
         if together.is_open and circle.blocked is not None and circle.blocked.isdisjoint(others):
             return together.found
@@ -101,7 +90,7 @@ class Finding:
             elif may is None:
                 unsure[user_id] = card
         if unsure:
-            allowed = self._visibility.allowed(session, viewer_id, unsure, Action.FIND, now)
+            allowed = self._visibility.allowed(session, viewer_id, unsure, Action.FIND, cache.now)
             cards.update((user_id, unsure[user_id]) for user_id in allowed)
         return Found(cards)
 
@@ -120,7 +109,5 @@ class Finding:
         together = FoundTogether(self.card_keys(user_ids), values, Found(cards), is_open)
         # Where somebody's entry is missing, the next one asks again.
         if None not in values and len(user_ids) <= MAX_PEOPLE_TOGETHER:
-            if len(self._together) >= MAX_TOGETHER:
-                self._together.clear()
-            self._together[user_ids] = together
+            self._together.put(user_ids, together)
         return together

@@ -44,17 +44,12 @@ _FILE_SHA256 = Text(
 class SignatureCheck:
     """Checks signed requests in the order of docs/protocol.md.
 
-    :param window_s: how far a request's time may lie behind the server's; ``ahead_s``: how far ahead.
     :param explains: whether wrong signatures of peers on this machine are explained to them.
     """
 
-    def __init__(
-        self, apps: ClientApps, replay: ReplayGuard, *, window_s: int, ahead_s: int, explains: bool
-    ) -> None:
+    def __init__(self, apps: ClientApps, replay: ReplayGuard, *, explains: bool = False) -> None:
         self._apps = apps
-        self._replay = replay
-        self._window_ms = window_s * 1000
-        self._ahead_ms = ahead_s * 1000
+        self.replay = replay
         self._explains = explains
 
     def admit(self, call: Call, now_ms: int, also: Sequence[Command]) -> list[Any]:
@@ -79,7 +74,7 @@ class SignatureCheck:
         sent_ms, sign = self._check_freshness(params, sign_method, now_ms)
         sent = self._verify(call, app.live_secrets(call.now), sign_method, sent_ms)
         scope = f"{appkey}|{params.get('token') or limit_key(call.address)}|{params['nonce']}"
-        verdict, answers = self._replay.admit(sign, scope, sent, now_ms=now_ms, also=also)
+        verdict, answers = self.replay.admit(sign, scope, sent, now_ms=now_ms, also=also)
         if verdict.lost_at_ms is not None:
             wait_ms = self._wait_ms(params["timestamp"], verdict.lost_at_ms, now_ms)
             raise RequestExpired(data={"server_time": now_ms, "retry_after_ms": wait_ms})
@@ -101,7 +96,7 @@ class SignatureCheck:
         if not is_nonce(nonce):
             raise ParameterError.malformed("nonce", NONCE_ALLOWED)
         sign = _sign_of(params, sign_method)
-        if now_ms - sent_ms > self._window_ms or sent_ms - now_ms > self._ahead_ms:
+        if now_ms - sent_ms > self.replay.window_ms or sent_ms - now_ms > self.replay.ahead_ms:
             raise RequestExpired(data={"server_time": now_ms})
         return sent_ms, sign
 
@@ -136,7 +131,7 @@ class SignatureCheck:
 
     def _wait_ms(self, timestamp: str, lost_at_ms: int, now_ms: int) -> int:
         """How long until a timestamp of the same form is after the moment up to which memory was lost."""
-        first_good_ms = lost_at_ms + self._ahead_ms + 1
+        first_good_ms = lost_at_ms + self.replay.ahead_ms + 1
         if len(timestamp) == 10:
             # Whole seconds: the next one.
             first_good_ms = -(-first_good_ms // 1000) * 1000

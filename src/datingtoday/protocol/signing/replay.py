@@ -146,8 +146,8 @@ class ReplayGuard:
         self._database = database
         self._kept = KeptSignatures(database)
         self._clock = clock
-        self._window_ms = window_s * 1000
-        self._ahead_ms = ahead_s * 1000
+        self.ahead_ms = ahead_s * 1000
+        self.window_ms = window_s * 1000
         self._span_ms = (window_s + ahead_s) * 1000
         self._buckets = CLUSTER_BUCKETS if redis.is_cluster else 1
         self._born_ms: dict[int, int] = {}
@@ -180,7 +180,7 @@ class ReplayGuard:
             if bucket not in self._born_ms:
                 self._repair(bucket, unless_known=True)
         earliest_ms, latest_ms = self._possible_times(sent, self._born_ms[next(iter(groups))], now_ms)
-        if earliest_ms + self._window_ms < now_ms:
+        if earliest_ms + self.window_ms < now_ms:
             # Redis has forgotten that time already.
             if self._kept.has(sign):
                 return Verdict(accepted=False), []
@@ -206,15 +206,15 @@ class ReplayGuard:
                 return Verdict(accepted=False), []
             if result != ACCEPTED:
                 return Verdict(accepted=False, lost_at_ms=int(result)), []
-        if latest_ms > now_ms + self._ahead_ms:
+        if latest_ms > now_ms + self.ahead_ms:
             # Neither Redis nor the moment of a loss would refuse that later reading.
-            until = _moment(latest_ms + self._window_ms + _CLOCK_SLACK_MS)
+            until = _moment(latest_ms + self.window_ms + _CLOCK_SLACK_MS)
             return Verdict(accepted=self._kept.keep(sign, until=until, now=_moment(now_ms))), answers
         return Verdict(accepted=True), answers
 
     def _possible_times(self, sent: Readings, born_ms: int, now_ms: int) -> tuple[int, int]:
         """The earliest and the latest time at which this signature may have been, or may yet be, accepted."""
-        first_s = (born_ms - self._window_ms) // 1000
+        first_s = (born_ms - self.window_ms) // 1000
         last_s = now_ms // 1000 + RECUT_HORIZON_S
         others = [second * 1000 for second in sent.other_seconds if first_s <= second <= last_s]
         return min([sent.earliest_ms, *others]), max(
@@ -252,7 +252,7 @@ class ReplayGuard:
         """The script's answer, followed by those of ``also``."""
         keys = [self._key(bucket, "marker"), *(self._key(bucket, member) for member in members)]
         life_ms = self._span_ms + _CLOCK_SLACK_MS
-        arguments = [RUN_ID, self._span_ms, sent_ms, earliest_ms, self._ahead_ms, life_ms]
+        arguments = [RUN_ID, self._span_ms, sent_ms, earliest_ms, self.ahead_ms, life_ms]
         if self._redis.is_cluster:
             # What is sent along lives in other slots, which a script may not touch.
             verdict: int = self._redis.run_script(_ADMIT, keys, *arguments)[0]
@@ -317,7 +317,7 @@ class ReplayGuard:
                 row.seal = None
             if found == "lost":
                 row.lost_at = _moment(now_ms)
-                log.warning("replay_memory_lost", bucket=row.name, refused_for_ms=self._ahead_ms)
+                log.warning("replay_memory_lost", bucket=row.name, refused_for_ms=self.ahead_ms)
             return found, int(row.first_used_at.timestamp() * 1000)
 
     def _take_from_other_layouts(self, session: Session) -> bool:

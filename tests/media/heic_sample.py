@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import struct
 import subprocess
+from collections.abc import Sequence
 from functools import cache
+
+Item = tuple[bytes, bool, list[int], bytes]
+"""Kind, whether hidden, numbers of its properties, data."""
 
 
 def box(kind: bytes, content: bytes) -> bytes:
@@ -63,7 +67,7 @@ def heic(
         primary_properties.append(len(properties))
 
     # Items: the primary one first, then tiles, then EXIF; (kind, hidden, properties, data).
-    items: list[tuple[bytes, bool, list[int], bytes]]
+    items: list[Item]
     if tile:
         grid = struct.pack(">BBBBII", 0, 1, rows - 1, columns - 1, *shown)
         items = [(b"grid", False, primary_properties, grid)]
@@ -73,6 +77,18 @@ def heic(
     if exif:
         items.append((b"Exif", False, [], struct.pack(">I", 0) + exif))
 
+    information, associations = _described(items)
+    references = b""
+    if tile:
+        numbers = range(2, 2 + rows * columns)
+        references += box(b"dimg", struct.pack(f">HH{len(numbers)}H", 1, len(numbers), *numbers))
+    if exif:
+        references += box(b"cdsc", struct.pack(">HHH", len(items), 1, 1))
+    return _file(items, properties, information, associations, references)
+
+
+def _described(items: Sequence[Item]) -> tuple[bytes, bytes]:
+    """The boxes that describe the items: what each is, and which properties it has."""
     information = b"".join(
         full_box(b"infe", struct.pack(">HH4s", number, 0, kind) + b"\0", version=2, flags=int(hidden))
         for number, (kind, hidden, _, _) in enumerate(items, 1)
@@ -83,14 +99,20 @@ def heic(
         if of_item
     )
     associated = sum(bool(of_item) for _, _, of_item, _ in items)
-    references = b""
-    if tile:
-        numbers = range(2, 2 + rows * columns)
-        references += box(b"dimg", struct.pack(f">HH{len(numbers)}H", 1, len(numbers), *numbers))
-    if exif:
-        references += box(b"cdsc", struct.pack(">HHH", len(items), 1, 1))
+    return (
+        full_box(b"iinf", struct.pack(">H", len(items)) + information),
+        full_box(b"ipma", struct.pack(">I", associated) + association),
+    )
 
-    # Equal tiles share their bytes, so that a large image is a small file.
+
+def _file(
+    items: Sequence[Item],
+    properties: Sequence[bytes],
+    information: bytes,
+    associations: bytes,
+    references: bytes,
+) -> bytes:
+    """Header, descriptions and data. Equal tiles share their bytes, so that a large image is a small file."""
     store = b""
     places: dict[bytes, int] = {}
     for _, _, _, content in items:
@@ -107,13 +129,9 @@ def heic(
             b"meta",
             full_box(b"hdlr", struct.pack(">I4s12x", 0, b"pict") + b"\0")
             + full_box(b"pitm", struct.pack(">H", 1))
-            + full_box(b"iinf", struct.pack(">H", len(items)) + information)
+            + information
             + (full_box(b"iref", references) if references else b"")
-            + box(
-                b"iprp",
-                box(b"ipco", b"".join(properties))
-                + full_box(b"ipma", struct.pack(">I", associated) + association),
-            )
+            + box(b"iprp", box(b"ipco", b"".join(properties)) + associations)
             + full_box(b"iloc", struct.pack(">BBH", 0x44, 0x00, len(items)) + locations),
         )
 

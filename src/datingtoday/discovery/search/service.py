@@ -54,6 +54,26 @@ class Filters:
                 allowed = Text(f"at most {name}Max, which is {high}", f"不大于 {name}Max（{high}）")
                 raise ParameterError.malformed(f"{name}Min", allowed)
 
+    def matching(self, viewer_id: int, today: date, now: datetime) -> statements.Matching:
+        """The conditions of the search's statements. :param today: the day by which ages are counted."""
+        above = None if self.age_max is None else self.age_max + 1
+        return statements.Matching(
+            viewer_id=viewer_id,
+            text=None if self.nickname is None else fold(self.nickname),
+            label_id=self.label_id,
+            values={
+                "gender": self.gender,
+                "born_until": years_before(today, self.age_min),
+                "born_after": years_before(today, above),
+                "height_min": self.height_min,
+                "height_max": self.height_max,
+                "education": self.education,
+                "emotion": self.emotion,
+                "salary_min": self.salary_min,
+            },
+            now=now,
+        )
+
 
 class Search:
     """Finds people."""
@@ -65,12 +85,11 @@ class Search:
     def find(
         self, session: Session, user_id: int, filters: Filters, page: PageRequest, now: datetime
     ) -> ReadyJson:
-        """Cards of those who fit and whom one may find, the newest members first; never oneself.
+        """Cards of the people who match and whom the user may find, newest members first; never the user.
 
         :raises ParameterError: an empty range, or a cursor of another search.
         """
         filters.refuse_empty_ranges()
-        text = None if filters.nickname is None else fold(filters.nickname)
         # A cursor is good for the same filters only.
         name = f"search {orjson.dumps(astuple(filters)).decode()}"
         below, skip = MAX_ID + 1, page.offset
@@ -78,24 +97,8 @@ class Search:
         if page.cursor is not None:
             below, skip, number, more = self._cursors.read(name, user_id, page.cursor)
             total = Total(number, more)
-        leader = self._leader(session, filters, text)
-        today = self._cards.people.days.today(now)
-        matching = statements.Matching(
-            viewer_id=user_id,
-            text=text,
-            label_id=filters.label_id,
-            values={
-                "gender": filters.gender,
-                "born_until": years_before(today, filters.age_min),
-                "born_after": years_before(today, None if filters.age_max is None else filters.age_max + 1),
-                "height_min": filters.height_min,
-                "height_max": filters.height_max,
-                "education": filters.education,
-                "emotion": filters.emotion,
-                "salary_min": filters.salary_min,
-            },
-            now=now,
-        )
+        matching = filters.matching(user_id, self._cards.people.days.today(now), now)
+        leader = self._leader(session, filters, matching.text)
         wanted = skip + page.count + 1
         found: list[int] = []
         start, end = below, 0

@@ -189,12 +189,7 @@ class ReplayGuard:
         for index, (bucket, members) in enumerate(groups.items()):
             # The signature's bucket comes first; the last call carries what was sent along.
             extra = also if index == len(groups) - 1 else ()
-            result, *answers = self._ask(bucket, members, sent.sent_ms, earliest_ms, extra)
-            if result == LOST:
-                self._repair(bucket)
-                result, *answers = self._ask(bucket, members, sent.sent_ms, earliest_ms, extra)
-                if result == LOST:
-                    raise RedisDown("the guard's memory is unstable")
+            result, *answers = self._ask_repaired(bucket, members, sent.sent_ms, earliest_ms, extra)
             if result == UNSURE:
                 if self._kept.has(sign):
                     return Verdict(accepted=False), []
@@ -211,6 +206,21 @@ class ReplayGuard:
             until = _moment(latest_ms + self.window_ms + _CLOCK_SLACK_MS)
             return Verdict(accepted=self._kept.keep(sign, until=until, now=_moment(now_ms))), answers
         return Verdict(accepted=True), answers
+
+    def _ask_repaired(
+        self, bucket: int, members: list[str], sent_ms: int, earliest_ms: int, also: Sequence[Command]
+    ) -> list[Any]:
+        """`_ask`, and once more where the bucket was lost meanwhile.
+
+        :raises RedisDown: it was lost twice.
+        """
+        answer = self._ask(bucket, members, sent_ms, earliest_ms, also)
+        if answer[0] == LOST:
+            self._repair(bucket)
+            answer = self._ask(bucket, members, sent_ms, earliest_ms, also)
+            if answer[0] == LOST:
+                raise RedisDown("the guard's memory is unstable")
+        return answer
 
     def _possible_times(self, sent: Readings, born_ms: int, now_ms: int) -> tuple[int, int]:
         """The earliest and the latest time at which this signature may have been, or may yet be, accepted."""

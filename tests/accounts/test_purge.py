@@ -193,11 +193,12 @@ class TestCommand:
     def test_says_what_went(self, parts: Parts, settings: None, capsys: pytest.CaptureFixture[str]) -> None:
         add_codes(parts, [timedelta(0), CODES_KEPT + timedelta(days=1)])
         assert run(["purge", "--batch", "1"]) == 0
-        assert capsys.readouterr().out.splitlines()[-4:] == [
+        assert capsys.readouterr().out.splitlines()[-5:] == [
             "sms_code: 1 removed",
             "sms_number: 0 removed",
             "user_session: 0 removed",
             "accounts: 0 removed",
+            "kept_signature: 0 removed",
         ]
         assert count(parts, "sms_code") == 1
 

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from datingtoday.discovery.hot.editions import Edition
 from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.hot.ranking import Attention
+from datingtoday.infra.stream_reader import drain
 from tests.plugins.api import Api, User
 from tests.plugins.polling import wait_until
 from tests.profiles.people import make_user
@@ -18,7 +19,8 @@ PATH = "/api/user/hot/list"
 
 
 def edition(api: Api) -> Edition:
-    """Make a new one, as soon as nobody else is making one."""
+    """Count what happened, and make a new one, as soon as nobody else is making one."""
+    count(api)
     made: list[Edition] = []
 
     def is_made() -> bool:
@@ -28,6 +30,11 @@ def edition(api: Api) -> Edition:
 
     wait_until(is_made, "the edition")
     return made[0]
+
+
+def count(api: Api) -> None:
+    """Do the worker's work: attention that was noted counts."""
+    drain(api.parts.base.streams)
 
 
 def score(api: Api, user: User, level: float) -> None:
@@ -61,6 +68,7 @@ def note(api: Api, user: User, peer_id: int, kind: Attention, now: datetime | No
 
 
 def place(api: Api, user: User) -> HotPerson:
+    count(api)
     with api.parts.base.database.transaction(write=False) as session:
         return session.get_one(HotPerson, user.user_id)
 

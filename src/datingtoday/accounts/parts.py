@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from datingtoday.accounts import jobs
 from datingtoday.accounts.demo_login import make_demo_login
 from datingtoday.accounts.personal_data import LoginData
 from datingtoday.accounts.push_events import kick_when_ended
@@ -18,6 +19,7 @@ from datingtoday.accounts.service import Accounts
 from datingtoday.accounts.sessions import Sessions, SessionsEnded
 from datingtoday.accounts.sms_codes import SmsCodes, SmsRules
 from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.parts import Foundation
 from datingtoday.infra.sms.make import make_sms_provider
 from datingtoday.infra.sms.provider import SmsProvider
@@ -51,6 +53,9 @@ def make_accounts(
     :param sms: in place of the provider that the settings name.
     """
     settings = base.settings
+    base.jobs.register(
+        Job("logins_purge", 86_400, lambda now: jobs.purge(base.database, now, tell=base.jobs.checkpoint))
+    )
     sessions = Sessions(
         base.database,
         base.guard_redis,

@@ -10,12 +10,14 @@ from flask import Blueprint
 
 from datingtoday.accounts.service import LoggedIn
 from datingtoday.discovery.derived_rows import PeopleIndex
+from datingtoday.discovery.hot.attention import AttentionListener
 from datingtoday.discovery.hot.editions import Editions
 from datingtoday.discovery.hot.givers import GiverWeights
 from datingtoday.discovery.hot.ranking import ForwardDecay
 from datingtoday.discovery.hot.routes import hot_routes
-from datingtoday.discovery.hot.scores import AttentionListener, HotScores
+from datingtoday.discovery.hot.scores import HotScores
 from datingtoday.discovery.hot.service import HotList
+from datingtoday.discovery.nearby import jobs
 from datingtoday.discovery.nearby.daily_order import Orders
 from datingtoday.discovery.nearby.grid import Grid
 from datingtoday.discovery.nearby.pages import NearbyList
@@ -29,6 +31,7 @@ from datingtoday.discovery.rebuild import HotRebuild
 from datingtoday.discovery.search.routes import search_routes
 from datingtoday.discovery.search.service import Search
 from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.parts import Foundation
 from datingtoday.profiles.follows import Followed
 from datingtoday.profiles.parts import ProfileParts
@@ -61,7 +64,7 @@ def make_discovery(base: Foundation, protocol: ProtocolParts, profiles: ProfileP
     on_person_written(base.database.engine, people_index.person_written)
     givers = GiverWeights(settings.hot_giver_days, registered_at)
     scores = HotScores(decay, givers, people_per_day=settings.hot_people_per_day)
-    attention = AttentionListener(base.database, base.cache_redis, scores, profiles.visibility)
+    attention = AttentionListener(base.streams, scores)
     base.events.listen(ProfileVisited, attention.visited)
     base.events.listen(Followed, attention.followed)
     base.events.listen(FirstActiveToday, attention.active)
@@ -90,10 +93,18 @@ def make_discovery(base: Foundation, protocol: ProtocolParts, profiles: ProfileP
 
 def _make_nearby(base: Foundation, protocol: ProtocolParts, profiles: ProfileParts, places: Places) -> Nearby:
     people = NearbyList(places, Orders(base.secret_key), profiles.finding, profiles.cards, protocol.cursors)
-    nearby = Nearby(base.database, base.cache_redis, places, people)
+    nearby = Nearby(base.database, places, people)
     base.events.listen(LoggedIn, nearby.logged_in)
     base.events.listen(ProfileChanged, nearby.profile_changed)
     base.events.listen(FirstActiveToday, nearby.active)
+    base.jobs.register(
+        Job(
+            "nearby_moves",
+            jobs.TEND_EVERY_S,
+            lambda now: jobs.tend_all(base.database, places, now, tell=base.jobs.checkpoint),
+            has_work=lambda now: jobs.has_moves(base.database, now),
+        )
+    )
     return nearby
 
 

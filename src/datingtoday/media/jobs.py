@@ -49,6 +49,19 @@ def purge(
     :param tell: called after every batch with ``unused`` or ``objects`` and how many are gone so far.
     :raises DatabaseDown, StorageError: what was removed until then stays removed.
     """
+    unused, objects = purge_rows(media, now, unused_for=unused_for, batch_rows=batch_rows, tell=tell)
+    return Purged(unused, objects, remove_leftovers(media, now))
+
+
+def purge_rows(
+    media: MediaService,
+    now: datetime,
+    *,
+    unused_for: timedelta,
+    batch_rows: int = 200,
+    tell: Callable[[str, int], None] = lambda what, count: None,
+) -> tuple[int, int]:
+    """The part of `purge` that SQL knows of: how many uploads and objects went."""
     unused = objects = 0
     while removed := media.database.retried(_remove_unused(now - unused_for, batch_rows)):
         unused += removed
@@ -60,9 +73,13 @@ def purge(
         media.database.retried(_forget(keys))
         objects += len(keys)
         tell("objects", objects)
-    leftovers = media.preparer.remove_leftovers(now - MAX_STORING_TIME)
-    leftovers += media.storage.remove_leftovers(now - MAX_STORING_TIME)
-    return Purged(unused, objects, leftovers)
+    return unused, objects
+
+
+def remove_leftovers(media: MediaService, now: datetime) -> int:
+    """The part of `purge` that only this machine's disk knows of: unfinished files; how many."""
+    removed = media.preparer.remove_leftovers(now - MAX_STORING_TIME)
+    return removed + media.storage.remove_leftovers(now - MAX_STORING_TIME)
 
 
 def ask_again(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from flask import Blueprint
 
 from datingtoday.infra.config.settings import ConfigError, Settings
+from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.parts import Foundation
 from datingtoday.infra.storage.make import make_storage
 from datingtoday.infra.storage.storage import Storage
+from datingtoday.media import jobs
 from datingtoday.media.delivery import MediaDelivery
 from datingtoday.media.moderation import Moderator, load_moderator
 from datingtoday.media.personal_data import MediaData
@@ -52,11 +55,28 @@ def make_media(base: Foundation) -> MediaParts:
     quota = Quota(settings.media.user_files, settings.media.user_bytes)
     service = MediaService(base.database, storage, preparer, signer, _moderator(settings), base.events, quota)
     base.personal_data.register(MediaData(service))
+    _register_jobs(base, service)
     return MediaParts(
         service=service,
         delivery=MediaDelivery(base.database, storage, signer, x_accel=settings.storage.x_accel),
         signer=signer,
         max_file_bytes=settings.media.max_file_bytes,
+    )
+
+
+def _register_jobs(base: Foundation, service: MediaService) -> None:
+    unused_for = timedelta(hours=base.settings.media.unused_hours)
+    checkpoint = base.jobs.checkpoint
+
+    def purge(now: datetime) -> None:
+        jobs.purge_rows(service, now, unused_for=unused_for, tell=checkpoint)
+
+    base.jobs.register(Job("media_purge", 3600, purge))
+    base.jobs.register(
+        Job("media_leftovers", 3600, lambda now: jobs.remove_leftovers(service, now), per_host=True)
+    )
+    base.jobs.register(
+        Job("media_moderation", 300, lambda now: jobs.ask_again(service, now, tell=checkpoint))
     )
 
 

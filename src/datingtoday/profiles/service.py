@@ -16,14 +16,15 @@ from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.infra.events import Events
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
-from datingtoday.profiles.cards.entries import Cards
+from datingtoday.profiles.cards.circles import CircleEntries
+from datingtoday.profiles.cards.entries import Cards, preferences_in
 from datingtoday.profiles.cards.signable_json import SignableJson, members
-from datingtoday.profiles.enumerations import LEAST_AGE_YEARS
+from datingtoday.profiles.enumerations import EVERYONE, FOLLOWED, LEAST_AGE_YEARS
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.parameters import Birthday
 from datingtoday.profiles.people import age_in_years
-from datingtoday.profiles.visibility import Action, Relation, Rule, TiesEntries, Visibility
+from datingtoday.profiles.visibility import Action, Relation, Rule, Ties, TiesEntries, Visibility
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.errors import ParameterError
 
@@ -33,11 +34,13 @@ _NICKNAME_SIGNS = "23456789abcdefghjkmnpqrstuvwxyz"
 
 @dataclass(frozen=True)
 class ProfileVisited:
-    """Event: somebody saw the profile of somebody else."""
+    """Event: a person who is not stealthy saw the profile of another one."""
 
     visitor_id: int
     user_id: int
     at: datetime
+    is_listed: bool
+    """Whether the visitor may be listed: not while either of the two is hidden from the other."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Profiles:
 
     def __init__(self, cards: Cards, visibility: Visibility, events: Events, media: MediaService) -> None:
         self._cards = cards
+        self._circles = CircleEntries()
         self._visibility = visibility
         self._events = events
         self._media = media
@@ -81,7 +85,11 @@ class Profiles:
         """The entries of the cache that `show` wants."""
         if peer_id is None or peer_id == viewer_id:
             return [self._cards.own.key(viewer_id)]
-        return [self._cards.profiles.key(peer_id), self._visibility.ties.key((viewer_id, peer_id))]
+        return [
+            self._cards.profiles.key(peer_id),
+            self._circles.key(viewer_id),
+            self._cards.viewers.key(viewer_id),
+        ]
 
     def show(
         self,
@@ -92,22 +100,23 @@ class Profiles:
     ) -> ReadyJson:
         """A profile as the viewer may see it; in at most one round trip to the cache, if it is there.
 
-        Announces `ProfileVisited` if it is another's.
+        Announces `ProfileVisited` if it is another's, and the viewer is not stealthy.
 
         :raises UserNotFound: nobody has this id, or the viewer may not see them.
         """
         if peer_id is None or peer_id == viewer_id:
             return self._show_self(viewer_id, cache)
-        ties_of = self._visibility.ties
+        # The viewer's circle serves for every peer: the first look at somebody finds all that it needs in the cache.
         requests: list[CacheRequest[Any]] = [
             CacheRequest(self._cards.profiles, peer_id),
-            CacheRequest(ties_of, (viewer_id, peer_id)),
+            CacheRequest(self._circles, viewer_id),
+            CacheRequest(self._cards.viewers, viewer_id),
         ]
-        profile_bytes, ties_bytes = cache.fetch(requests)
-        if profile_bytes is None:
+        profile_bytes, circle_bytes, viewer_bytes = cache.fetch(requests)
+        if profile_bytes is None or viewer_bytes is None:
             raise UserNotFound
         profile = SignableJson.load(profile_bytes)
-        ties = TiesEntries.load(ties_bytes or b"", viewer_id, peer_id)
+        ties = self._ties(viewer_id, peer_id, circle_bytes, cache)
         authority, banned, deleted = profile.head
         relation = Relation(authority, banned, deleted, ties)
         # Most are visible to everybody: nothing else has to be asked then.
@@ -115,9 +124,20 @@ class Profiles:
             session, viewer_id, {peer_id: relation}, Action.SHOW, cache.now
         ):
             raise UserNotFound
-        self._events.announce(session, ProfileVisited(viewer_id, peer_id, cache.now))
+        viewer = preferences_in(viewer_bytes)
+        if not viewer.stealthy:
+            is_listed = _is_listed(relation, viewer.authority)
+            self._events.announce(session, ProfileVisited(viewer_id, peer_id, cache.now, is_listed))
         follows = members(following=ties.follows, followed_by=ties.followed)
         return profile.signed(self._cards.signer.for_viewer(viewer_id), follows)
+
+    def _ties(self, viewer_id: int, peer_id: int, circle_bytes: bytes | None, cache: CacheReader) -> Ties:
+        ties = CircleEntries.load(circle_bytes).ties(peer_id) if circle_bytes else None
+        if ties is None:
+            # Of somebody who has to do with very many people.
+            data = cache.fetch_one(self._visibility.ties, (viewer_id, peer_id))
+            ties = TiesEntries.load(data or b"", viewer_id, peer_id)
+        return ties
 
     def _show_self(self, user_id: int, cache: CacheReader) -> ReadyJson:
         own = cache.fetch_one(self._cards.own, user_id)
@@ -255,6 +275,13 @@ class Profiles:
     def _changed(self, session: Session, user_id: int, now: datetime) -> None:
         self._cards.changed(session, [user_id])
         self._events.announce(session, ProfileChanged(user_id, now))
+
+
+def _is_listed(relation: Relation, visitor_authority: int) -> bool:
+    """Whether a visit leaves a trace, by `Action.VISIT` and by who may find the visitor; stealth is not looked at."""
+    if Visibility.rule(Action.VISIT, relation) is Rule.NO:
+        return False
+    return visitor_authority == EVERYONE or (visitor_authority == FOLLOWED and relation.ties.follows)
 
 
 def neutral_nickname() -> str:

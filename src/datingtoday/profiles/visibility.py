@@ -282,7 +282,7 @@ def findable(viewer_id: int | BindParameter[int], now: datetime | BindParameter[
 
 def circle_key(user_id: int) -> str:
     """Of the entry that lists whom a person has to do with; see `finding.py`."""
-    return f"circle:{{{user_id}}}"
+    return f"circles:{{{user_id}}}"
 
 
 class TiesEntries:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from flask import Blueprint, Flask
 
 from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.parts import Foundation
 from datingtoday.protocol.call import GUARD
 from datingtoday.protocol.guard import Guard, GuardOptions
@@ -20,6 +22,7 @@ from datingtoday.protocol.peer import Peers
 from datingtoday.protocol.signing.check import SignatureCheck
 from datingtoday.protocol.signing.client_apps import ClientApps, KnownApp
 from datingtoday.protocol.signing.replay import ReplayGuard
+from datingtoday.protocol.signing.sql_memory import KeptSignatures
 from datingtoday.protocol.signing.timestamps import Clock
 
 
@@ -37,6 +40,8 @@ class ProtocolParts:
 
     replay: ReplayGuard
     apps: ClientApps
+    signatures: KeptSignatures
+    """Signatures that SQL remembers; they are purged."""
     cursors: Cursors
     clock: Clock
     """The server's time in nanoseconds, by which requests are judged."""
@@ -45,6 +50,12 @@ class ProtocolParts:
 def make_protocol(base: Foundation, *, clock: Clock = time.time_ns) -> ProtocolParts:
     """Make the protocol's services."""
     settings = base.settings
+    kept = KeptSignatures(base.database)
+
+    def forget_signatures(now: datetime) -> None:
+        kept.forget_old(now, tell=base.jobs.checkpoint)
+
+    base.jobs.register(Job("signatures_purge", 3600, forget_signatures))
     replay = ReplayGuard(
         base.guard_redis,
         base.database,
@@ -54,6 +65,7 @@ def make_protocol(base: Foundation, *, clock: Clock = time.time_ns) -> ProtocolP
     )
     return ProtocolParts(
         replay=replay,
+        signatures=kept,
         apps=ClientApps(base.database, _configured_app(settings)),
         cursors=Cursors(base.secret_key),
         clock=clock,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask import Blueprint
 
 from datingtoday.accounts.parts import AccountParts
+from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.parts import Foundation
 from datingtoday.media.parts import MediaParts
 from datingtoday.profiles.parts import ProfileParts
@@ -46,6 +48,12 @@ def make_safety(
     """
     limits = base.settings.limits
     base.personal_data.register(ReportData())
+    deletion = Deletion(accounts.service, profiles.service, base.events, base.personal_data)
+
+    def purge(now: datetime) -> None:
+        deletion.purge(base.database, now, tell=base.jobs.checkpoint)
+
+    base.jobs.register(Job("accounts_purge", 86_400, purge))
     return SafetyParts(
         reports=Reports(
             profiles.service,
@@ -55,7 +63,7 @@ def make_safety(
             per_day=limits.reports_per_day if limits.enabled else None,
         ),
         moderation=Moderation(profiles.service, accounts.sessions, media.service),
-        deletion=Deletion(accounts.service, profiles.service, base.events, base.personal_data),
+        deletion=deletion,
         export=Export(
             accounts.service, base.limits, base.personal_data, per_day=1 if limits.enabled else None
         ),

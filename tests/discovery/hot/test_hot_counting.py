@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from datingtoday.discovery.hot.attention import fold
 from datingtoday.discovery.hot.models import HotAttention, HotDay
 from datingtoday.discovery.hot.ranking import Attention, day_of
 from datingtoday.discovery.hot.scores import HotScores
 from datingtoday.infra.db import DatabaseDown
-from tests.discovery.rankings import edition, ids, note, numbers, place
+from datingtoday.infra.stream_reader import StreamReader
+from tests.discovery.rankings import count, edition, ids, note, numbers, place
 from tests.plugins.api import Api
 from tests.profiles.people import make_user
 
@@ -29,6 +31,7 @@ def test_visits_follows_and_activity_lift_somebody(own: Api) -> None:
     edition(own)
     assert ids(own, viewer) == numbers([followed, visited, nobody])
     assert place(own, nobody).score == before
+    count(own)
     with own.parts.base.database.transaction(write=False) as session:
         weights = dict(session.execute(select(HotDay.user_id, HotDay.weight)).all())
     assert weights == {visited.user_id: Attention.VISIT, followed.user_id: Attention.FOLLOW}
@@ -40,6 +43,7 @@ def test_being_active_counts_once_a_day(own: Api) -> None:
     for _ in range(2):
         with own.parts.base.database.transaction() as session:
             own.parts.profiles.service.note_active(session, user.user_id, datetime.now(UTC))
+    count(own)
     with own.parts.base.database.transaction(write=False) as session:
         assert session.scalars(select(HotDay.weight)).all() == [Attention.ACTIVE]
     assert place(own, user).attention > before
@@ -110,6 +114,7 @@ def test_one_account_cannot_push_another_up(own: Api) -> None:
         own.post("/api/user/follow", fan, peerId=user.user_id).data  # noqa: B018
         own.get("/api/user/show", fan, peerId=user.user_id).data  # noqa: B018
         own.post("/api/user/unfollow", fan, peerId=user.user_id).data  # noqa: B018
+    count(own)
     with own.parts.base.database.transaction(write=False) as session:
         rows = session.scalars(select(HotDay)).all()
         assert [(row.user_id, row.weight, row.people) for row in rows] == [
@@ -117,27 +122,56 @@ def test_one_account_cannot_push_another_up(own: Api) -> None:
         ]
 
 
-def test_what_sql_refused_counts_when_it_happens_again(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_sql_refused_counts_later(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     visitor, visited = make_user(own), make_user(own)
     before = place(own, visited).attention
 
     def fail(*_: Any) -> bool:
         raise DatabaseDown("gone")
 
+    reader = StreamReader(own.parts.base.streams, own.parts.base.streams.all()[0], "test", idle_ms=60_000)
     with monkeypatch.context() as patch:
         patch.setattr(HotScores, "note", fail)
         assert own.get("/api/user/show", visitor, peerId=visited.user_id).code == 0
-    assert place(own, visited).attention == before
-    assert own.get("/api/user/show", visitor, peerId=visited.user_id).code == 0
+        own.parts.base.streams.flush()
+        with pytest.raises(DatabaseDown):
+            reader.step()
+    assert place(own, visited).attention == before, "it is in the hands of a worker"
+    assert reader.step() == 1
     counted = place(own, visited).attention
     assert counted > before
-    # Then it is remembered, and SQL is not asked again.
-    with monkeypatch.context() as patch:
-        patch.setattr(HotScores, "note", fail)
-        own.parts.discovery.attention.note(
-            visited.user_id, visitor.user_id, Attention.VISIT, datetime.now(UTC)
-        )
-    assert place(own, visited).attention == counted
+    # Within some minutes the same is not even noted again.
+    assert own.get("/api/user/show", visitor, peerId=visited.user_id).code == 0
+    own.parts.base.streams.flush()
+    assert reader.step() == 0
+
+
+def test_what_redis_lost_counts_when_it_happens_again(own: Api) -> None:
+    visitor, visited, now = make_user(own), make_user(own), datetime.now(UTC)
+    before = place(own, visited).attention
+    attention = own.parts.discovery.attention
+    attention.note(visited.user_id, visitor.user_id, Attention.VISIT, now)
+    own.parts.base.streams.flush()
+    own.parts.base.queue_redis.execute("DEL", own.parts.base.streams.all()[0].key)
+    attention.note(visited.user_id, visitor.user_id, Attention.VISIT, now + timedelta(seconds=1))
+    assert place(own, visited).attention == before
+    attention.note(visited.user_id, visitor.user_id, Attention.VISIT, now + timedelta(minutes=11))
+    assert place(own, visited).attention > before
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3), st.integers(0, 2), st.integers(1, 3), st.sampled_from([1, 3, 4])),
+        max_size=30,
+    )
+)
+def test_a_batch_is_folded_to_the_most_of_each_day(entries: list[tuple[int, int, int, int]]) -> None:
+    folded = fold([[*entry, number] for number, entry in enumerate(entries)])
+    assert folded == sorted(folded)
+    model: dict[tuple[int, int, int], int] = {}
+    for *key, kind in entries:
+        model[tuple(key)] = max(model.get(tuple(key), 0), kind)  # type: ignore[index,arg-type]
+    assert {tuple(given[:3]): int(given.kind) for given in folded} == model
 
 
 def test_rows_of_old_days_go(own: Api) -> None:

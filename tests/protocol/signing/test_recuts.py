@@ -7,15 +7,16 @@ pass to where the new cut would be fresh, and let Redis forget everything on the
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from datingtoday.protocol.signing import sql_memory
 from datingtoday.protocol.signing.models import KeptSignature
 from datingtoday.protocol.signing.replay import RECUT_HORIZON_S
+from datingtoday.protocol.signing.sql_memory import KeptSignatures
 from tests.plugins.api import Api, md5_sign
 from tests.protocol.lab import USER, Lab
 
@@ -167,8 +168,7 @@ def test_ordinary_requests_cost_no_sql(lab: Lab) -> None:
     assert kept(lab) == 0
 
 
-def test_kept_signatures_go_when_their_time_is_over(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql_memory, "_TIDIED_EVERY", 1)
+def test_kept_signatures_go_when_their_time_is_over(lab: Lab) -> None:
     client = lab.client()
 
     def far(seconds: int) -> dict[str, str]:
@@ -179,7 +179,12 @@ def test_kept_signatures_go_when_their_time_is_over(lab: Lab, monkeypatch: pytes
     assert kept(lab) == 1
     lab.let_time_pass(2000)
     assert send(client, far(1000)) == 0
-    assert kept(lab) == 1
+    assert kept(lab) == 2
+    memory = KeptSignatures(lab.database)
+    now = datetime.fromtimestamp(lab.clock.ms / 1000, UTC)
+    assert memory.forget_old(now) == 1
+    assert memory.forget_old(now) == 0
+    assert kept(lab) == 1, "the other one's time is not over"
 
 
 def test_what_is_beyond_the_life_of_a_secret_is_not_kept(lab: Lab) -> None:

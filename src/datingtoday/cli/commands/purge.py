@@ -13,6 +13,7 @@ from datingtoday.cli.terminal import say
 from datingtoday.infra.text import Text
 
 _ACCOUNTS = "accounts"
+_SIGNATURES = "kept_signature"
 
 
 @click.command()
@@ -29,7 +30,7 @@ _ACCOUNTS = "accounts"
 def command(config_file: Path | None, data_dir: Path | None, batch_rows: int, quiet: bool) -> None:
     """Remove SMS codes older than 2 days, logins that expired and accounts that were deleted more than 30 days ago.
 
-    In small batches: servers go on meanwhile. Safe to stop and to run twice. Run it once a day.
+    In small batches: servers go on meanwhile. Safe to stop and to run twice. A worker does it once a day.
 
     Exit codes: 0 done, 1 failed (what was removed stays removed), 2 the settings are wrong.
     """
@@ -47,12 +48,13 @@ def command(config_file: Path | None, data_dir: Path | None, batch_rows: int, qu
             accounts = parts.safety.deletion.purge(
                 parts.base.database, now, batch_rows=batch_rows, tell=lambda done: tell(_ACCOUNTS, done)
             )
+            signatures = parts.protocol.signatures.forget_old(now, tell=lambda done: tell(_SIGNATURES, done))
         except DatabaseDown as error:
             raise CommandFailed(
                 "the database cannot be reached; what was removed stays removed",
                 "无法连接数据库；已删除的部分不受影响",
             ) from error
-    removed[_ACCOUNTS] = accounts
+    removed |= {_ACCOUNTS: accounts, _SIGNATURES: signatures}
     if not quiet:
         for table, count in removed.items():
             say(*_line(table, count))

@@ -9,27 +9,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import structlog
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.hot.givers import GiverWeights
 from datingtoday.discovery.hot.models import HotAttention, HotDay, HotPerson
 from datingtoday.discovery.hot.ranking import Attention, ForwardDecay, day_of
-from datingtoday.infra.bounded_memory import BoundedMemory
-from datingtoday.infra.db import Database
 from datingtoday.infra.personal_data import remove_some
-from datingtoday.infra.redis import RedisDown, RedisRole
-from datingtoday.profiles.follows import Followed
-from datingtoday.profiles.service import FirstActiveToday, ProfileVisited
-from datingtoday.profiles.visibility import Visibility
-
-log = structlog.get_logger(__name__)
 
 ATTENTION_KEPT_DAYS = 2
 HALF_LIVES_KEPT = 12
 """After them a day's attention is worth less than a four-thousandth."""
-_SEEN_S = 86_400
-_MAX_REMEMBERED = 50_000
 
 
 class HotScores:
@@ -92,68 +81,3 @@ class HotScores:
         for table, before in tables:
             removed += remove_some(session, table, table.day < before, most)
         return removed
-
-
-class AttentionListener:
-    """Hears what happens and lets it be counted, in a transaction of its own after the one that it happened in.
-
-    :param redis: the cache role remembers what was counted today, so that seeing the same profile again costs SQL
-        nothing; each process remembers some of that by itself, so that it costs Redis nothing. SQL decides.
-    """
-
-    def __init__(
-        self, database: Database, redis: RedisRole, scores: HotScores, visibility: Visibility
-    ) -> None:
-        self._database = database
-        self._redis = redis
-        self._scores = scores
-        self._visibility = visibility
-        self._remembered = BoundedMemory[str, bool]("counted attention", _MAX_REMEMBERED)
-
-    def visited(self, event: ProfileVisited) -> None:
-        """Visits of the stealthy leave no trace, not here either."""
-        self.note(event.user_id, event.visitor_id, Attention.VISIT, event.at)
-
-    def followed(self, event: Followed) -> None:
-        self.note(event.peer_id, event.user_id, Attention.FOLLOW, event.at)
-
-    def active(self, event: FirstActiveToday) -> None:
-        self.note(event.user_id, event.user_id, Attention.ACTIVE, event.at)
-
-    def note(self, user_id: int, peer_id: int, kind: Attention, now: datetime) -> None:
-        """Count it, if it does; for first messages chat calls this."""
-        if (user_id == peer_id) is not (kind == Attention.ACTIVE):
-            return
-        key = f"hot:counted:{day_of(now)}:{user_id}:{peer_id}:{kind.value}"
-        if self._is_counted(key):
-            return
-
-        def work(session: Session) -> None:
-            is_visit = kind == Attention.VISIT
-            if not (is_visit and self._visibility.is_stealthy(session, peer_id, now)):
-                self._scores.note(session, user_id, peer_id, kind, now)
-
-        self._database.retried(work)
-        # Not before: what SQL refused must be counted when it happens again.
-        self._remember(key)
-
-    def _is_counted(self, key: str) -> bool:
-        if self._remembered.get(key):
-            return True
-        try:
-            is_counted = bool(self._redis.execute("EXISTS", key))
-        except RedisDown:
-            return False
-        if is_counted:
-            self._keep(key)
-        return is_counted
-
-    def _remember(self, key: str) -> None:
-        try:
-            self._redis.execute("SET", key, b"1", "EX", _SEEN_S)
-        except RedisDown as error:
-            log.info("attention_not_remembered", reason=str(error))
-        self._keep(key)
-
-    def _keep(self, key: str) -> None:
-        self._remembered.put(key, True)

@@ -26,6 +26,29 @@ _COUNTED_AT_ONCE = 20_000
 _FETCHED_AT_ONCE = 64
 
 
+TEND_EVERY_S = 1.0
+"""How late a move takes effect at the most after it is due."""
+
+
+def has_moves(database: Database, now: datetime) -> bool:
+    """Whether `tend` has something to do."""
+    with database.transaction(write=False) as session:
+        due = select(Location.user_id).where(Location.pending_due <= now).limit(1)
+        lapsed = select(Location.user_id).where(Location.shown_until <= now).limit(1)
+        return session.scalar(due) is not None or session.scalar(lapsed) is not None
+
+
+def tend_all(
+    database: Database, places: Places, now: datetime, *, tell: Callable[[int], None] = lambda done: None
+) -> int:
+    """`tend` until nothing is due; how many people it was. :param tell: called after every step with that number."""
+    done = 0
+    while some := tend(database, places, now):
+        done += some
+        tell(done)
+    return done
+
+
 def tend(database: Database, places: Places, now: datetime) -> int:
     """Let moves that are due take effect, and take off who was not seen for long; how many people it was.
 

@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy.orm import Session
 
 from datingtoday.accounts.service import LoggedIn
-from datingtoday.discovery.nearby import jobs
 from datingtoday.discovery.nearby.daily_order import day_of
 from datingtoday.discovery.nearby.entries import Place
 from datingtoday.discovery.nearby.errors import nothing_to_change
 from datingtoday.discovery.nearby.pages import NearbyList, NearbyQuery
 from datingtoday.discovery.nearby.places import Places, Point
 from datingtoday.infra.cache_reader import CacheReader
-from datingtoday.infra.db import Database, DatabaseDown
-from datingtoday.infra.redis import RedisDown, RedisRole
+from datingtoday.infra.db import Database
 from datingtoday.profiles.service import FirstActiveToday, ProfileChanged
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.paging import PageRequest
 
-log = structlog.get_logger(__name__)
-
 REPORT_EVERY = timedelta(minutes=10)
 """How exact `Location.report_time` is: a report that changes nothing else is not written more often."""
-TEND_EVERY = timedelta(seconds=1)
-"""How late a move takes effect at the most after it is due, while lists are being read."""
-_LEASE_KEY = "nearby:tended"
 
 
 class Nearby:
-    """What the routes of places call, and what listens to logins and profiles.
+    """What the routes of places call, and what listens to logins and profiles."""
 
-    :param redis: the cache role; processes take turns by it in letting moves take effect.
-    """
-
-    def __init__(self, database: Database, redis: RedisRole, places: Places, people: NearbyList) -> None:
+    def __init__(self, database: Database, places: Places, people: NearbyList) -> None:
         self._database = database
-        self._redis = redis
         self._places = places
         self._people = people
-        self._tending = threading.Lock()
-        self._tended_at = self._tend_next = datetime.min.replace(tzinfo=UTC)
 
     # --- what people do
 
@@ -66,7 +51,6 @@ class Nearby:
         """
         now = cache.now
         query = NearbyQuery(radius, gender, page)
-        self._tend(now)
         if cache.is_empty:
             cache.read_ahead(self.keys_ahead(user_id, query, now))
         place = self._people.place_of(user_id, cache)
@@ -129,28 +113,3 @@ class Nearby:
             and now.timestamp() - place.reported_s < REPORT_EVERY.total_seconds()
             and self._places.is_settled(place.cell, point)
         )
-
-    def _tend(self, now: datetime) -> None:
-        """Let due moves take effect, and take off who was not seen for long: a few people, by one process at a time.
-
-        What fails here is done by a later request; this one is answered all the same.
-        """
-        if self._tended_at <= now < self._tend_next:
-            return
-        if not self._tending.acquire(blocking=False):
-            return
-        try:
-            self._tended_at, self._tend_next = now, now + TEND_EVERY
-            if self._has_turn():
-                jobs.tend(self._database, self._places, now)
-        except DatabaseDown as error:
-            log.warning("nearby_not_tended", reason=str(error))
-        finally:
-            self._tending.release()
-
-    def _has_turn(self) -> bool:
-        life_ms = int(TEND_EVERY.total_seconds() * 1000)
-        try:
-            return self._redis.execute("SET", _LEASE_KEY, "1", "NX", "PX", life_ms) is not None
-        except RedisDown:
-            return True

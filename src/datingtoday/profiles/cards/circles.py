@@ -1,4 +1,4 @@
-"""A viewer's circle: blocks and followers, as far as they decide whom the viewer may find."""
+"""A viewer's circle: blocks and follows, as far as they decide whom the viewer may find and what profiles tell."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ class Circle(NamedTuple):
     """Who blocks the viewer, or is blocked by them."""
     fans: frozenset[int] | None
     """Who follows the viewer."""
+    followed: frozenset[int] | None
+    """Whom the viewer follows."""
+
+    def ties(self, target_id: int) -> Ties | None:
+        """What connects the viewer with somebody, either block standing for both; None if it is not known."""
+        if self.blocked is None or self.fans is None or self.followed is None:
+            return None
+        is_blocked = target_id in self.blocked
+        return Ties(target_id in self.followed, target_id in self.fans, is_blocked, is_blocked)
 
     def may_find(self, target_id: int, head: Sequence[Any]) -> bool | None:
         """Whether the viewer may find somebody; None if SQL must be asked. :param head: of their card."""
@@ -62,16 +71,15 @@ class CircleEntries:
     @staticmethod
     @lru_cache(maxsize=_MAX_CIRCLES_LOADED)
     def load(data: bytes) -> Circle:
-        blocked, fans = orjson.loads(data)
-        return Circle(
-            None if blocked is None else frozenset(blocked), None if fans is None else frozenset(fans)
-        )
+        return Circle(*(None if ids is None else frozenset(ids) for ids in orjson.loads(data)))
 
 
 def _lists(session: Session, user_id: int) -> list[list[int] | None]:
     own = select(UserBlock.peer_id).where(UserBlock.user_id == user_id)
     others = select(UserBlock.user_id).where(UserBlock.peer_id == user_id)
     fans = select(UserFollow.user_id).where(UserFollow.peer_id == user_id)
-    by_kind = [list(session.scalars(ids.limit(MAX_CIRCLE + 1))) for ids in (own, others, fans)]
+    followed = select(UserFollow.peer_id).where(UserFollow.user_id == user_id)
+    kinds = (own, others, fans, followed)
+    by_kind = [list(session.scalars(ids.limit(MAX_CIRCLE + 1))) for ids in kinds]
     blocked = sorted({*by_kind[0], *by_kind[1]})
-    return [ids if len(ids) <= MAX_CIRCLE else None for ids in (blocked, by_kind[2])]
+    return [ids if len(ids) <= MAX_CIRCLE else None for ids in (blocked, *by_kind[2:])]

@@ -19,6 +19,7 @@ from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaJudged
 from datingtoday.media.signed_urls import UrlSigner
 from datingtoday.profiles.cards.signable_json import SignableJson
+from datingtoday.profiles.enumerations import EVERYONE
 from datingtoday.profiles.models import UserStatus
 from datingtoday.profiles.people import (
     People,
@@ -99,26 +100,36 @@ class OwnEntries(_Entries):
 
 
 class Preferences(NamedTuple):
-    """What lists need to know of their viewer; ``personal``: whether they may go by the rest."""
+    """What lists and profiles need to know of their viewer."""
 
     gender: int
     sexual: int
     personal: bool
+    """Whether lists may go by the two."""
+    stealthy: bool
+    """Visits leave no trace: VIP, and chosen so."""
+    authority: int
+    """Who may find the viewer."""
 
 
-class PreferencesEntries(_Entries):
-    """Of the user id: what lists need to know of their viewer, in the head."""
+class ViewerEntries(_Entries):
+    """Of the user id: what lists and profiles need to know of their viewer, in the head."""
 
-    kind = "wishes"
+    kind = "viewer"
 
     def ready(self, person: Person, now: datetime) -> SignableJson:
-        return SignableJson.of([person.row.gender, person.row.sexual, person.row.personal], {})
+        row = person.row
+        is_stealthy = row.stealth and person.is_vip(now)
+        return SignableJson.of([row.gender, row.sexual, row.personal, is_stealthy, row.authority], {})
 
 
 @cache
-def _preferences_in(data: bytes) -> Preferences:
-    """There are a few dozen at the most."""
+def preferences_in(data: bytes) -> Preferences:
+    """What an entry says; there are some hundred different ones at the most."""
     return Preferences(*SignableJson.load(data).head)
+
+
+_NO_PREFERENCES = Preferences(0, 0, personal=False, stealthy=False, authority=EVERYONE)
 
 
 class Cards:
@@ -131,8 +142,8 @@ class Cards:
         self.cards = CardEntries(people)
         self.profiles = ProfileEntries(people)
         self.own = OwnEntries(people)
-        self._preferences = PreferencesEntries(people)
-        self._kinds: tuple[_Entries, ...] = (self.cards, self.profiles, self.own, self._preferences)
+        self.viewers = ViewerEntries(people)
+        self._kinds: tuple[_Entries, ...] = (self.cards, self.profiles, self.own, self.viewers)
 
     def of(
         self,
@@ -157,12 +168,12 @@ class Cards:
 
     def preferences_key(self, user_id: int) -> str:
         """The entry of the cache that `preferences_of` wants."""
-        return self._preferences.key(user_id)
+        return self.viewers.key(user_id)
 
     def preferences_of(self, user_id: int, cache: CacheReader) -> Preferences:
         """The preferences of a person who exists."""
-        data = cache.fetch_one(self._preferences, user_id)
-        return _preferences_in(data) if data else Preferences(0, 0, personal=False)
+        data = cache.fetch_one(self.viewers, user_id)
+        return preferences_in(data) if data else _NO_PREFERENCES
 
     def changed(self, session: Session, user_ids: Iterable[int]) -> None:
         """What is told of these people changes with the session's commit."""

@@ -78,7 +78,7 @@ class Finding:
             together = self._remember(others, entries)
         else:
             circle_bytes = cache.fetch_one(self._circles, viewer_id)
-        circle = CircleEntries.load(circle_bytes) if circle_bytes else Circle(None, None)
+        circle = CircleEntries.load(circle_bytes) if circle_bytes else Circle(None, None, None)
         if together.is_open and circle.blocked is not None and circle.blocked.isdisjoint(others):
             return together.found
         cards: dict[int, SignableJson] = {}

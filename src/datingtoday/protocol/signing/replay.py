@@ -204,7 +204,7 @@ class ReplayGuard:
         if latest_ms > now_ms + self.ahead_ms:
             # Neither Redis nor the moment of a loss would refuse that later reading.
             until = _moment(latest_ms + self.window_ms + _CLOCK_SLACK_MS)
-            return Verdict(accepted=self._kept.keep(sign, until=until, now=_moment(now_ms))), answers
+            return Verdict(accepted=self._kept.keep(sign, until=until)), answers
         return Verdict(accepted=True), answers
 
     def _ask_repaired(

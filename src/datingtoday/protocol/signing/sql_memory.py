@@ -6,17 +6,17 @@ they would be fresh again much later (see `recuts`); they are also written down 
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database
 from datingtoday.protocol.signing.models import KeptSignature
 
-_TIDIED_EVERY = 20
-"""Insertions, on the average, after which what is over is deleted."""
+_FORGOTTEN_AT_ONCE = 1_000
 
 
 class KeptSignatures:
@@ -30,8 +30,8 @@ class KeptSignatures:
         with self._database.transaction(write=False) as session:
             return session.scalar(select(KeptSignature.sign).where(KeptSignature.sign == sign)) is not None
 
-    def keep(self, sign: str, *, until: datetime, now: datetime) -> bool:
-        """Remember a signature, and now and then forget those whose time is over.
+    def keep(self, sign: str, *, until: datetime) -> bool:
+        """Remember a signature.
 
         :return: False if it was there already: of two at the same time one is told so.
         """
@@ -39,12 +39,28 @@ class KeptSignatures:
             # Without the ORM, which would take ten times as long: a few requests in a hundred come here.
             with self._database.statements() as connection:
                 connection.execute(_INSERT, {"sign": sign, "until": until})
-                if secrets.randbelow(_TIDIED_EVERY) == 0:
-                    connection.execute(_FORGET, {"now": now})
         except IntegrityError:
             return False
         return True
 
+    def forget_old(self, now: datetime, *, tell: Callable[[int], None] = lambda forgotten: None) -> int:
+        """Forget those whose time is over, in small transactions; how many.
+
+        :param tell: called after every batch with how many are gone so far.
+        """
+        forgotten = 0
+        while some := self._database.retried(lambda session: _forget_some(session, now)):
+            forgotten += some
+            tell(forgotten)
+        return forgotten
+
+
+def _forget_some(session: Session, now: datetime) -> int:
+    old = select(KeptSignature.sign).where(KeptSignature.until < now).order_by(KeptSignature.until)
+    signs = session.scalars(old.limit(_FORGOTTEN_AT_ONCE)).all()
+    if signs:
+        session.execute(delete(KeptSignature).where(KeptSignature.sign.in_(signs)))
+    return len(signs)
+
 
 _INSERT = insert(KeptSignature)
-_FORGET = delete(KeptSignature).where(KeptSignature.until < bindparam("now"))

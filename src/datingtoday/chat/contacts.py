@@ -102,5 +102,5 @@ class Contacts:
 
 def _without_link(card: ReadyJson) -> ReadyJson:
     """The nickname, and nothing that leads on."""
-    told = orjson.loads(card)
+    told = orjson.loads(bytes(card))
     return ReadyJson(to_json({**neutral_card(told["user_id"]), "nickname": told["nickname"]}))

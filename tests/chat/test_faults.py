@@ -1,0 +1,94 @@
+"""The promises under faults, in short; `make chaos` is the long form. And the proof that the checker notices."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from tests.chat import lab as faults
+from tests.chat.lab import Lab
+from tests.chat.storm import Storm
+from tests.plugins.mariadb_server import MariaDBServer
+from tests.plugins.polling import wait_until
+from tests.plugins.redis_server import RedisServer
+from tests.profiles.people import make_user
+
+pytestmark = pytest.mark.real
+MakeLab = Callable[..., Lab]
+
+
+@pytest.fixture
+def make_lab(
+    private_mariadb: Callable[[], MariaDBServer], private_redis: Callable[..., RedisServer], tmp_path: Path
+) -> Iterator[MakeLab]:
+    with ExitStack() as stack:
+
+        def begin(**options: object) -> Lab:
+            lab = Lab(tmp_path, private_mariadb(), private_redis("real"), **options)  # type: ignore[arg-type]
+            stack.callback(lab.close)
+            return lab
+
+        yield begin
+
+
+def storm_in(lab: Lab, *, people: int = 8, hot: bool = False) -> Storm:
+    storm = Storm([make_user(lab.api) for _ in range(people)], lab.connect, seed=11, hot=hot)
+    storm.begin()
+    return storm
+
+
+def wait_for_more(storm: Storm, count: int) -> None:
+    target = storm.acknowledged + count
+    wait_until(lambda: storm.acknowledged >= target, f"{target} messages", deadline_s=60, every_s=0.05)
+
+
+def test_nothing_is_lost_or_doubled(make_lab: MakeLab) -> None:
+    lab = make_lab()
+    storm = storm_in(lab)
+    chance = random.Random(5)
+    for fault in (
+        faults.kill_worker, faults.wipe_redis, faults.kill_mariadb, faults.kill_worker,
+        lambda lab, chance: faults.read_only(lab, chance, 0.5),
+        lambda lab, chance: faults.no_connections(lab, chance, 0.5),
+    ):  # fmt: skip
+        wait_for_more(storm, 30)
+        fault(lab, chance)
+    wait_for_more(storm, 30)
+    assert storm.end() == {}
+
+
+def test_the_checker_notices_a_server_without_dedupe(make_lab: MakeLab) -> None:
+    lab = make_lab()
+    with lab.api.parts.base.database.transaction() as session:
+        session.execute(text("ALTER TABLE message DROP INDEX uq_message_from_uid_client_id"))
+    storm = storm_in(lab, people=4)
+    for _ in range(3):
+        wait_for_more(storm, 20)
+        faults.kill_worker(lab, random.Random(1))
+        faults.kill_worker(lab, random.Random(2))
+    assert storm.end().get("shown twice", 0) > 0
+
+
+def test_the_checker_notices_positions_by_auto_increment(make_lab: MakeLab) -> None:
+    lab = make_lab(factory="auto_increment")
+    with lab.api.parts.base.database.transaction() as session:
+        session.execute(text("CREATE TABLE drawn (id INT PRIMARY KEY AUTO_INCREMENT)"))
+    storm = storm_in(lab, people=9, hot=True)
+    wait_for_more(storm, 300)
+    found = storm.end()
+    assert found.get("acknowledged and lost", 0) > 0
+    assert found.get("followed is not what is read again", 0) > 0
+
+
+def test_the_checker_notices_an_answer_before_the_commit(make_lab: MakeLab) -> None:
+    lab = make_lab(factory="early_answer")
+    storm = storm_in(lab, people=6)
+    for number in range(6):
+        wait_for_more(storm, 6)
+        faults.kill_worker(lab, random.Random(number))
+    assert storm.end().get("acknowledged and lost", 0) > 0

@@ -23,11 +23,11 @@ _AT_ONCE = 50
 _THINKS_FOR = timedelta(seconds=2)
 """A person who answers within the second is a machine."""
 _ANSWERS = (
-    "哈哈，真的吗？多说一点 😄",
+    "哈哈，真的吗？多说一点",
     "我也是这么想的！",
     "好有意思，那你平时周末都做什么？",
     "听起来不错，下次一起去？",
-    "我刚画完一张画，正好休息一下 ☕",
+    "我刚画完一张画，正好休息一下",
     "嗯嗯，我在听～",
     "这个我喜欢！你呢？",
 )

@@ -1,0 +1,158 @@
+// Uses the demo as people do, in Debian's Chromium; every console error, foreign request or failed request is a failure.
+//   node demo.mjs CHROMIUM BASE_URL PICTURES_FOLDER STORY [FILES…]
+// STORY: talk (two people write to each other), or whole (all kinds of messages, visitors, VIP, every page).
+import { chromium } from "playwright-core";
+
+const [binary, base, folder, story, picture, film] = process.argv.slice(2);
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+];
+const PATIENCE = 60_000;
+const problems = [];
+const browser = await chromium.launch({ executablePath: binary, args: FLAGS });
+
+async function newPage(width, height) {
+  const context = await browser.newContext({ viewport: { width, height }, permissions: ["microphone"], locale: "zh-CN" });
+  context.setDefaultTimeout(PATIENCE);
+  context.on("page", watch);
+  return context.newPage();
+}
+
+function watch(page) {
+  page.on("console", (message) => message.type() === "error" && problems.push(`console: ${message.text()}`));
+  page.on("pageerror", (error) => problems.push(`page: ${error.message}`));
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (!["data:", "blob:"].includes(url.protocol) && url.origin !== base) problems.push(`foreign: ${request.url()}`);
+  });
+  page.on("response", (response) => {
+    if (response.status() >= 400) problems.push(`HTTP ${response.status()}: ${response.url().split("?")[0]}`);
+  });
+}
+
+const shot = (page, name) => page.screenshot({ path: `${folder}/${name}.png` });
+const seen = (frame, text) => frame.locator(".bubble", { hasText: text }).last().waitFor();
+
+async function write(frame, text) {
+  await frame.locator("textarea").pressSequentially(text, { delay: 20 });
+  await frame.locator("textarea").press("Enter");
+}
+
+async function talk(page) {
+  await page.goto(`${base}/demo/split`);
+  const phones = [0, 1].map((number) => page.frameLocator("iframe").nth(number));
+  for (const phone of phones) await phone.locator(".contact").first().waitFor();
+  await phones[0].locator(".contact", { hasText: "周子航" }).click();
+  await phones[1].locator(".contact", { hasText: "林小雨" }).click();
+  for (const phone of phones) await phone.locator(".bubble").first().waitFor();
+  await phones[0].locator("textarea").pressSequentially("早上好！明天", { delay: 30 });
+  await phones[1].locator(".typing").waitFor();
+  await phones[0].locator("textarea").pressSequentially("还去爬山吗？");
+  await phones[0].locator("textarea").press("Enter");
+  await seen(phones[1], "早上好！明天还去爬山吗？");
+  await write(phones[1], "去，老地方见");
+  await seen(phones[0], "去，老地方见");
+  await phones[0].locator(".bubble-row.mine .state", { hasText: "已读" }).last().waitFor();
+  await shot(page, "two-phones");
+  return phones;
+}
+
+async function sendFile(from, to, kind, file, selector) {
+  const before = await to.locator(selector).count();
+  await from.locator(".composer button.icon").click();
+  await from.locator(`input[data-kind=${kind}]`).setInputFiles(file);
+  await to.locator(selector).nth(before).waitFor();
+}
+
+async function allKinds([one, other], page) {
+  await sendFile(one, other, "image", picture, ".bubble img");
+  await sendFile(other, one, "video", film, ".bubble video");
+  await one.locator(".composer button.icon").click();
+  const voice = one.locator(".composer .tools button");
+  const heard = other.locator(".voice");
+  const before = await heard.count();
+  await voice.dispatchEvent("pointerdown");
+  await one.locator(".composer .tools button.on").waitFor();
+  await new Promise((resolve) => setTimeout(resolve, 1500)); // speaks for so long
+  await voice.dispatchEvent("pointerup");
+  await heard.nth(before).waitFor();
+  await write(one, "这句发错了");
+  await seen(other, "这句发错了");
+  await one.locator(".bubble-row.mine", { hasText: "这句发错了" }).locator(".recall").click();
+  await other.locator(".notice", { hasText: "消息已撤回" }).last().waitFor();
+  await shot(page, "all-kinds");
+}
+
+async function answers(page) {
+  await page.goto(`${base}/demo?who=0#/contacts`);
+  await page.locator(".contact", { hasText: "苏晴" }).click();
+  await page.locator(".bubble").first().waitFor();
+  const before = await page.locator(".bubble-row:not(.mine)").count();
+  await write(page, "今天画了什么？");
+  await page.locator(".bubble-row:not(.mine)").nth(before).waitFor();
+}
+
+async function becomeVip(page) {
+  await page.goto(`${base}/demo?who=0#/visitors`);
+  await page.reload();
+  await page.locator(".locked").waitFor();
+  await shot(page, "visitors-locked");
+  await page.locator(".locked .van-button").click();
+  await page.locator(".product").first().waitFor();
+  await shot(page, "vip");
+  const [pay] = await Promise.all([page.context().waitForEvent("page"), page.locator(".pad .van-button").click()]);
+  await pay.locator("button[type=submit], input[type=submit]").first().waitFor();
+  await shot(pay, "pay");
+  await pay.locator("button[type=submit], input[type=submit]").first().click();
+  await page.locator(".deadline", { hasText: "有效期至" }).waitFor();
+  await shot(page, "vip-active");
+  await page.goto(`${base}/demo?who=0#/visitors`);
+  await page.locator(".visitor").first().waitFor();
+  await shot(page, "visitors");
+}
+
+async function look(page, name, hash, ready) {
+  await page.goto(`${base}/demo?who=0#${hash}`);
+  await page.locator(ready).first().waitFor();
+  await page.waitForLoadState("networkidle");
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  if (wide > 0) problems.push(`${name}: ${wide} px wider than the screen`);
+  await shot(page, name);
+}
+
+async function everyPage(page, prefix) {
+  await page.goto(`${base}/demo?who=0`);
+  await page.locator(".card").first().waitFor();
+  await look(page, `${prefix}-hot`, "/hot", ".card");
+  await look(page, `${prefix}-nearby`, "/nearby", ".title");
+  await look(page, `${prefix}-search`, "/search", ".row");
+  await look(page, `${prefix}-contacts`, "/contacts", ".contact");
+  await look(page, `${prefix}-me`, "/me", ".me-head");
+  await look(page, `${prefix}-edit`, "/edit", ".tags span");
+  await look(page, `${prefix}-settings`, "/settings", ".van-switch");
+  await page.goto(`${base}/demo?who=0#/hot`);
+  await page.locator(".card").first().click();
+  await page.locator(".sheet h2").waitFor();
+  await shot(page, `${prefix}-person`);
+}
+
+try {
+  const wide = await newPage(1000, 900);
+  const phones = await talk(wide);
+  if (story === "whole") {
+    await allKinds(phones, wide);
+    const phone = await newPage(390, 800);
+    await everyPage(phone, "phone");
+    await answers(phone);
+    await becomeVip(phone);
+    await everyPage(await newPage(1280, 950), "desktop");
+  }
+} catch (error) {
+  problems.push(String(error.stack ?? error));
+} finally {
+  await browser.close();
+}
+console.log(JSON.stringify(problems, null, 1));
+process.exit(problems.length ? 1 : 0);

@@ -78,17 +78,16 @@ def test_the_typescript_client(server: RunningServer, tmp_path: Path) -> None:
     """Vectors, clock, errors, and twelve messages over a connection that loses two requests of three."""
     node = program("node")
     assert node
-    build = [node, CLIENT / "node_modules" / "typescript" / "bin" / "tsc", "-p", CLIENT, "--outDir"]
-    built = CLIENT / "dist"
-    subprocess.run([*build, built], check=True, timeout=120)
+    compiler = CLIENT / "node_modules" / "typescript" / "bin" / "tsc"
+    built, live = CLIENT / "dist", CLIENT / "test" / "live.mjs"
+    subprocess.run([node, compiler, "-p", CLIENT, "--outDir", built], check=True, timeout=120)
     secrets = dict(
         line.split(" = ", 1)
         for line in (server.data / "secrets.ini").read_text().splitlines()
         if line.startswith("app")
     )
     done = subprocess.run(
-        [node, CLIENT / "test" / "live.mjs", built / "index.js", server.url]
-        + [secrets["appkey"], secrets["appsecret"], *PEOPLE],
+        [node, live, built / "index.js", server.url, secrets["appkey"], secrets["appsecret"], *PEOPLE],
         capture_output=True,
         text=True,
         timeout=120,

@@ -101,17 +101,35 @@ class TestPage:
 
 
 class TestIndex:
-    def test_points_to_the_documentation_in_both_languages(self, embedded: Api) -> None:
+    def test_says_what_runs_here_in_both_languages_and_leads_on(self, embedded: Api) -> None:
         answer = ask(embedded, "/")
         page = answer.body.decode()
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-        for text in ('href="docs"', 'href="openapi.json"', "README.md", "README.zh-CN.md", "交友", "dating"):
+        for text in (
+            'href="docs"',
+            'href="openapi.json"',
+            'href="demo/split"',
+            "README.md",
+            "README.zh-CN.md",
+            "交友",
+            "dating",
+        ):
             assert text in page
+        linked = re.findall(r'(?:src|href)="/?([^"]+)"', page)
+        assert {f"/{path}": ask(embedded, f"/{path}").status for path in linked} == {
+            f"/{path}": 200 for path in linked
+        }
+        assert ask(embedded, "/favicon.ico").headers["Content-Type"] == "image/svg+xml"
 
-    def test_says_nothing_of_documentation_that_is_switched_off(self, app_of: Callable[..., Api]) -> None:
+    def test_says_nothing_of_what_is_switched_off(self, app_of: Callable[..., Api]) -> None:
         page = ask(app_of(DOCS_ENABLED=0), "/").body.decode()
         assert "openapi.json" not in page
+        assert "demo" not in page
         assert "README.md" in page
+
+    def test_no_other_files(self, embedded: Api) -> None:
+        for name in ("docs.js", "../demo_page.py", "..%2fparts.py"):
+            assert ask(embedded, f"/static/{name}").status == 404
 
     def test_can_be_switched_off(self, app_of: Callable[..., Api]) -> None:
         assert ask(app_of(SERVER_INDEX_PAGE=0), "/").status == 404

@@ -20,6 +20,8 @@ UNSIGNED = {
     "GET /api/media/{media_id}",
     "POST /api/pay/notify/{channel}",
     "GET /",
+    "GET /favicon.ico",
+    "GET /static/{name}",
     "GET /docs",
     "GET /docs/",
     "GET /docs/keys.json",

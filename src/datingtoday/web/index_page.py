@@ -1,55 +1,109 @@
-"""``GET /``: a short page that says what this is and where the documentation is."""
+"""``GET /``: what runs here, and where to go next."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from importlib.resources import files
 
+from flask import Blueprint, Response, request
+
+from datingtoday.infra.config.settings import Settings
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.errors import NotFound
 from datingtoday.web.docs_page import PAGE_HEADERS
 
-_HEAD = """<!doctype html>
+_STATIC = files("datingtoday.web") / "static"
+_FILES = {
+    "index.css": "text/css; charset=utf-8",
+    "faces.webp": "image/webp",
+    "heart.svg": "image/svg+xml",
+}
+_PAGE = """<!doctype html>
 <html lang="zh">
 <head>
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="theme-color" content="#ff4d6d">
+  <link rel="icon" href="/static/heart.svg" type="image/svg+xml">
+  <link rel="stylesheet" href="/static/index.css">
   <title>DatingToday</title>
 </head>
 <body>
-<h1>DatingToday</h1>
+<main>
+<header>
+  <img class="logo" src="/static/heart.svg" alt="">
+  <h1>DatingToday</h1>
+  <p>交友应用的服务端：手机登录、推荐、附近、聊天、访客与会员，每个请求都经过签名。</p>
+  <p class="en" lang="en">The API server of a dating app: phone login, hot list, nearby, chat, visitors and VIP, with
+  every request signed.</p>
+</header>
+<img class="faces" src="/static/faces.webp" width="1440" height="180" alt="">
+<nav>
+{links}
+</nav>
+<footer>
+  接口位于 <code>/api</code>；安装、签名方法与错误码见项目中的 <code>README.zh-CN.md</code> 与 <code>docs/</code>。<br>
+  <span lang="en">The interface is under <code>/api</code>; see <code>README.md</code> and <code>docs/</code> of the
+  project.</span>
+</footer>
+</main>
+</body>
+</html>
 """
-_DOCUMENTATION = """<p>这是交友应用的服务端，接口位于 <code>/api</code>。
-<ul>
-  <li><a href="docs">/docs</a>：接口文档，可在线调试
-  <li><a href="openapi.json">/openapi.json</a>：OpenAPI 3.1 文档
-  <li>项目中的 <code>README.zh-CN.md</code> 与 <code>docs/</code>：安装、签名方法、错误码
-</ul>
-<p lang="en">This is the server of a dating app; its interface is under <code>/api</code>.
-<ul lang="en">
-  <li><a href="docs">/docs</a>: the documentation, to be tried out
-  <li><a href="openapi.json">/openapi.json</a>: the OpenAPI 3.1 document
-  <li><code>README.md</code> and <code>docs/</code> of the project: installing, signing, errors
-</ul>
-"""
-_WITHOUT = """<p>这是交友应用的服务端，接口位于 <code>/api</code>。
-说明见项目中的 <code>README.zh-CN.md</code> 与 <code>docs/</code>。
-<p lang="en">This is the server of a dating app; its interface is under <code>/api</code>.
-See <code>README.md</code> and <code>docs/</code> of the project.
-"""
-_END = "</body>\n</html>\n"
+_LINK = '  <a{first} href="{href}"><b>{zh}</b><span lang="en">{en}</span></a>'
+_DEMO = (
+    ("demo/split", "打开演示：两部手机", "The demo: two phones, two people"),
+    ("demo", "一部手机", "The demo on one phone"),
+)
+_DOCS = (
+    ("docs", "接口文档，可在线调试", "Documentation of the API, to try out"),
+    ("openapi.json", "OpenAPI 3.1", "For code generators"),
+    ("asyncapi.json", "AsyncAPI：推送事件", "Events over Socket.IO"),
+)
 
 
-def index_routes(*, has_docs: bool) -> Blueprint:
-    """The page.
-
-    :param has_docs: whether `/docs` and `/openapi.json` are served.
-    """
+def index_routes(settings: Settings) -> Blueprint:
+    """The page and its files; it leads only to what is switched on."""
     bp = Blueprint("index", __name__)
-    body = (_HEAD + (_DOCUMENTATION if has_docs else _WITHOUT) + _END).encode()
+    links = (*(_DEMO if settings.demo.enabled else ()), *(_DOCS if settings.docs.enabled else ()))
+    body = _PAGE.format(
+        links="\n".join(
+            _LINK.format(first=' class="first"' if number == 0 else "", href=href, zh=zh, en=en)
+            for number, (href, zh, en) in enumerate(links)
+        )
+    ).encode()
 
     @bp.get("/")
-    @endpoint("A short page", "简短的说明页", require_token=False, require_sign=False, own_format=True)
+    @endpoint("The start page", "首页", require_token=False, require_sign=False, own_format=True)
     def index(call: Call) -> Response:
         return Response(body, content_type="text/html; charset=utf-8", headers=PAGE_HEADERS)
 
+    @bp.get("/favicon.ico")
+    @endpoint("The icon", "图标", require_token=False, require_sign=False, own_format=True)
+    def favicon(call: Call) -> Response:
+        return _file("heart.svg")
+
+    @bp.get("/static/<name>")
+    @endpoint(
+        "Files of the start page",
+        "首页的文件",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+        raises=(NotFound,),
+    )
+    def file(call: Call, name: str) -> Response:
+        if name not in _FILES:
+            raise NotFound
+        return _file(name)
+
     return bp
+
+
+def _file(name: str) -> Response:
+    response = Response((_STATIC / name).read_bytes(), content_type=_FILES[name])
+    response.headers.update(PAGE_HEADERS)
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    response.make_conditional(request.environ)
+    return response

@@ -51,7 +51,7 @@ def register_pages(app: Flask, settings: Settings, redis: RedisRole, metrics: Me
     :param metrics: None if nothing is counted.
     """
     if settings.server.index_page:
-        app.register_blueprint(index_routes(has_docs=settings.docs.enabled))
+        app.register_blueprint(index_routes(settings))
     if settings.docs.enabled:
         # With a database of one's own there may be people whose data a signed request reaches.
         key = PageKey(settings.app.appkey, settings.app.appsecret) if settings.embedded else None

@@ -58,7 +58,6 @@ _DEMO = (
 _DOCS = (
     ("docs", "接口文档，可在线调试", "Documentation of the API, to try out"),
     ("openapi.json", "OpenAPI 3.1", "For code generators"),
-    ("asyncapi.json", "AsyncAPI：推送事件", "Events over Socket.IO"),
 )
 
 

@@ -32,9 +32,17 @@ class RunningServer:
     """Started at once; `wait_until_ready` before use, `end` after it.
 
     :param settings: as ``SECTION_KEY=value``.
+    :param program: of another installation.
     """
 
-    def __init__(self, data: Path, *options: str, port: int | None = None, **settings: str) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *options: str,
+        port: int | None = None,
+        program: Path = PROGRAM,
+        **settings: str,
+    ) -> None:
         self.data = data
         self._port = None if port is not None else Port()
         self.wanted_port = port or (self._port.number if self._port else 0)
@@ -42,7 +50,7 @@ class RunningServer:
         self.log = data.parent / f"{data.name}.log"
         self.log.unlink(missing_ok=True)
         self.process: subprocess.Popen[bytes] = spawn(
-            [PROGRAM, "serve", "--data", data, "--port", str(self.wanted_port), *options],
+            [program, "serve", "--data", data, "--port", str(self.wanted_port), *options],
             log=self.log,
             cwd=data.parent,
             env=clean_environ(**{f"DATINGTODAY_{name}": value for name, value in settings.items()}),

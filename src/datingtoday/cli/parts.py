@@ -28,6 +28,7 @@ def open_parts(
     from datingtoday.infra.db import LONG_ANSWER_S, DatabaseDown
     from datingtoday.infra.logs import configure_logs
     from datingtoday.infra.redis import RedisDown
+    from datingtoday.infra.redis_suitability import RedisUnsuitable
     from datingtoday.infra.server.embedded_redis import with_redis
 
     settings = load_settings(config_file, data_dir, create_secrets=False)
@@ -42,6 +43,8 @@ def open_parts(
             raise CommandFailed(
                 "the database cannot be reached; nothing was changed", "无法连接数据库；没有做任何修改"
             ) from error
+        except RedisUnsuitable as error:
+            raise CommandFailed(*error.text) from error
         except RedisDown as error:
             raise CommandFailed(
                 "Redis cannot be reached, so running servers would not notice; nothing was changed",

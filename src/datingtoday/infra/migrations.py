@@ -1,7 +1,7 @@
 """The schema: bring a database up to date, ask whether it is, and write all of it down as a MySQL script.
 
-The revisions are files in `migrations/versions` at the root of the repository. Alembic is imported only where
-something has to be done: a start that finds the schema current must be quick.
+The revisions are files in `migrations/versions` at the root of the repository, which the wheel carries as a folder of
+the package. Alembic is imported only where something has to be done: a start that finds the schema current is quick.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
+from datingtoday.infra.checkout import checkout, migrations_folder
 from datingtoday.infra.text import BilingualError
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-FOLDER = Path(__file__).resolve().parents[3] / "migrations"
+FOLDER = migrations_folder()
 LOCK_WAIT_S = 600
 """How long to wait for another process that is migrating the same database."""
 
@@ -147,9 +148,13 @@ def differences(uri: str) -> list[str]:
 
 
 def new_revision(message: str) -> Path:
-    """Write a migration with what the program's tables have and the migrations do not; returns its path."""
+    """Write a migration with what the program's tables have and the migrations do not; returns its path.
+
+    :raises NotInCheckout: the program is installed as a package.
+    """
     from alembic import command
 
+    checkout()
     numbers = [int(file.name[:4]) for file in (FOLDER / "versions").glob("[0-9][0-9][0-9][0-9]_*.py")]
     with tempfile.TemporaryDirectory() as folder:
         uri = f"sqlite:///{folder}/scratch.sqlite3"

@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from datingtoday.infra.redis import RedisDown, RedisRole
+from datingtoday.infra.redis import RUN_ID, RedisDown, RedisRole
 
 State = Literal["up", "down"]
 _TIMEOUT_S = 1
@@ -43,7 +43,8 @@ class Readiness:
 
     def _guard(self) -> State:
         try:
-            self._redis.execute("PING")
+            # Answered by a server that the guard can use, not by any.
+            self._redis.execute("ECHO", RUN_ID)
         except RedisDown:
             return "down"
         return "up"

@@ -24,6 +24,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
 
+from datingtoday.infra.redis_suitability import RedisDown as RedisDown
+from datingtoday.infra.redis_suitability import RedisUnsuitable, facts_of, is_denied, unsuitable
+
 Command = tuple[Any, ...]
 
 _DOWN_REPLIES = frozenset(
@@ -33,7 +36,6 @@ _DOWN_REPLIES = frozenset(
         "LOADING",
         "MASTERDOWN",
         "MISCONF",
-        "NOPERM",
         "NOREPLICAS",
         "OOM",
         "READONLY",
@@ -43,10 +45,6 @@ _DOWN_REPLIES = frozenset(
 """First words of refusals that say: this server cannot serve now, whatever it is asked."""
 _CLUSTER_RETRIES = 1
 """After a failure the client reads the cluster's layout anew and asks the node that has the slot now, once."""
-
-
-class RedisDown(Exception):
-    """The Redis server of this role cannot be reached or refuses to work; raised at once while that is known."""
 
 
 class Script:
@@ -100,6 +98,7 @@ class RedisRole:
         server process that answers on the connection used; on a cluster by the empty string.
 
         :raises RedisDown: also when the server is there but cannot serve (loading, read-only replica, out of memory).
+        :raises RedisUnsuitable: it is too old, or its user may not run what is needed.
         :raises ResponseError: of the first command that the server refused.
         """
         self._refuse_while_down()
@@ -112,12 +111,16 @@ class RedisRole:
         except ResponseError as error:
             # redis-py takes the first word off the refusals that it has a class for, and keeps it as the status.
             word = getattr(error, "status_code", None) or str(error).split(" ", 1)[0]
+            if is_denied(error, word):
+                raise unsuitable(error) from error
             if word in _DOWN_REPLIES:
                 self._trip()
                 raise RedisDown(f"{self._label}: {word}") from error
             raise
         except (RedisError, RedisClusterException, OSError) as error:
             self._trip()
+            if isinstance(error.__cause__, RedisUnsuitable):
+                raise error.__cause__ from error
             raise RedisDown(f"{self._label}: {type(error).__name__}") from error
 
     def run_script(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
@@ -175,7 +178,10 @@ class RedisRole:
                 continue
 
     def _talk(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
-        run_id = connection.server_run_id
+        run_id = connection.server_facts.run_id
+        if run_id is None and any(RUN_ID in command for command in commands):
+            self._idle.append(connection)
+            run_id = connection.server_facts.required_run_id()
         answers: list[Any] = []
         failure: ResponseError | None = None
         try:
@@ -232,11 +238,12 @@ class RedisRole:
             from redis.cluster import RedisCluster
 
             retry = Retry(NoBackoff(), _CLUSTER_RETRIES)
-            return RedisCluster.from_url(self.uri.replace("+cluster://", "://", 1), retry=retry, **common)
+            uri = self.uri.replace("+cluster://", "://", 1)
+            return RedisCluster.from_url(uri, retry=retry, redis_connect_func=_look_at_server, **common)
         return redis.Redis.from_url(
             self.uri,
             retry=Retry(NoBackoff(), 0),
-            redis_connect_func=_note_run_id,
+            redis_connect_func=_note_server,
             max_connections=10_000,
             **common,
         )
@@ -271,15 +278,18 @@ RUN_ID = _RunId()
 """Stands for the answering server's run id among the arguments of a command."""
 
 
-def _note_run_id(connection: Any) -> None:
+def _note_server(connection: Any) -> None:
     """Finish the handshake and remember which server process is at the other end of this connection.
 
     A restarted server has another run id, and its restart ends every connection, so what is noted here stays true.
     """
     connection.on_connect()
-    connection.send_command("INFO", "server")
-    info = connection.read_response()
-    text = info.decode() if isinstance(info, bytes) else str(info)
-    connection.server_run_id = next(
-        (line.split(":", 1)[1] for line in text.splitlines() if line.startswith("run_id:")), ""
-    )
+    _look_at_server(connection)
+
+
+def _look_at_server(connection: Any) -> None:
+    try:
+        connection.server_facts = facts_of(connection)
+    except RedisUnsuitable:
+        connection.disconnect()
+        raise

@@ -11,8 +11,9 @@ from typing import Literal
 import click
 
 from datingtoday.cli.main import EXIT_FAILED
+from datingtoday.infra.checkout import PACKAGE, checkout
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = PACKAGE.parents[1]
 
 
 def _config_example() -> str:
@@ -77,6 +78,7 @@ def check() -> int:
 
     Exit codes: 0 none, 1 some; `datingtoday docs write` makes them anew.
     """
+    checkout()
     stale = [path for path, generate in GENERATORS if _text_of(ROOT / path) != generate()]
     for path in stale:
         click.echo(f"{path} is stale: run `datingtoday docs write`", err=True)
@@ -86,6 +88,7 @@ def check() -> int:
 @command.command()
 def write() -> None:
     """Write the files that are stale."""
+    checkout()
     for path, generate in GENERATORS:
         text = generate()
         if _text_of(ROOT / path) != text:

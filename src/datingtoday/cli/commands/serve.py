@@ -190,6 +190,7 @@ def _prepare(parts: "Parts", settings: Settings) -> bool:
     """
     from datingtoday.infra.db import DatabaseDown
     from datingtoday.infra.redis import RedisDown
+    from datingtoday.infra.redis_suitability import RedisUnsuitable
     from datingtoday.protocol.signing.replay import GuardMisconfigured
 
     try:
@@ -200,6 +201,8 @@ def _prepare(parts: "Parts", settings: Settings) -> bool:
         )
     except GuardMisconfigured as error:
         raise CommandFailed(str(error), str(error)) from error
+    except RedisUnsuitable as error:
+        raise CommandFailed(*error.text) from error
     except (RedisDown, DatabaseDown) as error:
         # It may come back: requests are answered with 503 until then, and each looks again.
         click.echo(f"datingtoday: not reachable yet, answering 503 until it is: {error}", err=True)

@@ -24,6 +24,8 @@ from datingtoday.infra.config.settings import METRICS_FOLDER, Settings, load_set
 from datingtoday.infra.server.data_folder import DataFolder
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from datingtoday.app import Parts
     from datingtoday.infra.server.child_processes import ChildProcess
     from datingtoday.infra.server.embedded_redis import EmbeddedRedis
@@ -118,7 +120,10 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
         in_child=folder.forget,
         on_worker_exit=parts.base.streams.flush,
     )
-    server = HttpServer(app, settings, listener, hooks, _children(parts, settings))
+    children = _children(parts, settings)
+    if settings.push.enabled:
+        children.append(_push(app, parts))
+    server = HttpServer(app, settings, listener, hooks, children)
     at_end.callback(server.children.stop)
     server.run()
     return 0
@@ -137,6 +142,22 @@ def _children(parts: "Parts", settings: Settings) -> "list[ChildProcess]":
     if settings.worker.with_serve:
         children.append(ChildProcess("dt-worker", work))
     return children
+
+
+def _push(app: "Flask", parts: "Parts") -> "ChildProcess":
+    """The push process, to which the API workers hand the WebSockets over that come to their port."""
+    from datingtoday.infra.server.child_processes import ChildProcess
+    from datingtoday.push.handover import HandOver, make_pair
+
+    ours, theirs = make_pair()
+    app.wsgi_app = HandOver(app.wsgi_app, ours)  # type: ignore[method-assign]
+
+    def serve_push() -> None:
+        from datingtoday.push.server import run_push
+
+        run_push(parts, [], handover=theirs)
+
+    return ChildProcess("dt-push", serve_push)
 
 
 def _end_at_once_on_signals(redis: "EmbeddedRedis | None") -> None:

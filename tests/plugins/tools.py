@@ -1,6 +1,7 @@
 """The programs outside Python that some tests need, and how they get onto a Debian machine.
 
-``python -m tests.plugins.tools`` prints the Debian packages of the missing ones (for scripts/test-tools).
+``python -m tests.plugins.tools`` prints the Debian packages of the missing ones, ``… node`` the folders where ``npm ci`` is
+to be run (both for scripts/test-tools).
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
+_ROOT = Path(__file__).parents[2]
 # Where Debian puts servers; not on the PATH of ordinary users.
 _MORE_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -25,6 +29,12 @@ class Tool:
     packages: tuple[str, ...]
     minimum: tuple[int, int] | None = None
     """The oldest version that will do, as printed by ``--version`` of the first program."""
+    node_modules: str | None = None
+    """A folder with a package-lock.json whose packages ``npm ci`` (of scripts/test-tools) has put beside it."""
+
+    @property
+    def has_programs(self) -> bool:
+        return all(program(*names.split("|")) is not None for names in self.programs)
 
     @property
     def problem(self) -> str | None:
@@ -32,6 +42,8 @@ class Tool:
         missing = [names for names in self.programs if program(*names.split("|")) is None]
         if missing:
             return f"{self.name} is not installed ({', '.join(missing)})"
+        if self.node_modules is not None and not (_ROOT / self.node_modules / "node_modules").is_dir():
+            return f"{self.name} is not installed (npm ci in {self.node_modules})"
         if self.minimum is None:
             return None
         found = _version(self.programs[0].split("|")[0])
@@ -57,6 +69,7 @@ TOOLS = {
         Tool("curl", ("curl",), ("curl",)),
         Tool("openssl", ("openssl",), ("openssl",)),
         Tool("dash", ("dash",), ("dash",)),
+        Tool("socket.io-client", ("node", "npm"), ("nodejs", "npm"), node_modules="tests/push/js"),
     )
 }
 
@@ -83,8 +96,19 @@ def _version(name: str) -> tuple[int, int] | None:
 
 
 def missing_packages() -> list[str]:
-    return [package for tool in TOOLS.values() if tool.problem for package in tool.packages]
+    """Debian packages of the programs that are missing."""
+    return [
+        package
+        for tool in TOOLS.values()
+        if tool.problem and not (tool.node_modules and tool.has_programs)
+        for package in tool.packages
+    ]
+
+
+def node_folders() -> list[str]:
+    """Folders whose packages of Node are missing."""
+    return [tool.node_modules for tool in TOOLS.values() if tool.node_modules is not None and tool.problem]
 
 
 if __name__ == "__main__":
-    print(*missing_packages())
+    print(*(node_folders() if sys.argv[1:] == ["node"] else missing_packages()))

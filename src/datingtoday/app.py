@@ -96,7 +96,7 @@ def create_app(
     metrics = Metrics(app) if settings.metrics.enabled else None
     for blueprint in parts.blueprints():
         app.register_blueprint(blueprint)
-    register_pages(app, settings, parts.base.guard_redis, metrics)
+    register_pages(app, parts.base, metrics)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     answer_errors(app)

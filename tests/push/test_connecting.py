@@ -20,11 +20,11 @@ def test_an_event_reaches_every_device_of_its_user(
 ) -> None:
     user, other = api.new_user(), api.new_user()
     phone, tablet, stranger = connect(user), connect(user, pushes[1]), connect(other)
-    received = api.parts.base.realtime.publish([PushEvent(user.user_id, "message", b'{"pos":1}')])
+    received = api.parts.base.realtime.publish([PushEvent(user.user_id, "probe", b'{"pos":1}')])
     assert received == [2]
-    assert phone.wait_for("message") == tablet.wait_for("message") == [{"pos": 1}]
-    api.parts.base.realtime.publish([PushEvent(other.user_id, "read", b'{"pos":1}')])
-    assert stranger.wait_for("read") and stranger.events == [("read", {"pos": 1})]
+    assert phone.wait_for("probe") == tablet.wait_for("probe") == [{"pos": 1}]
+    api.parts.base.realtime.publish([PushEvent(other.user_id, "probe", b'{"pos":1}')])
+    assert stranger.wait_for("probe") and stranger.events == [("probe", {"pos": 1})]
 
 
 def test_nobody_is_subscribed_to_after_the_last_device_has_left(
@@ -33,11 +33,11 @@ def test_nobody_is_subscribed_to_after_the_last_device_has_left(
     user = api.new_user()
     first, second = connect(user), connect(user)
     first.close()
-    assert api.parts.base.realtime.publish([PushEvent(user.user_id, "message")]) == [1]
-    second.wait_for("message")
+    assert api.parts.base.realtime.publish([PushEvent(user.user_id, "probe")]) == [1]
+    second.wait_for("probe")
     second.close()
     wait_until(
-        lambda: api.parts.base.realtime.publish([PushEvent(user.user_id, "message")]) == [0],
+        lambda: api.parts.base.realtime.publish([PushEvent(user.user_id, "probe")]) == [0],
         "an unused channel",
     )
 

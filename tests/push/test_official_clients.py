@@ -42,8 +42,8 @@ def test_javascript_receives_and_is_kicked_for_good(api: Api, javascript: JavaSc
     payload = (
         b'{"pos":1,"epoch":1,"message":{"content":"' + text.replace("\\", "\\\\").replace('"', '\\"').encode()
     )
-    api.parts.base.realtime.publish([PushEvent(user.user_id, "message", payload + b'"}}')])
-    [received] = client.wait_for("message")
+    api.parts.base.realtime.publish([PushEvent(user.user_id, "probe", payload + b'"}}')])
+    [received] = client.wait_for("probe")
     assert received["message"]["content"] == text
     api.post("/api/auth/logout", user).data  # noqa: B018
     assert client.wait_for("ended", deadline_s=1) == [{"code": 1101}]
@@ -79,8 +79,8 @@ def test_javascript_comes_back_with_a_new_signature(
         push.start().wait_until_ready()
         client.wait_for("sync", 2)
         assert not client.of("ended")
-        assert api.parts.base.realtime.publish([PushEvent(user.user_id, "message")]) == [1]
-        client.wait_for("message")
+        assert api.parts.base.realtime.publish([PushEvent(user.user_id, "probe")]) == [1]
+        client.wait_for("probe")
     finally:
         push.close()
 
@@ -99,8 +99,8 @@ def test_python_receives_and_is_kicked_for_good(api: Api, pushes: list[PushProce
         ended=lambda code, data: told.append(code),
     )
     wait_until(lambda: "sync" in told, "the connection")
-    api.parts.base.realtime.publish([PushEvent(user.user_id, "read", b'{"pos":1}')])
-    wait_until(lambda: ("read", {"pos": 1}) in told, "the event")
+    api.parts.base.realtime.publish([PushEvent(user.user_id, "probe", b'{"pos":1}')])
+    wait_until(lambda: ("probe", {"pos": 1}) in told, "the event")
     ended_at = time.monotonic()
     api.post("/api/auth/logout", user).data  # noqa: B018
     wait_until(lambda: 1101 in told, "the kick")

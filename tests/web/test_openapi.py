@@ -18,7 +18,8 @@ from datingtoday.protocol.declared_routes import Route, declared_routes
 from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.errors import AppError, RateLimited, Unavailable
 from datingtoday.protocol.fields import Choice, Flag, Id, Integer, ParamsSchema, TextLine, WireTime
-from datingtoday.web.openapi import ApiDocument, build_document
+from datingtoday.web.document import Document
+from datingtoday.web.openapi import build_document
 from datingtoday.web.openapi_parts import COMMON_PARAMS, TAGS
 from tests.plugins.api import Api
 
@@ -291,7 +292,7 @@ class TestWhatIsDeclared:
             asked.append(1)
             yield from declared_routes(app)
 
-        made = ApiDocument(routes)
+        made = Document(lambda: build_document(routes()))
         assert made.body == made.body
         assert len(made.etag) == 32
         assert asked == [1]

@@ -1,4 +1,4 @@
-"""`/openapi.json` and `/docs`: Swagger UI from local files, on a page that signs what is tried out.
+"""`/openapi.json`, `/asyncapi.json` and `/docs`: Swagger UI from local files, on a page that signs what is tried out.
 
 The page asks nobody outside for anything. It gets a secret to sign with only in the embedded default, and only when it
 is opened on this very machine; elsewhere whoever has a key may type it in, and it stays in the page.
@@ -17,7 +17,7 @@ from datingtoday.protocol import envelope
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.errors import NotFound
-from datingtoday.web.openapi import ApiDocument
+from datingtoday.web.document import Document
 
 _OWN = files("datingtoday.web") / "static"
 _SWAGGER_UI = files(flask_swagger_ui) / "dist"
@@ -54,9 +54,10 @@ class PageKey:
     appsecret: str
 
 
-def docs_routes(document: ApiDocument, *, key: PageKey | None) -> Blueprint:
+def docs_routes(document: Document, events: Document, *, key: PageKey | None) -> Blueprint:
     """The routes.
 
+    :param document: of the API. :param events: of push.
     :param key: given to pages that are opened on this machine; None gives it to nobody.
     """
     bp = Blueprint("docs", __name__)
@@ -72,6 +73,19 @@ def docs_routes(document: ApiDocument, *, key: PageKey | None) -> Blueprint:
     def openapi_json(call: Call) -> Response:
         response = Response(document.body, content_type=envelope.CONTENT_TYPE)
         response.set_etag(document.etag)
+        return _conditional(response)
+
+    @bp.get("/asyncapi.json")
+    @endpoint(
+        "The AsyncAPI 3.0 document: the events of push",
+        "AsyncAPI 3.0 文档：推送事件",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+    )
+    def asyncapi_json(call: Call) -> Response:
+        response = Response(events.body, content_type=envelope.CONTENT_TYPE)
+        response.set_etag(events.etag)
         return _conditional(response)
 
     @bp.get("/docs")

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from apispec import APISpec
-from apispec.ext.marshmallow import MarshmallowPlugin
-from apispec.ext.marshmallow.common import MODIFIERS, resolve_schema_cls
-from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
 from datingtoday.infra.text import Text
 from datingtoday.protocol.declared_routes import Route
-from datingtoday.protocol.envelope import CONTENT_TYPE, to_json
+from datingtoday.protocol.envelope import CONTENT_TYPE
 from datingtoday.protocol.errors import AppError, MethodNotAllowed, NotFound
-from datingtoday.protocol.fields import WireTime
 from datingtoday.web import openapi_parts as parts
+from datingtoday.web.json_schemas import SchemaNames, SchemaPlugin
 from datingtoday.web.openapi_parts import Json, both
 
 API_VERSION = "1"
 """Of the contract, not of the program, whose version is nobody's business."""
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
-_WIRE_TIME = {
-    "type": "string",
-    "pattern": r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$",
-    "examples": ["2026-11-22 08:30:00"],
-}
 _INTRO = Text(
     "All parameters of a request stand in one place: the query (GET) or a form body (POST). "
     "`GET` reads, `POST` changes. What the program decided is HTTP 200 and tells itself by `code` (0: success); "
@@ -48,36 +38,10 @@ _DONE = Text("Done, or refused with a `code`", "成功，或以 `code` 说明的
 _OWN_FORMAT = Text("In a format of its own", "使用自己的格式")
 
 
-class ApiDocument:
-    """`/openapi.json`, ready to be sent; made at its first use, once per process, by any thread."""
-
-    def __init__(self, routes: Callable[[], Iterable[Route]]) -> None:
-        self._routes = routes
-        self._making = threading.Lock()
-        self._body: bytes | None = None
-        self._etag = ""
-
-    @property
-    def body(self) -> bytes:
-        if self._body is None:
-            with self._making:
-                if self._body is None:
-                    body = to_json(build_document(self._routes()))
-                    self._etag = hashlib.sha256(body).hexdigest()[:32]
-                    self._body = body
-        return self._body
-
-    @property
-    def etag(self) -> str:
-        """The same for the same routes, in every process."""
-        _ = self.body
-        return self._etag
-
-
 def build_document(routes: Iterable[Route]) -> Json:
     """The document of all routes under ``/api``; the same routes give the same document."""
     chosen = [route for route in routes if route.is_api]
-    plugin = _Plugin(schema_name_resolver=_SchemaNames())
+    plugin = SchemaPlugin(schema_name_resolver=SchemaNames())
     spec = APISpec(
         title="DatingToday",
         version=API_VERSION,
@@ -138,7 +102,7 @@ def _headers(cls: type[AppError] | None = None) -> Json:
     return headers
 
 
-def _operation(route: Route, plugin: _Plugin) -> Json:
+def _operation(route: Route, plugin: SchemaPlugin) -> Json:
     declared = route.endpoint
     operation: Json = {
         "operationId": operation_id(route),
@@ -245,7 +209,7 @@ def _own_fields(schema: Schema | None) -> list[tuple[str, fields.Field[Any]]]:
     return [(field.data_key or name, field) for name, field in schema.load_fields.items()]
 
 
-def _responses(route: Route, plugin: _Plugin) -> Json:
+def _responses(route: Route, plugin: SchemaPlugin) -> Json:
     declared = route.endpoint
     responses: Json = {}
     own = parts.own_errors(route)
@@ -290,66 +254,10 @@ def _refusal(errors: list[type[AppError]]) -> Json:
     }
 
 
-def _success(returns: Schema | None, plugin: _Plugin) -> Json:
+def _success(returns: Schema | None, plugin: SchemaPlugin) -> Json:
     properties: Json = {"code": {"const": 0}, "msg": {"const": "success"}}
     required = ["code", "msg"]
     if returns is not None:
         properties["data"] = plugin.answer(returns)
         required.append("data")
     return {"type": "object", "title": "Success", "properties": properties, "required": required}
-
-
-class _Converter(OpenAPIConverter):
-    """Knows our fields, and leaves objects open: an answer may get new fields, and clients must let them be."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.add_attribute_function(_wire_time_to_schema)  # type: ignore[no-untyped-call]
-        self.add_attribute_function(_bilingual_description)  # type: ignore[no-untyped-call]
-
-    def schema2jsonschema(self, schema: Any) -> Json:
-        made: Json = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
-        made.pop("additionalProperties", None)
-        return made
-
-
-class _Plugin(MarshmallowPlugin):
-    Converter = _Converter
-
-    def answer(self, schema: Schema) -> Json:
-        """The JSON schema of ``data``, mostly a reference to a component."""
-        if self.converter is None:
-            raise RuntimeError("the plugin belongs to no document yet")
-        made: Json = self.converter.resolve_nested_schema(schema)  # type: ignore[no-untyped-call]
-        return made
-
-
-def _wire_time_to_schema(converter: Any, field: fields.Field[Any], **_options: Any) -> Json:
-    if not isinstance(field, WireTime):
-        return {}
-    return {**_WIRE_TIME, "type": ["string", "null"]} if field.allow_none else dict(_WIRE_TIME)
-
-
-def _bilingual_description(converter: Any, field: fields.Field[Any], **_options: Any) -> Json:
-    about = field.metadata.get("description")
-    return {"description": both(about)} if isinstance(about, Text) else {}
-
-
-class _SchemaNames:
-    """Names of the answers' components: the class's, with the feature in front where two classes share one."""
-
-    def __init__(self) -> None:
-        self._taken: dict[str, type[Schema]] = {}
-
-    def __call__(self, schema: Any) -> str:
-        cls = resolve_schema_cls(schema)
-        assert isinstance(cls, type)  # noqa: S101 - nobody names schemas by text here
-        generated = cls.__name__ == "GeneratedSchema"
-        if generated or (isinstance(schema, Schema) and any(getattr(schema, name) for name in MODIFIERS)):
-            # Without a name it is written out in place: it is only a part of its class, or was made on the spot.
-            return ""
-        name = cls.__name__.removesuffix("Schema") or cls.__name__
-        if self._taken.setdefault(name, cls) is not cls:
-            name = cls.__module__.split(".")[1].capitalize() + name
-            self._taken.setdefault(name, cls)
-        return name

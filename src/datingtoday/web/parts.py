@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from flask import Blueprint, Flask
 
 from datingtoday.chat.parts import ChatParts
-from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.parts import Foundation
 from datingtoday.infra.readiness import Readiness
-from datingtoday.infra.redis import RedisRole
 from datingtoday.protocol.declared_routes import declared_routes
 from datingtoday.protocol.metrics import Metrics
 from datingtoday.web.app_config import AppConfig
+from datingtoday.web.asyncapi import build_events_document
 from datingtoday.web.demo_page import demo_routes
 from datingtoday.web.docs_page import PageKey, docs_routes
+from datingtoday.web.document import Document
 from datingtoday.web.index_page import index_routes
 from datingtoday.web.jobs import EVERY_S, DemoAnswers
-from datingtoday.web.openapi import ApiDocument
+from datingtoday.web.openapi import build_document
 from datingtoday.web.operations import internal_routes
 from datingtoday.web.routes import app_routes
 
@@ -44,19 +44,21 @@ def make_web(base: Foundation, chat: ChatParts) -> WebParts:
     return WebParts(AppConfig(base.settings))
 
 
-def register_pages(app: Flask, settings: Settings, redis: RedisRole, metrics: Metrics | None) -> None:
+def register_pages(app: Flask, base: Foundation, metrics: Metrics | None) -> None:
     """Register the routes; what is switched off answers 404 like any unknown path.
 
-    :param redis: the guard role, which `/readyz` asks.
     :param metrics: None if nothing is counted.
     """
+    settings = base.settings
     if settings.server.index_page:
         app.register_blueprint(index_routes(settings))
     if settings.docs.enabled:
         # With a database of one's own there may be people whose data a signed request reaches.
         key = PageKey(settings.app.appkey, settings.app.appsecret) if settings.embedded else None
-        app.register_blueprint(docs_routes(ApiDocument(lambda: declared_routes(app)), key=key))
+        api = Document(lambda: build_document(declared_routes(app)))
+        events = Document(lambda: build_events_document(base.realtime.kinds))
+        app.register_blueprint(docs_routes(api, events, key=key))
     if settings.demo.enabled:
         app.register_blueprint(demo_routes(settings))
-    readiness = Readiness(settings.database.uri, redis)
+    readiness = Readiness(settings.database.uri, base.guard_redis)
     app.register_blueprint(internal_routes(readiness, metrics, addresses=settings.server.internal_addresses))

@@ -52,6 +52,12 @@ def _errors(language: Literal["en", "zh"]) -> str:
     return errors_page(language)
 
 
+def _asyncapi() -> str:
+    from datingtoday.cli.generated.asyncapi_page import asyncapi_page
+
+    return asyncapi_page()
+
+
 Generator = Callable[[], str]
 
 GENERATORS: list[tuple[str, Generator]] = [
@@ -60,6 +66,7 @@ GENERATORS: list[tuple[str, Generator]] = [
     ("docs/configuration.zh-CN.md", _configuration_zh),
     ("docs/api.md", lambda: _api("en")),
     ("docs/api.zh-CN.md", lambda: _api("zh")),
+    ("docs/asyncapi.json", _asyncapi),
     ("docs/errors.md", lambda: _errors("en")),
     ("docs/errors.zh-CN.md", lambda: _errors("zh")),
     ("datingtoday.sql", _mysql_schema),

@@ -1,7 +1,7 @@
 """The programs outside Python that some tests need, and how they get onto a Debian machine.
 
-For scripts/test-tools: ``python -m tests.plugins.tools`` prints the Debian packages of the missing ones, and with ``node``
-the folders where ``npm ci`` is to be run.
+For scripts/test-tools: ``python -m tests.plugins.tools`` prints the Debian packages of the missing ones, and with
+``node`` the folders where ``npm ci`` is to be run.
 """
 
 from __future__ import annotations

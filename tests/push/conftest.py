@@ -18,6 +18,7 @@ import socketio
 from tests.plugins.api import Api, User, make_api
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
+from tests.push.event_contract import EventContract
 from tests.push.push_process import PushProcess
 
 PATH = "/socket.io"
@@ -60,7 +61,13 @@ class Client:
         return [payload for event, payload in self.events if event == name]
 
     def close(self) -> None:
+        """Also holds what was received against the AsyncAPI document; `probe` is the tests' own event."""
         self.sio.disconnect()
+        document = self._api.app.test_client().get("/asyncapi.json").get_json()
+        contract = EventContract(document)
+        for name, payload in self.events:
+            if name != "probe":
+                contract.check(name, payload)
 
 
 Connect = Callable[..., Client]

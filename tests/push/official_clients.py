@@ -27,13 +27,13 @@ def example(language: str) -> str:
 class JavaScriptClient:
     """A process of Node with the client for JavaScript; records what it tells."""
 
-    def __init__(self, user: User, url: str, **options: Any) -> None:
+    def __init__(self, user: User, url: str, *, appkey: str = APPKEY, **options: Any) -> None:
         # Beside the packages, where imports look for them.
         self._example = JS / "node_modules" / f"example-{user.user_id}-{id(self)}.mjs"
         self._example.write_text(example("js"))
         settings = {
             "url": url,
-            "appkey": APPKEY,
+            "appkey": appkey,
             "appsecret": APPSECRET,
             "userId": user.user_id,
             "token": user.token,

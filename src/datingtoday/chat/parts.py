@@ -14,8 +14,10 @@ from datingtoday.chat.forms import MessageForms
 from datingtoday.chat.history import History
 from datingtoday.chat.personal_data import ChatData
 from datingtoday.chat.push_events import ChatPush
+from datingtoday.chat.push_schemas import KINDS
 from datingtoday.chat.routes import contact_routes, message_routes
 from datingtoday.chat.sending import MEDIA_TYPES, Sending, SendingLimits
+from datingtoday.chat.typing import Typing
 from datingtoday.infra.parts import Foundation
 from datingtoday.media.parts import MediaParts
 from datingtoday.media.processing.inspect import Kind
@@ -32,6 +34,7 @@ class ChatParts:
     conversations: Conversations
     contacts: Contacts
     evidence: MessageEvidence
+    typing: Typing
 
     def blueprints(self) -> Sequence[Blueprint]:
         """The endpoints of contacts and messages."""
@@ -52,12 +55,15 @@ def make_chat(
     for kind in MEDIA_TYPES:
         media.delivery.register_authoriser(Kind(kind), may_see)
     base.personal_data.register(ChatData(forms))
+    for event in KINDS:
+        base.realtime.declare(event)
     return ChatParts(
         sending=Sending(profiles.visibility, media.service, forms, push, _limits(base)),
         history=History(forms),
         conversations=Conversations(media.service, push),
         contacts=contacts,
         evidence=MessageEvidence(),
+        typing=Typing(profiles.visibility),
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import orjson
 from sqlalchemy.orm import Session
 
-from datingtoday.chat.typing_schemas import TYPING
+from datingtoday.chat.push_schemas import TYPING
 from datingtoday.infra.realtime import PushEvent
 from datingtoday.profiles.visibility import Action, Visibility
 

@@ -19,7 +19,6 @@ import structlog
 import uvicorn
 
 from datingtoday.app import Parts
-from datingtoday.chat.typing import Typing
 from datingtoday.infra.server.garbage_collector import settle_collector
 from datingtoday.protocol import envelope
 from datingtoday.protocol.errors import AppError, NotFound, RateLimited
@@ -153,7 +152,7 @@ class PushServer(uvicorn.Server):
             Registry(
                 parts.base.queue_redis, limit=settings.push.connections_per_user, life_s=2.5 * recheck_s
             ),
-            TypingEvents(Typing(parts.profiles.visibility), parts.base.database, parts.base.realtime),
+            TypingEvents(parts.chat.typing, parts.base.database, parts.base.realtime),
             recheck_s=recheck_s,
         )
         visits = Visits(Peers(settings.server.trusted_proxies), settings.push.waiting_per_address)

@@ -22,6 +22,7 @@ from datingtoday.protocol.metrics import Metrics
 from datingtoday.protocol.parts import Feature, ProtocolParts, install_guard, make_protocol
 from datingtoday.protocol.signing.timestamps import Clock
 from datingtoday.safety.parts import SafetyParts, make_safety
+from datingtoday.vip.parts import VipParts, make_vip
 from datingtoday.web.parts import WebParts, make_web, register_pages
 
 PARTS = "datingtoday"
@@ -35,6 +36,7 @@ class Parts:
     base: Foundation
     protocol: ProtocolParts
     media: MediaParts
+    vip: VipParts
     profiles: ProfileParts
     accounts: AccountParts
     chat: ChatParts
@@ -57,16 +59,18 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
     base = make_foundation(settings)
     protocol = make_protocol(base, clock=clock)
     media = make_media(base)
-    profiles = make_profiles(base, protocol, media)
+    vip = make_vip(base, protocol)
+    profiles = make_profiles(base, protocol, media, vip)
     accounts = make_accounts(base, profiles, sms=sms)
     chat = make_chat(base, protocol, media, profiles)
     discovery = make_discovery(base, protocol, profiles)
     safety = make_safety(base, media, profiles, accounts, chat.evidence)
-    web = make_web(base, chat)
+    web = make_web(base, chat, vip)
     return Parts(
         base=base,
         protocol=protocol,
         media=media,
+        vip=vip,
         profiles=profiles,
         accounts=accounts,
         chat=chat,
@@ -96,7 +100,7 @@ def create_app(
     metrics = Metrics(app) if settings.metrics.enabled else None
     for blueprint in parts.blueprints():
         app.register_blueprint(blueprint)
-    register_pages(app, parts.base, metrics)
+    register_pages(app, parts.base, metrics, parts.vip)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     answer_errors(app)

@@ -247,6 +247,7 @@ def settings_of(backend: Backend, data_dir: Path, **values: Any) -> Settings:
         "APP_APPKEY": APPKEY,
         "APP_APPSECRET": APPSECRET,
         "SECURITY_SECRET_KEY": SECRET_KEY,
+        "PAY_SANDBOX": "1",
         "LOG_ACCESS": "0",
     } | {name: str(value) for name, value in values.items()}
     return load_settings(None, data_dir, {f"DATINGTODAY_{name}": value for name, value in environ.items()})

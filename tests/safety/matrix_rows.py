@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -93,6 +94,17 @@ def _code(purpose: str) -> Params:
     return lambda api, user: {"code": api.new_code(user.phone, purpose)}
 
 
+def _order(api: Api, user: User) -> dict[str, Any]:
+    order = api.post(
+        "/api/order/create", user, productId=1, channel="sandbox", clientId=f"matrix-{secrets.token_hex(4)}"
+    ).data
+    return {"orderId": order["order_id"]}
+
+
+def _order_cursor(api: Api, user: User) -> str:
+    return api.parts.protocol.cursors.write("orders", user.user_id, [0, 1])
+
+
 SEEN = {"owner": 0, "other": 0}
 ALWAYS = dict.fromkeys((*COLUMNS, "nobody"), 0)
 ROWS: Mapping[Route, Row] = {
@@ -168,11 +180,31 @@ ROWS: Mapping[Route, Row] = {
     ),
     ("GET", "/api/message/unread"): Row(),
     ("GET", "/api/app/config"): Row(),
+    ("GET", "/api/product/list"): Row(),
+    ("GET", "/api/vip/show"): Row(),
+    ("POST", "/api/order/create"): Row(
+        lambda api, user: {"productId": 1, "channel": "sandbox", "clientId": "matrix"},
+        free=("productId", "clientId"),
+    ),
+    # The sandbox has no receipts: the order is one's own, and 300 says so.
+    ("POST", "/api/order/confirm"): Row(
+        lambda api, user: {**_order(api, user), "receipt": "a.b.c"},
+        code=300,
+        foreign={"orderId": (lambda api, other: {**_order(api, other), "receipt": "a.b.c"}, 1503)},
+    ),
+    ("GET", "/api/order/show"): Row(_order, foreign={"orderId": (_order, 1503)}),
+    ("GET", "/api/order/list"): Row(
+        lambda api, user: {"cursor": _order_cursor(api, user)},
+        foreign={"cursor": (lambda api, other: {"cursor": _order_cursor(api, other)}, 300)},
+    ),
+    ("POST", "/api/order/cancel"): Row(_order, foreign={"orderId": (_order, 1503)}),
 }
 OWN_TESTS = {
     # A file and a URL of its own stand in place of parameters.
     ("POST", "/api/media/upload"),
     ("GET", "/api/media/<media_id>"),
+    # Signed by the provider.
+    ("POST", "/api/pay/notify/<channel>"),
 }
 
 Arrange = Callable[[Api, User, User], object]

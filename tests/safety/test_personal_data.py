@@ -31,6 +31,11 @@ NO_PERSON = {
     "contacts.conversation_id", "message.conversation_id", "message.seq", "message.client_id", "message.media_id",
     "message_media.media_id", "message_media.conversation_id", "message_media.seq", "chat_event.pos",
     "chat_event.conversation_id", "chat_event.seq",
+    "user_order.product_id", "user_order.trade_no", "user_order.client_id", "user_order.open_id",
+    "user_order.transaction_id", "product.apple_id", "pay_notice.notice_id", "pay_notice.trade_no",
+    "order_refund.order_id", "order_refund.refund_id", "order_refund.transaction_id", "refund_task.order_id",
+    "refund_task.transaction_id", "refund_task.refund_no", "sandbox_trade.trade_no", "sandbox_trade.transaction_id",
+    "vip_grant.order_id",
 }  # fmt: skip
 SECRET = "只有本人知道"
 

@@ -19,6 +19,8 @@ WITHOUT_LOGIN = {
 UNSIGNED = {
     "GET /api/media/{media_id}",
     "POST /api/pay/notify/{channel}",
+    "GET /pay/sandbox/{page_key}",
+    "POST /pay/sandbox/{page_key}",
     "GET /",
     "GET /favicon.ico",
     "GET /static/{name}",

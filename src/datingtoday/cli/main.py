@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hot": ("datingtoday.cli.commands.hot", "Make search index and hot list anew."),
     "nearby": ("datingtoday.cli.commands.nearby", "Rebuild the index of who is nearby."),
     "push": ("datingtoday.cli.commands.push", "Run a push process (Socket.IO)."),
+    "pay": ("datingtoday.cli.commands.pay", "Look after payments, and play the sandbox's provider."),
+    "product": ("datingtoday.cli.commands.product", "List, add, change and retire the VIP products."),
     "purge": ("datingtoday.cli.commands.purge", "Remove old codes, logins and deleted accounts."),
     "seed": ("datingtoday.cli.commands.seed", "Fill the database with made-up people."),
     "sign": ("datingtoday.cli.commands.sign", "Explain the signature of a request."),

@@ -18,12 +18,13 @@ from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.cards.finding import Finding
 from datingtoday.profiles.follows import Follows
 from datingtoday.profiles.labels import Labels
-from datingtoday.profiles.people import NobodyIsVip, People, VipDeadlines
+from datingtoday.profiles.people import People
 from datingtoday.profiles.personal_data import ProfileData
 from datingtoday.profiles.routes import album_routes, follow_routes, label_routes, user_routes
 from datingtoday.profiles.service import Profiles
 from datingtoday.profiles.visibility import Visibility
 from datingtoday.protocol.parts import ProtocolParts
+from datingtoday.vip.parts import VipParts
 
 
 @dataclass(frozen=True)
@@ -50,23 +51,24 @@ class ProfileParts:
 
 
 def make_profiles(
-    base: Foundation, protocol: ProtocolParts, media: MediaParts, vip: VipDeadlines | None = None
+    base: Foundation, protocol: ProtocolParts, media: MediaParts, vip: VipParts
 ) -> ProfileParts:
-    """Make the services of people; they listen to verdicts on media and authorise the delivery of photos.
-
-    :param vip: knows until when people are VIP; None while nobody can become one.
-    """
-    vip = vip or NobodyIsVip()
+    """Make the services of people; they listen to verdicts on media and authorise the delivery of photos."""
     cards = Cards(
-        base.cache, media.signer, People(vip, media.service, ServiceDays(base.settings.accounts.time_zone))
+        base.cache,
+        media.signer,
+        People(vip.membership, media.service, ServiceDays(base.settings.accounts.time_zone)),
     )
     base.events.listen(MediaJudged, cards.judged)
-    visibility = Visibility(base.cache, vip)
+    vip.membership.register_changed(cards.changed)
+    visibility = Visibility(base.cache, vip.membership)
     album = Album(media.service, visibility, cards)
     media.delivery.register_authoriser(Kind.PHOTO, album.may_see)
     base.personal_data.register(ProfileData(cards))
+    service = Profiles(cards, visibility, base.events, media.service)
+    service.register_leaving(vip.orders.person_left)
     return ProfileParts(
-        service=Profiles(cards, visibility, base.events, media.service),
+        service=service,
         cards=cards,
         visibility=visibility,
         finding=Finding(cards, visibility),

@@ -29,13 +29,6 @@ class VipDeadlines(Protocol):
         """Those who are or were VIP; in one statement."""
 
 
-class NobodyIsVip:
-    """While nobody sells it."""
-
-    def deadlines(self, session: Session, user_ids: Collection[int]) -> Mapping[int, datetime]:
-        return {}
-
-
 class MediaRows(Protocol):
     """Knows uploads; `MediaService` is it."""
 

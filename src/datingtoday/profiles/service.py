@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
@@ -59,6 +59,9 @@ class FirstActiveToday:
     at: datetime
 
 
+LeavingListener = Callable[[Session, int, datetime], None]
+
+
 class Profiles:
     """The rules of profiles."""
 
@@ -68,6 +71,11 @@ class Profiles:
         self._visibility = visibility
         self._events = events
         self._media = media
+        self._leaving: list[LeavingListener] = []
+
+    def register_leaving(self, listener: LeavingListener) -> None:
+        """Let a feature below end what it has for a person, within the transaction in which the account is deleted."""
+        self._leaving.append(listener)
 
     def register(self, session: Session, *, phone: str, now: datetime) -> UserInfo:
         """A new person with a neutral nickname, which tells nothing of the number.
@@ -248,6 +256,8 @@ class Profiles:
         person.deleted_at = now
         person.update_time = now
         self._changed(session, user_id, now)
+        for listener in self._leaving:
+            listener(session, user_id, now)
 
     def left_before(self, session: Session, moment: datetime, *, most: int) -> list[int]:
         """People who deleted their account before, and of whom not everything is purged yet."""

@@ -11,12 +11,14 @@ from datingtoday.protocol import paging
 from datingtoday.protocol.envelope import wire_time
 from datingtoday.safety.models import DETAIL_CHARS
 from datingtoday.safety.reports import REASONS
+from datingtoday.vip.channels import Channels
+from datingtoday.vip.rights import VipRights
 
 
 class AppConfig:
-    """Enumerations with names, limits, the oldest client that is supported, and the server's time."""
+    """Enumerations with names, limits, what VIP unlocks, payment channels, the oldest client, the server's time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, rights: VipRights, channels: Channels) -> None:
         height_least_cm, height_most_cm = numbers.HEIGHT_CM
         self._fixed: dict[str, Any] = {
             "enumerations": {
@@ -44,6 +46,8 @@ class AppConfig:
                 "sms_gap_s": settings.limits.sms_gap_s,
                 "body_bytes": settings.protocol.max_body_bytes,
             },
+            "vip_rights": rights.wire(),
+            "payment_channels": channels.names,
             "min_client_version": settings.app.min_client_version,
         }
 

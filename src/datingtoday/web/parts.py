@@ -13,6 +13,7 @@ from datingtoday.infra.parts import Foundation
 from datingtoday.infra.readiness import Readiness
 from datingtoday.protocol.declared_routes import declared_routes
 from datingtoday.protocol.metrics import Metrics
+from datingtoday.vip.parts import VipParts
 from datingtoday.web.app_config import AppConfig
 from datingtoday.web.asyncapi import build_events_document
 from datingtoday.web.demo_page import demo_routes
@@ -23,6 +24,7 @@ from datingtoday.web.jobs import EVERY_S, DemoAnswers
 from datingtoday.web.openapi import build_document
 from datingtoday.web.operations import internal_routes
 from datingtoday.web.routes import app_routes
+from datingtoday.web.sandbox_page import sandbox_routes
 
 
 @dataclass(frozen=True)
@@ -36,22 +38,25 @@ class WebParts:
         return [app_routes(self.app_config)]
 
 
-def make_web(base: Foundation, chat: ChatParts) -> WebParts:
+def make_web(base: Foundation, chat: ChatParts, vip: VipParts) -> WebParts:
     """Make what clients are told; in the demo, somebody answers."""
     if base.settings.demo.enabled and base.settings.demo.answers:
         answers = DemoAnswers(base, chat)
         base.jobs.register(Job("demo_answers", EVERY_S, answers.run, has_work=answers.has_work))
-    return WebParts(AppConfig(base.settings))
+    return WebParts(AppConfig(base.settings, vip.rights, vip.channels))
 
 
-def register_pages(app: Flask, base: Foundation, metrics: Metrics | None) -> None:
+def register_pages(app: Flask, base: Foundation, metrics: Metrics | None, vip: VipParts) -> None:
     """Register the routes; what is switched off answers 404 like any unknown path.
 
     :param metrics: None if nothing is counted.
+    :param vip: whose sandbox has a page where that channel is on.
     """
     settings = base.settings
     if settings.server.index_page:
         app.register_blueprint(index_routes(settings))
+    if vip.sandbox_desk is not None:
+        app.register_blueprint(sandbox_routes(vip.sandbox_desk))
     if settings.docs.enabled:
         # With a database of one's own there may be people whose data a signed request reaches.
         key = PageKey(settings.app.appkey, settings.app.appsecret) if settings.embedded else None

@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from datingtoday.infra.config.fields import notes_of
+from datingtoday.infra.config.payments import missing_keys, real_channels
 from datingtoday.infra.config.settings import ConfigError, Settings, raise_together, sections
 
 _PUBLISHED = frozenset({"432ABZ", "1AE32B09224", "8c2c0b555e6e6cb01a5fd36dd981bcee"})
@@ -39,7 +40,7 @@ def serving_problems(settings: Settings) -> list[ConfigError]:
 
     With the embedded database (nothing but this machine, secrets generated) only the providers are looked at.
     """
-    problems = _missing_for_providers(settings)
+    problems = _missing_for_providers(settings) + _payment_problems(settings)
     if settings.embedded:
         return problems
     for section, key in (("APP", "appkey"), ("APP", "appsecret"), ("SECURITY", "secret_key")):
@@ -108,6 +109,26 @@ def _missing_for_providers(settings: Settings) -> list[ConfigError]:
                 if not getattr(values, key)
             ]
     return problems
+
+
+def _payment_problems(settings: Settings) -> list[ConfigError]:
+    problems = [
+        _problem(settings, "PAY", key, f"is needed by the channel {channel}", f"{channel} 渠道必须设置")
+        for channel, key in missing_keys(settings.pay)
+    ]
+    real = real_channels(settings.pay)
+    if not real or not settings.pay.sandbox or settings.pay.allow_sandbox:
+        return problems
+    return [
+        *problems,
+        _problem(
+            settings,
+            "PAY",
+            "sandbox",
+            f"must be off beside {', '.join(real)}: anybody could be VIP for free; or set [PAY] allow_sandbox = true",
+            f"与 {'、'.join(real)} 同时使用时必须关闭，否则任何人都可免费成为会员；或设置 [PAY] allow_sandbox = true",
+        ),
+    ]
 
 
 def _known_to_everybody(settings: Settings) -> list[ConfigError]:

@@ -21,6 +21,7 @@ from datingtoday.infra.config.background import WorkerSection
 from datingtoday.infra.config.demo import DemoSection
 from datingtoday.infra.config.discovery import DiscoverySection
 from datingtoday.infra.config.fields import Section, allowed, notes_of, parse
+from datingtoday.infra.config.payments import PaySection
 from datingtoday.infra.config.providers import SmsSection, StorageSection
 from datingtoday.infra.config.push import PushSection
 from datingtoday.infra.config.sections import (
@@ -105,6 +106,7 @@ class Settings(BaseModel):
     demo: DemoSection = DemoSection()
     storage: StorageSection = StorageSection()
     media: MediaSection = MediaSection()
+    pay: PaySection = PaySection()
 
     def with_redis_uri(self, uri: str) -> Self:
         """The same settings on the given Redis; cache and queue follow unless they have their own."""

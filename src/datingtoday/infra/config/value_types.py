@@ -53,6 +53,13 @@ Moderator = Annotated[
 ]
 DemoCode = Annotated[str, matching(r"[0-9]{6}", "6 digits", "6 位数字")]
 FilePath = Annotated[str, matching(r"[^\0]{1,4096}", "the path of a file", "文件路径")]
+FilePaths = Annotated[
+    tuple[str, ...], matching(r"[^\0,]{1,4096}", "paths of files, comma separated", "以逗号分隔的文件路径")
+]
+KeyFiles = Annotated[
+    tuple[str, ...],
+    matching(r"[A-Za-z0-9_]{1,64}=[^\0,]{1,4096}", "ID=FILE, comma separated", "以逗号分隔的 ID=文件"),
+]
 Location = Annotated[
     str, matching(r"/[A-Za-z0-9_/-]*/", "a path that begins and ends with /", "以 / 开头和结尾的路径")
 ]

@@ -1,0 +1,235 @@
+"""Reconciliation: the ledger, the orders and the providers compared; every difference has a name.
+
+It changes nothing. docs/payments.md says what to do about each finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from datingtoday.infra.db import Database
+from datingtoday.infra.payments.provider import Fact, FactKind, PaymentFailed
+from datingtoday.vip.channels import Channels
+from datingtoday.vip.membership import replayed
+from datingtoday.vip.models import (
+    OrderRefund,
+    OrderState,
+    RefundState,
+    RefundTask,
+    UserOrder,
+    VipGrant,
+    VipInfo,
+)
+
+log = structlog.get_logger(__name__)
+
+NIGHTLY_DAYS = 3
+PEOPLE_AT_ONCE = 500
+REFUND_PATIENCE = timedelta(days=1)
+"""A refund that takes longer is a finding."""
+
+
+class FindingKind(StrEnum):
+    """What can be wrong."""
+
+    PAID_WITHOUT_GRANT = "paid_without_grant"
+    GRANT_WITHOUT_PAYMENT = "grant_without_payment"
+    GRANT_OF_OTHER = "grant_of_other_person"
+    DEADLINE_DIFFERS = "deadline_differs"
+    REFUND_FAILED = "refund_failed"
+    REFUND_SLOW = "refund_slow"
+    REFUNDED_IN_PART = "refunded_in_part"
+    PAID_AT_PROVIDER_ONLY = "paid_at_provider_only"
+    PAID_HERE_ONLY = "paid_here_only"
+    REFUNDED_AT_PROVIDER_ONLY = "refunded_at_provider_only"
+    AMOUNT_DIFFERS = "amount_differs"
+    TRANSACTION_DIFFERS = "transaction_differs"
+    PROVIDER_UNREACHABLE = "provider_unreachable"
+    CHANNEL_OFF = "channel_off"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference."""
+
+    kind: FindingKind
+    channel: str = ""
+    trade_no: str = ""
+    user_id: int = 0
+    detail: str = ""
+
+
+class Reconciliation:
+    """The comparison."""
+
+    def __init__(self, database: Database, channels: Channels) -> None:
+        self._database = database
+        self._channels = channels
+
+    def run(self, now: datetime, *, days: int) -> list[Finding]:
+        """Everything that differs.
+
+        :param days: orders of so many days are asked about at their providers; the ledger is compared as a whole.
+        """
+        with self._database.transaction(write=False) as session:
+            found = [*_ledger(session), *_deadlines(session), *_refunds(session, now)]
+            recent = session.scalars(
+                select(UserOrder)
+                .where(UserOrder.order_time >= now - timedelta(days=days))
+                .order_by(UserOrder.id)
+            ).all()
+            tasks = {
+                (channel, transaction_id)
+                for channel, transaction_id in session.execute(
+                    select(RefundTask.channel, RefundTask.transaction_id)
+                )
+            }
+        return [*found, *self._providers(recent, tasks, now)]
+
+    def report(self, now: datetime) -> int:
+        """The nightly job: findings are logged as warnings; how many."""
+        found = self.run(now, days=NIGHTLY_DAYS)
+        for finding in found:
+            log.warning(
+                "pay_reconcile",
+                kind=finding.kind.value,
+                channel=finding.channel,
+                trade_no=finding.trade_no,
+                user_id=finding.user_id,
+                detail=finding.detail,
+            )
+        return len(found)
+
+    def _providers(
+        self, orders: Sequence[UserOrder], tasks: set[tuple[str, str]], now: datetime
+    ) -> Iterator[Finding]:
+        unreachable: set[str] = set()
+        for order in orders:
+            channel = self._channels.find(order.channel)
+            if channel is None:
+                if order.state in (OrderState.PAID, OrderState.REFUNDED):
+                    yield _about(FindingKind.CHANNEL_OFF, order)
+                continue
+            if order.channel in unreachable:
+                continue
+            if not channel.traits.queries_open and order.transaction_id is None:
+                continue
+            try:
+                fact = channel.query(order.trade_no, order.transaction_id or "", now)
+            except PaymentFailed as error:
+                unreachable.add(order.channel)
+                yield Finding(FindingKind.PROVIDER_UNREACHABLE, order.channel, detail=error.reason)
+                continue
+            if fact is None or (order.channel, fact.transaction_id) not in tasks:
+                yield from _compared(order, fact)
+
+
+def _compared(order: UserOrder, fact: Fact | None) -> Iterator[Finding]:
+    """What differs between an order and what its provider says."""
+    kind = None if fact is None else fact.kind
+    if fact is None or kind is FactKind.CLOSED:
+        if order.state in (OrderState.PAID, OrderState.REFUNDED):
+            yield _about(FindingKind.PAID_HERE_ONLY, order)
+        return
+    if fact.amount_fen is not None and fact.amount_fen != order.fee_fen:
+        yield _about(FindingKind.AMOUNT_DIFFERS, order, f"{order.fee_fen} here, {fact.amount_fen} there")
+    if kind is FactKind.PAID:
+        if order.state == OrderState.REFUNDED:
+            yield _about(FindingKind.PAID_AT_PROVIDER_ONLY, order, "refunded here")
+        elif order.state != OrderState.PAID:
+            yield _about(FindingKind.PAID_AT_PROVIDER_ONLY, order, f"{order.state} here")
+    is_whole = fact.refunded_fen is None or fact.refunded_fen >= order.fee_fen
+    if kind is FactKind.REFUNDED and order.state == OrderState.PAID and is_whole:
+        yield _about(FindingKind.REFUNDED_AT_PROVIDER_ONLY, order)
+    if order.transaction_id and fact.transaction_id and order.transaction_id != fact.transaction_id:
+        yield _about(FindingKind.TRANSACTION_DIFFERS, order, f"{fact.transaction_id} there")
+
+
+def _ledger(session: Session) -> Iterator[Finding]:
+    """Every paid order has exactly one grant in force, and no other order any."""
+    in_force = VipGrant.revoked_at.is_(None)
+    for order in session.scalars(
+        select(UserOrder)
+        .outerjoin(VipGrant, (VipGrant.order_id == UserOrder.id) & in_force)
+        .where(UserOrder.state == OrderState.PAID, VipGrant.order_id.is_(None))
+    ):
+        yield _about(FindingKind.PAID_WITHOUT_GRANT, order)
+    rows = session.execute(
+        select(VipGrant, UserOrder)
+        .outerjoin(UserOrder, UserOrder.id == VipGrant.order_id)
+        .where(
+            in_force,
+            (UserOrder.id.is_(None))
+            | (UserOrder.state != OrderState.PAID)
+            | (UserOrder.user_id != VipGrant.user_id),
+        )
+    )
+    for grant, granted_for in rows:
+        found: UserOrder | None = granted_for
+        if found is not None and found.state == OrderState.PAID:
+            yield _about(FindingKind.GRANT_OF_OTHER, found, f"granted to {grant.user_id}")
+        else:
+            yield Finding(
+                FindingKind.GRANT_WITHOUT_PAYMENT,
+                "" if found is None else found.channel,
+                "" if found is None else found.trade_no,
+                grant.user_id,
+                f"order {grant.order_id}" if found is None else str(found.state),
+            )
+
+
+def _deadlines(session: Session) -> Iterator[Finding]:
+    """Everybody's deadline is what replaying the ledger gives."""
+    last_id = 0
+    while infos := session.scalars(
+        select(VipInfo).where(VipInfo.user_id > last_id).order_by(VipInfo.user_id).limit(PEOPLE_AT_ONCE)
+    ).all():
+        last_id = infos[-1].user_id
+        grants: dict[int, list[VipGrant]] = {}
+        for grant in session.scalars(
+            select(VipGrant)
+            .where(VipGrant.user_id.in_([info.user_id for info in infos]), VipGrant.revoked_at.is_(None))
+            .order_by(VipGrant.granted_at, VipGrant.order_id)
+        ):
+            grants.setdefault(grant.user_id, []).append(grant)
+        for info in infos:
+            deadline = replayed(grants.get(info.user_id, []))
+            if deadline != info.vip_deadline:
+                yield Finding(
+                    FindingKind.DEADLINE_DIFFERS,
+                    user_id=info.user_id,
+                    detail=f"{info.vip_deadline} stored, {deadline} by the ledger",
+                )
+
+
+def _refunds(session: Session, now: datetime) -> Iterator[Finding]:
+    """Refunds that failed or take too long, and payments of which only a part went back."""
+    for task, order in session.execute(
+        select(RefundTask, UserOrder)
+        .join(UserOrder, UserOrder.id == RefundTask.order_id)
+        .where(RefundTask.state != RefundState.DONE)
+    ):
+        if task.state == RefundState.FAILED:
+            yield _about(FindingKind.REFUND_FAILED, order, task.transaction_id)
+        elif task.created_at < now - REFUND_PATIENCE:
+            yield _about(FindingKind.REFUND_SLOW, order, f"{task.tries} tries")
+    gone = func.sum(OrderRefund.amount_fen)
+    for order, amount_fen in session.execute(
+        select(UserOrder, gone)
+        .join(OrderRefund, OrderRefund.order_id == UserOrder.id)
+        .where(UserOrder.state == OrderState.PAID, OrderRefund.transaction_id == UserOrder.transaction_id)
+        .group_by(UserOrder.id)
+    ):
+        if amount_fen < order.fee_fen:
+            yield _about(FindingKind.REFUNDED_IN_PART, order, f"{amount_fen} of {order.fee_fen} fen")
+
+
+def _about(kind: FindingKind, order: UserOrder, detail: str = "") -> Finding:
+    return Finding(kind, order.channel, order.trade_no, order.user_id, detail)

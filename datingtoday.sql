@@ -546,3 +546,159 @@ UPDATE hot_day SET active = 1 WHERE weight >= 2;
 ALTER TABLE hot_day ALTER COLUMN active DROP DEFAULT;
 
 UPDATE alembic_version SET version_num='0009' WHERE alembic_version.version_num = '0008';
+
+-- Running upgrade 0009 -> 0010
+
+CREATE TABLE order_refund (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    order_id INTEGER NOT NULL,
+    channel VARCHAR(16) NOT NULL,
+    refund_id VARCHAR(96) NOT NULL,
+    transaction_id VARCHAR(64) NOT NULL,
+    amount_fen INTEGER NOT NULL,
+    at DATETIME(6) NOT NULL,
+    CONSTRAINT pk_order_refund PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_order_refund_order_id ON order_refund (order_id);
+
+CREATE INDEX ix_order_refund_transaction_id ON order_refund (transaction_id);
+
+CREATE UNIQUE INDEX uq_order_refund_channel_refund_id ON order_refund (channel, refund_id);
+
+CREATE TABLE pay_notice (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    channel VARCHAR(16) NOT NULL,
+    notice_id VARCHAR(128) NOT NULL,
+    trade_no VARCHAR(32) NOT NULL,
+    kind VARCHAR(32) NOT NULL,
+    verdict VARCHAR(32) NOT NULL,
+    at DATETIME(6) NOT NULL,
+    digest VARCHAR(64) NOT NULL,
+    CONSTRAINT pk_pay_notice PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_pay_notice_at ON pay_notice (at);
+
+CREATE UNIQUE INDEX uq_pay_notice_channel_notice_id ON pay_notice (channel, notice_id);
+
+CREATE TABLE product (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    name VARCHAR(50) NOT NULL,
+    `desc` VARCHAR(200) NOT NULL,
+    vip_time INTEGER NOT NULL,
+    price_fen INTEGER NOT NULL,
+    apple_id VARCHAR(100),
+    on_sale BOOL NOT NULL,
+    CONSTRAINT pk_product PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE UNIQUE INDEX uq_product_apple_id ON product (apple_id);
+
+INSERT INTO product (id, name, `desc`, vip_time, price_fen, on_sale) VALUES (1, '月度会员', '30 天会员：查看谁看过我、隐身访问、每天认识更多新朋友', 30, 3000, true);
+
+INSERT INTO product (id, name, `desc`, vip_time, price_fen, on_sale) VALUES (2, '季度会员', '90 天会员，比按月购买更优惠', 90, 7800, true);
+
+INSERT INTO product (id, name, `desc`, vip_time, price_fen, on_sale) VALUES (3, '年度会员', '365 天会员，最划算的选择', 365, 25800, true);
+
+CREATE TABLE refund_task (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    order_id INTEGER NOT NULL,
+    channel VARCHAR(16) NOT NULL,
+    transaction_id VARCHAR(64) NOT NULL,
+    refund_no VARCHAR(64) NOT NULL,
+    fee_fen INTEGER NOT NULL,
+    reason VARCHAR(32) NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    try_at DATETIME(6) NOT NULL,
+    tries SMALLINT NOT NULL,
+    CONSTRAINT pk_refund_task PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_refund_task_order_id ON refund_task (order_id);
+
+CREATE INDEX ix_refund_task_state_try_at ON refund_task (state, try_at);
+
+CREATE UNIQUE INDEX uq_refund_task_channel_transaction_id ON refund_task (channel, transaction_id);
+
+CREATE TABLE sandbox_trade (
+    trade_no VARCHAR(32) NOT NULL,
+    page_key VARCHAR(43) NOT NULL,
+    subject VARCHAR(64) NOT NULL,
+    amount_fen INTEGER NOT NULL,
+    currency VARCHAR(3) NOT NULL,
+    expire_at DATETIME(6) NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    transaction_id VARCHAR(64),
+    paid_at DATETIME(6),
+    refunded_fen INTEGER NOT NULL,
+    refunded_at DATETIME(6),
+    CONSTRAINT pk_sandbox_trade PRIMARY KEY (trade_no)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE UNIQUE INDEX uq_sandbox_trade_page_key ON sandbox_trade (page_key);
+
+CREATE TABLE user_order (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    user_id INTEGER NOT NULL,
+    product_id INTEGER NOT NULL,
+    product_name VARCHAR(50) NOT NULL,
+    vip_days INTEGER NOT NULL,
+    fee_fen INTEGER NOT NULL,
+    currency VARCHAR(3) NOT NULL,
+    channel VARCHAR(16) NOT NULL,
+    trade_no VARCHAR(32) NOT NULL,
+    client_id VARCHAR(64) NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    open_id VARCHAR(128),
+    account_token VARCHAR(36),
+    transaction_id VARCHAR(64),
+    pay_params TEXT,
+    order_time DATETIME(6) NOT NULL,
+    expire_at DATETIME(6) NOT NULL,
+    paid_time DATETIME(6),
+    refunded_time DATETIME(6),
+    is_closed BOOL NOT NULL,
+    poll_at DATETIME(6),
+    polls SMALLINT NOT NULL,
+    CONSTRAINT pk_user_order PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_user_order_order_time ON user_order (order_time);
+
+CREATE INDEX ix_user_order_poll_at ON user_order (poll_at);
+
+CREATE INDEX ix_user_order_state_expire_at ON user_order (state, expire_at);
+
+CREATE INDEX ix_user_order_user_id_order_time_id ON user_order (user_id, order_time, id);
+
+CREATE UNIQUE INDEX uq_user_order_account_token ON user_order (account_token);
+
+CREATE UNIQUE INDEX uq_user_order_channel_transaction_id ON user_order (channel, transaction_id);
+
+CREATE UNIQUE INDEX uq_user_order_trade_no ON user_order (trade_no);
+
+CREATE UNIQUE INDEX uq_user_order_user_id_client_id ON user_order (user_id, client_id);
+
+CREATE TABLE vip_grant (
+    order_id INTEGER NOT NULL,
+    user_id INTEGER NOT NULL,
+    days INTEGER NOT NULL,
+    length_s INTEGER NOT NULL,
+    granted_at DATETIME(6) NOT NULL,
+    revoked_at DATETIME(6),
+    unused_s INTEGER NOT NULL,
+    CONSTRAINT pk_vip_grant PRIMARY KEY (order_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_vip_grant_user_id_granted_at ON vip_grant (user_id, granted_at);
+
+CREATE TABLE vip_info (
+    user_id INTEGER NOT NULL,
+    vip_deadline DATETIME(6),
+    left_at DATETIME(6),
+    CONSTRAINT pk_vip_info PRIMARY KEY (user_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+UPDATE alembic_version SET version_num='0010' WHERE alembic_version.version_num = '0009';

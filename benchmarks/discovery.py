@@ -1,4 +1,4 @@
-"""How fast hot list, search and nearby are, at several numbers of people; see `measuring.py`.
+"""Benchmark of hot list, search and nearby, at several numbers of people; see `measuring.py`.
 
 ``python -m benchmarks.discovery --users 10000 --users 100000``. The people are those of `datingtoday seed`; the
 requests of each case come from hundreds of them, in turn.

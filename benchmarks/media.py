@@ -1,4 +1,4 @@
-"""What an upload of a 12-megapixel photo costs: CPU time and peak memory, through the service.
+"""Cost of uploading a 12-megapixel photo: CPU time and peak memory, through the service.
 
 ``python -m benchmarks.media`` runs it by itself, on SQLite and a local store in a temporary folder.
 """

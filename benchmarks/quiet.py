@@ -1,4 +1,4 @@
-"""How much of the machine others used during a run, so that a disturbed run can be told and repeated."""
+"""CPU time that other processes used during a run, so that a disturbed run is repeated."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""What all tests share comes from plugins; see their docstrings for the fixtures they bring."""
+"""Plugins of all tests; see their docstrings for the fixtures they bring."""
 
 pytest_plugins = ["tests.plugins.servers", "tests.plugins.api"]

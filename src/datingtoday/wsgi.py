@@ -1,4 +1,4 @@
-"""The HTTP entry for a server that one runs oneself: `gunicorn datingtoday.wsgi:application`.
+"""HTTP entry for your own WSGI server: `gunicorn datingtoday.wsgi:application`.
 
 Settings come from DATINGTODAY_CONFIG, DATINGTODAY_DATA and the rest of the environment. Nothing is started or migrated
 here: the database has been brought up to date by `datingtoday db upgrade`, and Redis runs.

@@ -1,4 +1,4 @@
-"""What lies in the tables, to see what a request changed and what it did not."""
+"""Rows of the tables before and after a request, to compare them."""
 
 from __future__ import annotations
 

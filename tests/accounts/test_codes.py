@@ -1,4 +1,4 @@
-"""What a code is good for: once, for one number and purpose, for five minutes and five tries."""
+"""Validity of codes: once, for one number and purpose, for five minutes and five tries."""
 
 from __future__ import annotations
 

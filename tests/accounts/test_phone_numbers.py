@@ -1,4 +1,4 @@
-"""Which numbers may log in, and that every notation of a number is the same account."""
+"""Numbers that may log in; every notation of a number is the same account."""
 
 from __future__ import annotations
 

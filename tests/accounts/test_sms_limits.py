@@ -1,4 +1,4 @@
-"""How many codes a number and an address may have sent; who is refused is told for how long."""
+"""Limits of codes per number and address; a refusal says for how long."""
 
 from __future__ import annotations
 

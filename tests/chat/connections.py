@@ -1,4 +1,4 @@
-"""How clients of the tests reach a server: signed requests, and a proxy that drops connections."""
+"""Connections of test clients to a server: signed requests, and a proxy that drops connections."""
 
 from __future__ import annotations
 

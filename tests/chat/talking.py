@@ -1,4 +1,4 @@
-"""What tests of chat say and look at."""
+"""Helpers for tests of chat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attacker can ask: who is listed for an account whose first report is a point of the attacker's choice.
+"""Views of an attacker: lists for an account whose first report is a point of the attacker's choice.
 
 Each question is asked by a new account, for which a place counts at once. So an attacker here is never slowed down by
 the delay of moves, and sees the server as it is, as often as they like.

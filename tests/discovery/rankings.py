@@ -1,4 +1,4 @@
-"""What tests of the hot list share: scores, editions, reading pages."""
+"""Helpers for tests of the hot list: scores, editions, reading pages."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def numbers(people: list[User]) -> list[int]:
 
 def note(api: Api, user: User, peer_id: int, kind: Attention, now: datetime | None = None) -> bool:
     with api.parts.base.database.transaction() as session:
-        return api.parts.discovery.editions._scores.note(
-            session, user.user_id, peer_id, kind, now or datetime.now(UTC)
-        )
+        return api.parts.discovery.scores.note(session, user.user_id, peer_id, kind, now or datetime.now(UTC))
 
 
 def place(api: Api, user: User) -> HotPerson:
@@ -78,4 +76,4 @@ def lose_rankings(api: Api) -> None:
     client = api.parts.base.cache_redis.client
     for key in list(client.scan_iter("hot:*")):
         client.delete(key)
-    api.parts.discovery.editions._parts.clear()
+    api.parts.discovery.editions.forget_all()

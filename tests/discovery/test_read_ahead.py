@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -70,12 +70,7 @@ def test_one_conversation_and_no_sql(quiet: Api, what: str, monkeypatch: pytest.
     if "cursor" in what:
         own = {"pageCount": 5, "cursor": asks(quiet, viewer, path, **own)["next"]}
     # The lists look for something new once a second: not in between.
-    monkeypatch.setattr(
-        "datingtoday.discovery.hot.editions._LOOK_AGAIN", quiet.parts.discovery.editions._refresh
-    )
-    monkeypatch.setattr(
-        "datingtoday.discovery.nearby.service.TEND_EVERY", quiet.parts.discovery.editions._refresh
-    )
+    monkeypatch.setattr("datingtoday.discovery.hot.editions._LOOK_AGAIN", timedelta(hours=1))
     first = [asks(quiet, viewer, path, **own) for _ in range(3)]
     with asked(quiet, monkeypatch) as notes:
         again = asks(quiet, viewer, path, **own)

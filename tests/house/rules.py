@@ -15,6 +15,8 @@ Rule = Callable[[Source], Iterator[Finding]]
 
 MAX_LINES = 400
 MAX_ROUTE_STATEMENTS = 6
+MAX_FUNCTION_LINES = 50
+MAX_PARAMETERS = 8
 FEATURES = tuple(
     f"src/datingtoday/{name}"
     for name in ("accounts", "chat", "discovery", "media", "profiles", "safety", "vip", "visitors")
@@ -45,6 +47,14 @@ _POLLING = "tests/plugins/polling.py"
 _SKIPS = re.compile(
     r"(_?pytest|unittest|mark)\.(.*\.)?(skip|skipif|skipIf|skipUnless|xfail|importorskip|expectedFailure|SkipTest)$"
 )
+
+
+# `@endpoint` and `key()`: their parameters are what a route or a setting declares, each by its name.
+_DECLARATIONS = frozenset({"endpoint", "key"})
+_QUESTIONS = re.compile(r"(What|Who|Whom|Whose|How|Whether|Of|Which|Where|When|Why|That)\b")
+_ODD_WORDS = re.compile(r"\b(one's|oneself|somebody)\b", re.IGNORECASE)
+_OLD_LIMIT = re.compile(r"(^|_)MOST(_|$)")
+_PRIVATE_PART = re.compile(r"(^|\.)parts\.[\w.]*\._[a-z]\w*$")
 
 
 def init_files_are_empty(source: Source) -> Iterator[Finding]:
@@ -157,6 +167,53 @@ def no_errors_are_swallowed(source: Source) -> Iterator[Finding]:
                 yield source.finding(node, "every error is swallowed here")
 
 
+def functions_are_short(source: Source) -> Iterator[Finding]:
+    """A function does one thing. Declarations are exempt: of routes in their length, of options in their number."""
+    if source.under("migrations"):
+        return
+    for node in source.nodes:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name in _DECLARATIONS:
+            continue
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if lines > MAX_FUNCTION_LINES and not _declares_routes(node):
+            yield source.finding(node, f"{lines} lines in {node.name}(), {MAX_FUNCTION_LINES} at most")
+        parameters = _parameters_of(node)
+        if parameters > MAX_PARAMETERS and not _is_command(node):
+            yield source.finding(node, f"{parameters} parameters of {node.name}(), {MAX_PARAMETERS} at most")
+
+
+def docstrings_name_things(source: Source) -> Iterator[Finding]:
+    """A module's docstring begins with a noun or a verb; a question would have to be answered first."""
+    for node in source.nodes[:1]:
+        docstring = ast.get_docstring(node) if isinstance(node, ast.Module) else None
+        if docstring and (match := _QUESTIONS.match(docstring)):
+            yield source.finding(1, f"the docstring begins with '{match[0]}': begin with a noun or a verb")
+
+
+def words_are_of_the_field(source: Source) -> Iterator[Finding]:
+    """Users read these files, or what is generated from them: a user is "you" or "the user"."""
+    is_english = source.is_python or (source.path.suffix == ".md" and ".zh-CN" not in source.path.name)
+    if is_english and source.under("src", "docs"):
+        for number, line in enumerate(source.text.splitlines(), start=1):
+            if match := _ODD_WORDS.search(line):
+                yield source.finding(number, f"'{match[0]}': write 'you', 'the user' or 'a person'")
+
+
+def limits_are_named_max(source: Source) -> Iterator[Finding]:
+    """One word for one thing."""
+    for node in source.nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and _OLD_LIMIT.search(node.id):
+            yield source.finding(node, f"{node.id}: a limit is a MAX_*")
+
+
+def tests_keep_out_of_services(source: Source) -> Iterator[Finding]:
+    """Tests use services as features do; what only a test needs is a method with a name."""
+    if source.under("tests"):
+        for node in source.nodes:
+            if isinstance(node, ast.Attribute) and _PRIVATE_PART.search(dotted(node)):
+                yield source.finding(node, f"{dotted(node)} is private")
+
+
 RULES: tuple[Rule, ...] = (
     init_files_are_empty,
     names_say_what,
@@ -168,12 +225,36 @@ RULES: tuple[Rule, ...] = (
     no_test_is_skipped,
     tests_do_not_sleep,
     no_errors_are_swallowed,
+    functions_are_short,
+    docstrings_name_things,
+    words_are_of_the_field,
+    limits_are_named_max,
+    tests_keep_out_of_services,
 )
 
 
 def _is_route(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     called = (it.func if isinstance(it, ast.Call) else it for it in function.decorator_list)
     return any(dotted(it).split(".")[-1] in _ROUTE_DECORATORS for it in called)
+
+
+def _declares_routes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    inner = (node for node in function.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return any(_is_route(node) for node in inner)
+
+
+def _is_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    called = (it.func if isinstance(it, ast.Call) else it for it in function.decorator_list)
+    return any(dotted(it).split(".")[-1] in {"command", "group"} for it in called)
+
+
+def _parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """All but ``self`` and ``cls``."""
+    given = function.args
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+    if named and named[0].arg in {"self", "cls"}:
+        named = named[1:]
+    return len(named) + (given.vararg is not None) + (given.kwarg is not None)
 
 
 def _statements_in(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -62,6 +62,21 @@ BAD: list[tuple[Rule, str, str]] = [
         "for x in y:\n    try: f()\n    except Exception as e: continue\n",
     ),
     (rules.no_errors_are_swallowed, "x.py", "with contextlib.suppress(Exception):\n    f()\n"),
+    (rules.functions_are_short, f"{CHAT}/service.py", "def f():\n" + "    x = 1\n" * 50),
+    (rules.functions_are_short, f"{CHAT}/service.py", "async def f():\n" + "    x = 1\n" * 50),
+    (rules.functions_are_short, f"{CHAT}/service.py", "def f(a, b, c, d, e, f, g, h, i): ...\n"),
+    (rules.functions_are_short, f"{CHAT}/service.py", "def f(self, a, b, c, /, d, e, f, *, g, h, i): ...\n"),
+    (rules.functions_are_short, "tests/test_x.py", "def f(a, b, c, d, e, f, g, *h, **i): ...\n"),
+    (rules.docstrings_name_things, f"{CHAT}/sync.py", "'''What is told to clients.'''\n"),
+    (rules.docstrings_name_things, "tests/test_x.py", "'''Whether it works.'''\n"),
+    (rules.docstrings_name_things, "tests/test_x.py", "'''Of messages.'''\n"),
+    (rules.words_are_of_the_field, f"{CHAT}/routes.py", "x = 'Change one\\'s profile'; y = 'oneself'\n"),
+    (rules.words_are_of_the_field, "docs/chat.md", "A message to oneself.\n"),
+    (rules.words_are_of_the_field, f"{CHAT}/sync.py", "'''Somebody wrote.'''\n"),
+    (rules.limits_are_named_max, f"{CHAT}/sync.py", "PAGES_MOST = 5\n"),
+    (rules.limits_are_named_max, f"{CHAT}/sync.py", "_MOST_IN_FORCE: int = 5\n"),
+    (rules.tests_keep_out_of_services, "tests/chat/test_sync.py", "api.parts.chat.sync._positions\n"),
+    (rules.tests_keep_out_of_services, "tests/chat/test_sync.py", "parts.base.events._listeners.clear()\n"),
 ]
 GOOD: list[tuple[Rule, str, str]] = [
     (rules.init_files_are_empty, f"{CHAT}/__init__.py", ""),
@@ -92,6 +107,26 @@ GOOD: list[tuple[Rule, str, str]] = [
     (rules.no_errors_are_swallowed, "x.py", "try:\n    f()\nexcept KeyError:\n    pass\n"),
     (rules.no_errors_are_swallowed, "x.py", "try:\n    f()\nexcept Exception:\n    log.exception('f')\n"),
     (rules.no_errors_are_swallowed, "x.py", "with suppress(FileNotFoundError):\n    f()\n"),
+    (rules.functions_are_short, f"{CHAT}/service.py", "def f():\n" + "    x = 1\n" * 49),
+    (rules.functions_are_short, f"{CHAT}/service.py", "def f(self, a, b, c, d, e, f, g, h): ...\n"),
+    (rules.functions_are_short, "migrations/versions/0001_all.py", "def f():\n" + "    x = 1\n" * 50),
+    (
+        rules.functions_are_short,
+        f"{CHAT}/routes.py",
+        "def message_routes(chat):\n    @bp.post('/x')\n    def view(call): ...\n" + "    x = 1\n" * 60,
+    ),
+    (rules.functions_are_short, "x.py", "@click.command()\ndef f(a, b, c, d, e, f, g, h, i): ...\n"),
+    (rules.docstrings_name_things, f"{CHAT}/sync.py", "'''Messages since a position.'''\n'What follows'\n"),
+    (rules.docstrings_name_things, f"{CHAT}/sync.py", "'''Official answers.'''\n"),
+    (rules.words_are_of_the_field, f"{CHAT}/routes.py", "x = 'Update my profile: stones, everybody'\n"),
+    (rules.words_are_of_the_field, "docs/chat.zh-CN.md", "oneself\n"),
+    (rules.limits_are_named_max, f"{CHAT}/sync.py", "MAX_PAGES = 5\nmost = 4\nALMOST = 3\n"),
+    (
+        rules.tests_keep_out_of_services,
+        "tests/chat/test_sync.py",
+        "api.parts.chat.sync.positions\nself._parts\n",
+    ),
+    (rules.tests_keep_out_of_services, f"{CHAT}/parts.py", "parts.chat.sync._positions\n"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What a server refuses to start with."""
+"""Settings with which a server refuses to start."""
 
 from __future__ import annotations
 

@@ -276,8 +276,7 @@ class TestWhoSees:
             asked.append((viewer_id, row.id, row.user_id, datetime.now(UTC) - now < timedelta(minutes=1)))
             return viewer_id == friend.user_id
 
-        # Nobody has registered yet whoever knows about chat's.
-        api.parts.media.delivery._authorisers.pop(Kind.IMAGE, None)
+        api.parts.media.delivery.withdraw_authoriser(Kind.IMAGE)
         assert is_not_found(api.send("GET", url_for(api, media, friend)))
         api.parts.media.delivery.register_authoriser(Kind.IMAGE, authoriser)
         with pytest.raises(ValueError, match="image has an authoriser"):

@@ -1,4 +1,4 @@
-"""What other features ask media for, moderation, and the jobs."""
+"""Media as other features use it, moderation, and the jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test runs on: a database and the Redis roles, embedded or real."""
+"""Backends of tests: a database and the Redis roles, embedded or real."""
 
 from __future__ import annotations
 

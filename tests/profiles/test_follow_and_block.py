@@ -29,12 +29,11 @@ NOBODY = 2**31 - 1
 @pytest.fixture
 def heard(api: Api) -> Iterator[list[object]]:
     events: list[object] = []
-    listeners = api.parts.base.events._listeners
     for kind in (Followed, Blocked):
         api.parts.base.events.listen(kind, events.append)
     yield events
     for kind in (Followed, Blocked):
-        listeners[kind].remove(events.append)
+        api.parts.base.events.stop(kind, events.append)
 
 
 def post(api: Api, path: str, user: User, peer: User) -> Any:

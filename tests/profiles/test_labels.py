@@ -1,4 +1,4 @@
-"""Labels: the public list, and one's own choice."""
+"""Labels: the public list, and the user's choice."""
 
 from __future__ import annotations
 

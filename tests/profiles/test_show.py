@@ -27,10 +27,9 @@ SECRETS = {"phone", "email", "birthday", "authority", "stealth", "personal", "cr
 def visits(api: Api) -> Iterator[list[ProfileVisited]]:
     """Visits that were announced."""
     heard: list[ProfileVisited] = []
-    listeners = api.parts.base.events._listeners
     api.parts.base.events.listen(ProfileVisited, heard.append)
     yield heard
-    listeners[ProfileVisited].remove(heard.append)
+    api.parts.base.events.stop(ProfileVisited, heard.append)
 
 
 def cards(api: Api, viewer: User, *people: User) -> list[dict[str, Any]]:

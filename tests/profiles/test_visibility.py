@@ -1,4 +1,4 @@
-"""Who may do what to whom: every cell of the contract's table, for one target and for many."""
+"""Visibility: every cell of the contract's table, for one target and for many."""
 
 from __future__ import annotations
 

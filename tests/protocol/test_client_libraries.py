@@ -1,4 +1,4 @@
-"""What HTTP libraries send by default: parts without file names, names in other charsets, HEAD, preflights."""
+"""Requests as HTTP libraries send them: parts without file names, other charsets, HEAD, preflights."""
 
 from __future__ import annotations
 

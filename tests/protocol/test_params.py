@@ -1,4 +1,4 @@
-"""What reads the parameters, held against everything that hypothesis thinks of."""
+"""Parameter parsing, against generated input."""
 
 from __future__ import annotations
 

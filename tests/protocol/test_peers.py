@@ -1,4 +1,4 @@
-"""Whose address counts: X-Forwarded-For is believed from trusted proxies only."""
+"""Client addresses: X-Forwarded-For is believed from trusted proxies only."""
 
 from __future__ import annotations
 

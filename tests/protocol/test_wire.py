@@ -1,4 +1,4 @@
-"""What only a real HTTP server shows: bodies in chunks, HEAD, and connections that go on after a refusal."""
+"""Behaviour of a real HTTP server: chunked bodies, HEAD, and connections that go on after a refusal."""
 
 from __future__ import annotations
 

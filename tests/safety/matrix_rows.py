@@ -1,4 +1,4 @@
-"""What every route of the API answers to whom: the rows of the matrix. A new route needs a row here."""
+"""Matrix of routes and callers: the expected answers. A new route needs a row here."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _page_of(path: str, **query: Any) -> Params:
     def cursor(api: Api, user: User) -> dict[str, Any]:
         kind = path.split("/")[3]
         return {
-            "cursor": api.parts.profiles.follows._cursors.write(_LISTS[kind], user.user_id, [0, 1]),
+            "cursor": api.parts.protocol.cursors.write(_LISTS[kind], user.user_id, [0, 1]),
             **query,
         }
 

@@ -178,7 +178,7 @@ def test_photos_by_their_url(api: Api, column: str) -> None:
         COLUMNS[column](api, user, peer)
     with api.parts.base.database.transaction(write=False) as session:
         row = api.parts.media.service.read(session, [media_id])[media_id]
-        may = api.parts.media.delivery._may_see(session, user.user_id, row, datetime.now(UTC))
+        may = api.parts.media.delivery.may_see(session, user.user_id, row, datetime.now(UTC))
     assert may == (column in ("owner", "other"))
     if not may:
         assert api.send("GET", url).status == 404

@@ -16,18 +16,19 @@ class SmsCodeWrong(AppError):
     en = "sms code error"
     zh = "短信验证码错误"
     cause = Text(
-        "The code is wrong, used, expired, not the newest, for another purpose, or was tried wrongly too often.",
+        "The code is wrong, used, expired, superseded by a newer one, for another purpose, or had too "
+        "many failed attempts.",
         "验证码错误、已使用、已过期、不是最新的、用途不符，或错误次数过多。",
     )
     cure = Text(
-        "Check the number and the purpose; after five wrong tries ask for a new code.",
+        "Check the number and the purpose; after five failed attempts request a new code.",
         "检查手机号和用途；输错五次后需重新获取验证码。",
     )
     commits = True
 
 
 class PhoneTaken(ParameterError):
-    """The number has an account; told only to somebody who proved to hold the number, by a code that is now used up.
+    """The number has an account; told only to a user who proved to hold the number, by a code that is now used up.
 
     Not a class of its own in the table: code 300 with a sentence of its own.
     """

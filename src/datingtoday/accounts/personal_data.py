@@ -1,4 +1,4 @@
-"""What logging in stores on a person."""
+"""Personal data of logins."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def auth_routes(accounts: Accounts, demo: DemoLogin, *, region: str, echo: bool)
 
     @bp.post("/sendsms")
     @endpoint(
-        "Send a code by SMS",
+        "Send a login code by SMS",
         "发送短信验证码",
         require_token=False,
         params=use_region(schemas.SendSmsParams(), region),
@@ -40,7 +40,7 @@ def auth_routes(accounts: Accounts, demo: DemoLogin, *, region: str, echo: bool)
 
     @bp.post("/login")
     @endpoint(
-        "Log in with a code; a new number is registered",
+        "Log in with a code; registers a new number",
         "用验证码登录；新号码自动注册",
         require_token=False,
         params=use_region(schemas.LoginParams(), region),
@@ -63,7 +63,7 @@ def auth_routes(accounts: Accounts, demo: DemoLogin, *, region: str, echo: bool)
         accounts.log_out(call.session, call.user_id, current_id=call.session_id, now=call.now, **which)
 
     @bp.get("/sessions")
-    @endpoint("Devices that are logged in", "已登录的设备", returns=schemas.SessionSchema(many=True))
+    @endpoint("List my logged-in devices", "已登录的设备", returns=schemas.SessionSchema(many=True))
     def sessions(call: Call) -> Any:
         return accounts.devices(call.session, call.user_id, current_id=call.session_id, now=call.now)
 

@@ -25,7 +25,7 @@ class SendSmsParams(ParamsSchema):
 
 
 class SentSchema(Schema):
-    phone = fields.String(required=True, metadata={"description": "as it was given"})
+    phone = fields.String(required=True, metadata={"description": "as given"})
     code = fields.String(metadata={"description": "only where the server is set to echo codes"})
 
 

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class LoggedIn:
-    """Event: somebody logged in. ``latlng`` in decimal degrees if the client sent it."""
+    """Event: a user logged in. ``latlng`` in decimal degrees if the client sent it."""
 
     user_id: int
     address: str
@@ -113,7 +113,7 @@ class Accounts:
         session_id: int | None,
         now: datetime,
     ) -> None:
-        """End the current session, another of one's own, or all (``everywhere``, whatever ``session_id`` says).
+        """End the user's current session, another one, or all (``everywhere``, whatever ``session_id`` says).
 
         :raises ParameterError: the session is not a live one of this person.
         :raises RedisDown: nothing was changed.
@@ -147,7 +147,7 @@ class Accounts:
     ) -> None:
         """Move the account to another number, which proved itself by a code; other devices are logged out.
 
-        The old number is free at once. One's own number may be given: then only the devices are logged out.
+        The old number is free at once. The user's present number may be given: then only the devices are logged out.
         Of two accounts that want a number at the same time one gets it.
 
         :param phone: E.164.

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 PURPOSES = ("login", "delete", "phone", "export")
 CODE_DIGITS = 6
 _HOUR_S = 3600
-_MOST_IN_FORCE = 8
+_MAX_IN_FORCE = 8
 """How many codes are looked at for one number and purpose; more than one only where a provider was unclear."""
 
 
@@ -245,7 +245,7 @@ class SmsCodes:
             select(SmsCode.id, SmsCode.code_hash, SmsCode.unclear)
             .where(SmsCode.phone == phone, SmsCode.purpose == purpose)
             .order_by(SmsCode.id.desc())
-            .limit(_MOST_IN_FORCE)
+            .limit(_MAX_IN_FORCE)
         )
         newest = []
         for code_id, code_hash, unclear in found:

@@ -1,4 +1,4 @@
-"""The list of people with whom somebody has talked."""
+"""The list of people with whom a user has talked."""
 
 from __future__ import annotations
 

@@ -122,9 +122,9 @@ class Conversations:
         self._push.announce(session, pair, told, now)
 
     def recall(self, session: Session, user_id: int, message_id: int, now: datetime) -> None:
-        """Take a message of one's own back: its content is gone everywhere. Again: nothing happens.
+        """Recall a user's own message: its content is gone everywhere. Repeating it changes nothing.
 
-        :raises MessageNotFound: also somebody else's. :raises TooLateToRecall: after `RECALL_S`.
+        :raises MessageNotFound: also another user's. :raises TooLateToRecall: after `RECALL_S`.
         """
         conversation_id, seq = place_of(message_id)
         row = session.execute(

@@ -1,4 +1,4 @@
-"""What other features ask about messages: who may be given an upload, and what a report is about."""
+"""Messages for other features: permission to see an upload, and evidence of reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was said: a conversation's messages, and everything of an account in one stream."""
+"""Message history: a conversation's messages, and an account's stream of events."""
 
 from __future__ import annotations
 

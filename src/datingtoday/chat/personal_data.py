@@ -1,4 +1,4 @@
-"""What chat stores on a person."""
+"""Personal data of chat."""
 
 from __future__ import annotations
 

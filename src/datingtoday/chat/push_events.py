@@ -1,4 +1,4 @@
-"""What connected devices are told at once of a conversation: the same payloads as `message/sync`, with the epoch."""
+"""Push events of conversations: the same payloads as `message/sync`, with the epoch."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Sending:
 
         Sent again with the same ``clientId``, also at the same time: the first message, and nothing is changed.
 
-        :raises ParameterError: it is to oneself. :raises ClientIdReused: for something else.
+        :raises ParameterError: the receiver is the sender. :raises ClientIdReused: for something else.
         :raises MediaNotFound, NotAccepted, TooManyConversations, RateLimited: it was not sent before either.
         """
         refuse_oneself(user_id, draft.peer_id)
@@ -197,7 +197,7 @@ class Sending:
     def _begin(self, session: Session, user_id: int, peer_id: int, now: datetime) -> LockedPair:
         """Make what is missing of a conversation, in the order in which it is locked.
 
-        :raises TooManyConversations: counted under the lock of one's own inbox row, so exactly.
+        :raises TooManyConversations: counted under the lock of the sender's inbox row, so exactly.
         """
         most = self._new_allowed(session, user_id, now)
         # Looked at before, too: whoever is at the limit uses up no ids.

@@ -1,4 +1,4 @@
-"""What `datingtoday serve` says when it is ready: addresses, secrets of the embedded default, and what to try."""
+"""Banner of `datingtoday serve`: addresses, secrets of the embedded default, and commands to try."""
 
 import importlib.metadata
 import io

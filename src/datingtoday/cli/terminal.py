@@ -1,4 +1,4 @@
-"""What commands say, in the language of the terminal, and tables that line up with Chinese in them."""
+"""Output of commands in the language of the terminal, and tables that line up with Chinese text."""
 
 from collections.abc import Iterator, Sequence
 from unicodedata import east_asian_width

@@ -45,6 +45,7 @@ class DiscoveryParts:
 
     search: Search
     attention: AttentionListener
+    scores: HotScores
     editions: Editions
     hot: HotList
     rebuild: HotRebuild
@@ -81,6 +82,7 @@ def make_discovery(base: Foundation, protocol: ProtocolParts, profiles: ProfileP
     return DiscoveryParts(
         search=Search(profiles.cards, protocol.cursors),
         attention=attention,
+        scores=scores,
         editions=editions,
         hot=HotList(
             editions, profiles.finding, profiles.cards, protocol.cursors, personal=settings.hot_personal

@@ -1,4 +1,4 @@
-"""What search and the hot list store on a person."""
+"""Personal data of search and hot list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DERIVED = "made from the profile, which is handed out, so that search and the h
 
 
 class PeopleData:
-    """Rows derived from profiles, and how much attention somebody got on which day."""
+    """Rows derived from profiles, and how much attention a person received on which day."""
 
     name = "hot"
     holds = (
@@ -52,7 +52,7 @@ class PeopleData:
     def remove(self, session: Session, user_id: int, most: int) -> int:
         if removed := self._index.remove(session.connection(), user_id):
             return removed
-        # Grams of somebody whose folded nickname is gone already cannot be left: both go in one transaction.
+        # Grams of a person whose folded nickname is gone already cannot be left: both go in one transaction.
         of_person = or_(HotAttention.user_id == user_id, HotAttention.peer_id == user_id)
         if removed := remove_some(session, HotAttention, of_person, most):
             return removed

@@ -3,8 +3,8 @@
 An entry is one key, which holds one of three things:
 
     =<bytes>    the entry
-    +<lease>    somebody is making it: only who holds the lease may put the entry, others wait a moment
-    ?           somebody is changing what it says: read SQL, and put nothing
+    +<lease>    it is being made: only the holder of the lease may put the entry, others wait a moment
+    ?           its content is being changed: read SQL, and put nothing
 
 A change marks the key before its commit and deletes it after. Deleting takes the lease of every reader who looked at
 SQL before the commit, so such a reader cannot put what is out of date. The mark is for a process that dies between

@@ -26,6 +26,10 @@ class Events:
     def listen(self, kind: type[E], listener: Callable[[E], None]) -> None:
         self._listeners[kind].append(listener)
 
+    def stop(self, kind: type[E], listener: Callable[[E], None]) -> None:
+        """End what `listen` began."""
+        self._listeners[kind].remove(listener)
+
     def announce(self, session: Session, event: object) -> None:
         """Tell every listener of ``type(event)`` once ``session`` is committed."""
         for listener in self._listeners.get(type(event), ()):

@@ -1,4 +1,4 @@
-"""What is stored on a person: every feature says where it keeps it, hands it out, and removes it.
+"""Stores of personal data: every feature declares its columns, exports them and deletes them.
 
 Features register their stores in `PersonalData`. A test holds them against all tables: a column that names a person
 and that no store declares fails it.

@@ -1,4 +1,4 @@
-"""Whether the parts that every request needs answer right now, found out in a second or two at the most."""
+"""Readiness of the parts that every request needs, checked within a second or two."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class RedisRole:
         """The redis-py client, for work off the hot path; its errors are redis-py's own."""
         if self._client is None:
             with self._making:
-                # Making a cluster's client asks its nodes: whoever waited for somebody's failure must not repeat it.
+                # Making a cluster's client asks its nodes: whoever waited for another's failure must not repeat it.
                 self._refuse_while_down()
                 if self._client is None:
                     self._client = self._connect()

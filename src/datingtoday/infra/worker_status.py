@@ -1,4 +1,4 @@
-"""Whether a background worker runs, as every other process can tell from SQL."""
+"""Status of background workers, as every other process reads it from SQL."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 class Authoriser(Protocol):
-    """Says whether somebody may see an upload that something of its owner's shows. Asked in a reading transaction,
+    """Says whether a viewer may see an upload that something of its owner's shows. Asked in a reading transaction,
     never about the owner; must be quick and must not write."""
 
     def __call__(self, session: Session, viewer_id: int, media: Media, now: datetime, /) -> bool: ...
@@ -78,10 +78,14 @@ class MediaDelivery:
 
     def register_authoriser(self, kind: Kind, authoriser: Authoriser) -> None:
         """Let this one decide about uploads of a kind; while nobody does, only owners see them. ValueError if
-        somebody does already."""
+        one does already."""
         if kind in self._authorisers:
             raise ValueError(f"{kind} has an authoriser")
         self._authorisers[kind] = authoriser
+
+    def withdraw_authoriser(self, kind: Kind) -> None:
+        """End what `register_authoriser` began."""
+        self._authorisers.pop(kind, None)
 
     def open(self, asked: Asked, now: datetime) -> tuple[Delivery, ByteStream | None]:
         """The answer and, if this program sends bytes, their stream, which the caller closes.
@@ -97,14 +101,14 @@ class MediaDelivery:
             raise NotFound
         with self._database.transaction(write=False) as session:
             media = session.get(Media, grant.media_id)
-            if media is None or not self._may_see(session, grant.viewer_id, media, now):
+            if media is None or not self.may_see(session, grant.viewer_id, media, now):
                 raise NotFound
             form = _form_of(media, grant.size)
         if form is None:
             raise NotFound
         return self._deliver(form, grant, asked, now)
 
-    def _may_see(self, session: Session, viewer_id: int, media: Media, now: datetime) -> bool:
+    def may_see(self, session: Session, viewer_id: int, media: Media, now: datetime) -> bool:
         own = media.user_id == viewer_id
         if not may_be_shown(Verdict(media.verdict), to_owner=own):
             return False

@@ -1,4 +1,4 @@
-"""What media refuses to do."""
+"""Errors of media."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class FileRefused(AppError):
     en = "file refused: {reason}"
     zh = "文件被拒绝：{reason}"
     cause = Text(
-        "Type, size or content of the upload is not allowed, or the file is damaged. The server looks at the "
-        "content; name and declared type do not count.",
+        "The type, size or content of the upload is not allowed, or the file is damaged. Only the "
+        "content is examined; file name and declared type do not count.",
         "上传文件的类型、大小或内容不被允许，或文件已损坏。服务器只看内容，不看文件名和声明的类型。",
     )
     cure = Text(
-        "Read the message: it says what is wrong and what is allowed. The same file will be refused again.",
+        "Read the message: it says what is wrong and what is allowed. Retrying with the same file will fail again.",
         "看 msg：它写明了问题和允许的范围。同一个文件再传仍会被拒绝。",
     )
 
@@ -31,11 +31,11 @@ class MediaNotFound(AppError):
     en = "media not found"
     zh = "媒体不存在"
     cause = Text(
-        "There is no such media, it is somebody else's, of another kind than is needed here, was refused by "
-        "moderators, or was removed (unused uploads are after a day).",
+        "The media does not exist, belongs to another user, has the wrong kind for this use, was rejected by "
+        "moderators, or was removed (unused uploads are removed after a day).",
         "媒体不存在、属于他人、类型不符、未通过审核，或已被删除（未使用的上传一天后删除）。",
     )
     cure = Text(
-        "Send the `media_id` of an upload of one's own, or upload the file again.",
+        "Send the `media_id` of one of your own uploads, or upload the file again.",
         "使用自己上传所得的 `media_id`，或重新上传。",
     )

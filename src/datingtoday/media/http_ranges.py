@@ -1,4 +1,4 @@
-"""How bytes of media are answered: which part (Range), with which headers, by whom (this program or nginx).
+"""HTTP answers with media bytes: range, headers, and sender (this program or nginx).
 
 Plain functions over values, without Flask. The rules are those of RFC 9110, sections 13 and 14.
 """

@@ -1,4 +1,4 @@
-"""The place where somebody, a person or a vendor's service, judges what people upload.
+"""Moderation of uploads, by people or by a vendor's service.
 
 The service asks after the upload is stored and its transaction committed (a vendor's network must not hold a
 transaction open), keeps the verdict beside the object, and asks `may_be_shown` at every delivery. A vendor

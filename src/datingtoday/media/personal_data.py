@@ -1,4 +1,4 @@
-"""What media stores on a person."""
+"""Personal data of media."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def media_routes(media: MediaService, delivery: MediaDelivery, *, max_file_bytes
 
     @bp.post("/upload")
     @endpoint(
-        "Upload a photo, a picture, a sound or a film",
+        "Upload a photo, image, audio or video",
         "上传照片、图片、音频或视频",
         params=schemas.UploadParams,
         returns=schemas.MediaSchema,
@@ -39,8 +39,8 @@ def media_routes(media: MediaService, delivery: MediaDelivery, *, max_file_bytes
         raises=(FileRefused, Unavailable),
         max_file_bytes=max_file_bytes,
         description=Text(
-            "Judged by its content alone, and stored without any metadata. Uploads that nothing shows after a day "
-            "(an album photo, an avatar, a message) are removed.",
+            "Checked by its content alone, and stored without metadata. Uploads that are not used within a day "
+            "(as album photo, avatar or message) are removed.",
             "只按内容判断，存储时去除全部元数据。一天后仍未被使用（相册、头像、消息）的上传会被删除。",
         ),
     )
@@ -49,7 +49,7 @@ def media_routes(media: MediaService, delivery: MediaDelivery, *, max_file_bytes
 
     @bp.get("/<media_id>")
     @endpoint(
-        "The bytes of a photo, picture, sound or film, by a URL of the server's own making",
+        "Download a photo, image, audio or video by a URL the server signed",
         "通过服务器生成的链接获取照片、图片、音频或视频的内容",
         require_token=False,
         require_sign=False,
@@ -59,12 +59,12 @@ def media_routes(media: MediaService, delivery: MediaDelivery, *, max_file_bytes
         own_answers={
             200: Text("the bytes", "内容"),
             206: Text("the part that `Range` asks for", "`Range` 请求的部分"),
-            304: Text("the client has it already (`If-None-Match`)", "客户端已有（`If-None-Match`）"),
-            416: Text("the range lies behind the end", "请求范围超出末尾"),
+            304: Text("not modified (`If-None-Match`)", "客户端已有（`If-None-Match`）"),
+            416: Text("the range begins after the end", "请求范围超出末尾"),
         },
         raises=(NotFound, Unavailable),
         description=Text(
-            "Answers 404 for a URL that has expired or was changed, and for what its viewer may not see any more. "
+            "Answers 404 if the URL has expired or was changed, or if its viewer may no longer see the media. "
             "One range at a time.",
             "链接过期、被改动，或者该用户已无权查看时返回 404。一次只支持一个范围。",
         ),

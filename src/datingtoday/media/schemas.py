@@ -40,7 +40,7 @@ class MediaSchema(Schema):
     url = fields.String(
         required=True, metadata={"description": "path and query, to be resolved against the API's address"}
     )
-    thumb_url = fields.String(metadata={"description": "a picture of at most 240 pixels; not of audio"})
-    width = fields.Integer(metadata={"description": "pixels, upright"})
+    thumb_url = fields.String(metadata={"description": "a thumbnail of at most 240 pixels; not for audio"})
+    width = fields.Integer(metadata={"description": "in pixels, after rotation"})
     height = fields.Integer()
     duration_ms = fields.Integer(metadata={"description": "of audio and video"})

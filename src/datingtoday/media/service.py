@@ -82,7 +82,7 @@ class MediaService:
         """An upload of this person that may be shown to others now or once a moderator has seen it.
 
         :param kinds: what it may be; none: anything.
-        :raises MediaNotFound: there is none, it is somebody else's, of another kind, or was refused.
+        :raises MediaNotFound: there is none, it belongs to another user, has another kind, or was refused.
         """
         row = session.get(Media, media_id)
         return _usable(row, user_id, kinds)
@@ -243,7 +243,7 @@ class MediaService:
     def ask(self, media_id: str, now: datetime) -> Verdict | None:
         """Ask the moderator about an upload, in no transaction, and write the answer down.
 
-        :return: its answer; None: it failed, somebody decided meanwhile, or the upload is gone.
+        :return: its answer; None: it failed, a moderator decided meanwhile, or the upload is gone.
         """
         with self.database.transaction(write=False) as session:
             row = session.get(Media, media_id)

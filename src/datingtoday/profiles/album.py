@@ -32,7 +32,7 @@ class Album:
         self._cards = cards
 
     def show(self, session: Session, viewer_id: int, peer_id: int | None, now: datetime) -> ReadyJson:
-        """Somebody's album as the viewer may see it: what moderators have not approved only its owner sees.
+        """An album as the viewer may see it: photos that are not approved are shown to their owner only.
 
         :raises UserNotFound: the viewer may not see this person.
         """
@@ -44,7 +44,7 @@ class Album:
     def add(self, session: Session, user_id: int, media_id: str, now: datetime) -> ReadyJson:
         """Put a photo at the end; one that is there already stays where it is.
 
-        :raises MediaNotFound: not a photo of one's own. :raises AlbumFull:
+        :raises MediaNotFound: not one of the user's photos. :raises AlbumFull:
         """
         lock_people(session, [user_id])
         photos = self._photos(session, user_id)
@@ -58,7 +58,7 @@ class Album:
         return self._told(session, user_id, user_id, now)
 
     def remove(self, session: Session, user_id: int, photo_id: int, now: datetime) -> ReadyJson:
-        """Take a photo out. :raises MediaNotFound: no photo of one's own album has this id."""
+        """Take a photo out. :raises MediaNotFound: no photo of the user's album has this id."""
         lock_people(session, [user_id])
         photo = session.get(UserAlbum, photo_id)
         if photo is None or photo.user_id != user_id:
@@ -71,7 +71,7 @@ class Album:
     def order(self, session: Session, user_id: int, photo_ids: Sequence[int], now: datetime) -> ReadyJson:
         """Put these first, in this order; the others follow in the order that they had.
 
-        :raises MediaNotFound: one of them is not in one's own album; nothing was changed.
+        :raises MediaNotFound: one of them is not in the user's album; nothing was changed.
         """
         lock_people(session, [user_id])
         photos = {photo.photo_id: photo for photo in self._photos(session, user_id)}

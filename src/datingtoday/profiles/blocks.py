@@ -21,7 +21,7 @@ from datingtoday.protocol.paging import Cursors, PageRequest, newest_first
 
 @dataclass(frozen=True)
 class Blocked:
-    """Event: somebody blocked somebody whom they had not blocked before; follows between them are gone."""
+    """Event: a user blocked another for the first time; follows between them are gone."""
 
     user_id: int
     peer_id: int
@@ -38,11 +38,11 @@ class Blocks:
         self._events = events
 
     def block(self, session: Session, user_id: int, peer_id: int, now: datetime) -> None:
-        """Block somebody and end the follows between the two; nothing changes for who is blocked already.
+        """Block a user and end the follows between the two; nothing changes if the user is blocked already.
 
         Whom one may neither see nor has talked with cannot be blocked: the answer would tell that they exist.
 
-        :raises ParameterError: it is oneself. :raises UserNotFound: one may not see them, and does not know them.
+        :raises ParameterError: the two are the same. :raises UserNotFound: the blocker neither sees nor knows them.
         """
         refuse_oneself(user_id, peer_id)
         lock_people(session, [user_id, peer_id])
@@ -65,9 +65,9 @@ class Blocks:
         self._events.announce(session, Blocked(user_id, peer_id, now))
 
     def unblock(self, session: Session, user_id: int, peer_id: int) -> None:
-        """Take one's own block back; whoever it is, the answer is the same. The other's block stays, follows are gone.
+        """Unblock a user; whoever it is, the answer is the same. The other's block stays, follows are gone.
 
-        :raises ParameterError: it is oneself.
+        :raises ParameterError: the two are the same.
         """
         refuse_oneself(user_id, peer_id)
         session.execute(delete(UserBlock).where(UserBlock.user_id == user_id, UserBlock.peer_id == peer_id))

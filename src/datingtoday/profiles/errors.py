@@ -12,9 +12,9 @@ class UserNotFound(AppError):
     code = 501
     en = "user not found"
     zh = "用户不存在"
-    cause = Text("Nobody has this id, or you may not see who has it.", "没有这个用户，或者你无权查看该用户。")
+    cause = Text("No user has this id, or you may not see that user.", "没有这个用户，或者你无权查看该用户。")
     cure = Text(
-        "Use ids that a list gave you; people can hide, block, or leave.",
+        "Use ids returned by a list; users can hide, block others, or delete their account.",
         "使用列表返回的 id；对方可能隐藏、拉黑或注销。",
     )
 
@@ -42,8 +42,8 @@ class AlbumFull(AppError):
     code = 1202
     en = "album full; at most {most} photos"
     zh = "相册已满；最多 {most} 张照片"
-    cause = Text("The album holds as many photos as it may.", "相册中的照片数已达上限。")
-    cure = Text("Remove a photo first.", "先删除一张照片。")
+    cause = Text("The album is full.", "相册中的照片数已达上限。")
+    cure = Text("Remove a photo from my album first.", "先删除一张照片。")
 
 
 class LabelUnknown(AppError):

@@ -1,4 +1,4 @@
-"""Following people, and the lists of whom one follows and of one's fans."""
+"""Follows, and the lists of followed users and followers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from datingtoday.protocol.paging import Cursors, PageRequest, newest_first
 
 @dataclass(frozen=True)
 class Followed:
-    """Event: somebody follows somebody whom they did not follow before."""
+    """Event: a user followed another for the first time."""
 
     user_id: int
     peer_id: int
@@ -48,9 +48,9 @@ class Follows:
         self._events = events
 
     def follow(self, session: Session, user_id: int, peer_id: int, now: datetime) -> FollowState:
-        """Follow somebody; nothing changes for who does already.
+        """Follow a user; nothing changes if the user is followed already.
 
-        :raises ParameterError: it is oneself. :raises UserNotFound: one may not see them.
+        :raises ParameterError: the two are the same. :raises UserNotFound: the follower may not see them.
         """
         refuse_oneself(user_id, peer_id)
         lock_people(session, [user_id])
@@ -66,9 +66,9 @@ class Follows:
         return FollowState(following=True, mutual=ties.followed)
 
     def unfollow(self, session: Session, user_id: int, peer_id: int) -> FollowState:
-        """Follow somebody no longer; whoever it is, the answer is the same.
+        """Unfollow a user; whoever it is, the answer is the same.
 
-        :raises ParameterError: it is oneself.
+        :raises ParameterError: the two are the same.
         """
         refuse_oneself(user_id, peer_id)
         lock_people(session, [user_id])
@@ -116,5 +116,5 @@ def refuse_oneself(user_id: int, peer_id: int) -> None:
     """:raises ParameterError: both are the same person."""
     if user_id == peer_id:
         raise ParameterError.plain(
-            "peerId is yourself; allowed: the id of somebody else", "peerId 是你自己；允许：他人的 id"
+            "peerId is yourself; allowed: the id of another user", "peerId 是你自己；允许：他人的 id"
         )

@@ -59,7 +59,7 @@ class Labels:
         return ReadyJson(data or b"[]")
 
     def choose(self, session: Session, user_id: int, label_ids: Sequence[int]) -> list[dict[str, Any]]:
-        """Replace one's labels by these, in this order; none is fine. A label of any gender may be chosen.
+        """Replace my labels by these, in this order; none is fine. A label of any gender may be chosen.
 
         :raises LabelUnknown: nothing was changed.
         """

@@ -1,7 +1,7 @@
 """Rows of people's profiles.
 
 Only what belongs to a login has foreign keys (`accounts`). Rows that connect people have none: checking them would
-lock the rows of both people, and everybody who follows somebody popular would wait for everybody else. Rows of
+lock the rows of both people, and all followers of a popular user would wait for everybody else. Rows of
 deleted people are removed by the purge, which a test holds against every table.
 """
 
@@ -51,7 +51,7 @@ class UserInfo(Base):
     gender: Mapped[int] = mapped_column(SmallInteger, default=0)
     birthday: Mapped[date | None] = mapped_column(Date)
     avatar: Mapped[str | None] = mapped_column(String(128))
-    """The id of a media object of one's own."""
+    """The id of one of the user's uploads."""
     emotion: Mapped[int | None] = mapped_column(SmallInteger)
     height: Mapped[int | None] = mapped_column(SmallInteger)
     sexual: Mapped[int] = mapped_column(SmallInteger, default=0)

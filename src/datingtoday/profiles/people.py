@@ -1,4 +1,4 @@
-"""What is told of people: read from SQL for many at once, and written as card or profile."""
+"""Public and own profile data: read from SQL for many people at once, and written as card or profile."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MediaRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody's row and what belongs to it."""
+    """A person's row and what belongs to it."""
 
     row: UserInfo
     labels: tuple[tuple[int, str], ...] = ()

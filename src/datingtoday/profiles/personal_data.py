@@ -1,4 +1,4 @@
-"""What profiles store on a person."""
+"""Personal data of profiles."""
 
 from __future__ import annotations
 

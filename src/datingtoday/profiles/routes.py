@@ -27,7 +27,7 @@ def user_routes(profiles: Profiles) -> Blueprint:
 
     @bp.get("/show")
     @endpoint(
-        "A profile: one's own, or another's",
+        "Show a profile: mine, or another user's",
         "用户资料：自己的或他人的",
         params=schemas.ShowParams,
         returns=schemas.ProfileSchema,
@@ -39,13 +39,14 @@ def user_routes(profiles: Profiles) -> Blueprint:
 
     @bp.post("/update")
     @endpoint(
-        "Change one's profile",
+        "Update my profile",
         "修改自己的资料",
         params=schemas.UpdateParams,
         returns=schemas.UpdatedSchema,
         raises=(NicknameRefused, MediaNotFound),
         description=Text(
-            "What is left out stays; an empty value clears, but for the nickname. Nothing at all is a success.",
+            "Parameters left out keep their values; an empty value clears (except the nickname). An empty "
+            "update succeeds.",
             "未传的字段保持不变；空值表示清除（昵称除外）。什么都不传也算成功。",
         ),
     )
@@ -62,7 +63,7 @@ def follow_routes(follows: Follows, blocks: Blocks) -> Blueprint:
 
     @bp.post("/follow")
     @endpoint(
-        "Follow somebody",
+        "Follow a user",
         "关注",
         params=schemas.PeerParams,
         returns=schemas.FollowSchema,
@@ -73,7 +74,7 @@ def follow_routes(follows: Follows, blocks: Blocks) -> Blueprint:
 
     @bp.post("/unfollow")
     @endpoint(
-        "Follow somebody no longer",
+        "Unfollow a user",
         "取消关注",
         params=schemas.PeerParams,
         returns=schemas.FollowSchema,
@@ -82,18 +83,18 @@ def follow_routes(follows: Follows, blocks: Blocks) -> Blueprint:
         return follows.unfollow(call.session, call.user_id, peer_id)
 
     @bp.get("/follow/list")
-    @endpoint("Whom one follows", "我关注的人", params=PageParams, returns=cards)
+    @endpoint("List the users I follow", "我关注的人", params=PageParams, returns=cards)
     def follow_list(call: Call, page: PageRequest) -> Any:
         return follows.following(call.session, call.user_id, page, call.now)
 
     @bp.get("/fans/list")
-    @endpoint("Who follows one", "关注我的人", params=PageParams, returns=cards)
+    @endpoint("List my followers", "关注我的人", params=PageParams, returns=cards)
     def fans_list(call: Call, page: PageRequest) -> Any:
         return follows.fans(call.session, call.user_id, page, call.now)
 
     @bp.post("/block")
     @endpoint(
-        "Block somebody, both ways; follows between the two end",
+        "Block a user in both directions; follows between the two end",
         "拉黑（双向生效，互相关注同时解除）",
         params=schemas.PeerParams,
         raises=(UserNotFound,),
@@ -102,12 +103,12 @@ def follow_routes(follows: Follows, blocks: Blocks) -> Blueprint:
         blocks.block(call.session, call.user_id, peer_id, call.now)
 
     @bp.post("/unblock")
-    @endpoint("Take one's own block back", "取消拉黑", params=schemas.PeerParams)
+    @endpoint("Unblock a user", "取消拉黑", params=schemas.PeerParams)
     def unblock(call: Call, peer_id: int) -> None:
         blocks.unblock(call.session, call.user_id, peer_id)
 
     @bp.get("/block/list")
-    @endpoint("Whom one has blocked", "我拉黑的人", params=PageParams, returns=cards)
+    @endpoint("List the users I have blocked", "我拉黑的人", params=PageParams, returns=cards)
     def block_list(call: Call, page: PageRequest) -> Any:
         return blocks.blocked(call.session, call.user_id, page, call.now)
 
@@ -115,12 +116,12 @@ def follow_routes(follows: Follows, blocks: Blocks) -> Blueprint:
 
 
 def label_routes(labels: Labels) -> Blueprint:
-    """Labels: the public list, and one's own choice."""
+    """Labels: the public list, and the user's choice."""
     bp = Blueprint("label", __name__, url_prefix="/api")
 
     @bp.get("/label/list")
     @endpoint(
-        "The labels that can be chosen",
+        "List the labels that can be chosen",
         "可选的标签",
         require_token=False,
         params=schemas.LabelListParams,
@@ -131,7 +132,7 @@ def label_routes(labels: Labels) -> Blueprint:
 
     @bp.post("/user/label/update")
     @endpoint(
-        "Replace one's labels",
+        "Replace my labels",
         "设置自己的标签",
         params=schemas.ChooseLabelsParams,
         returns=schemas.ChosenLabelSchema(many=True),
@@ -150,7 +151,7 @@ def album_routes(album: Album) -> Blueprint:
 
     @bp.get("/list")
     @endpoint(
-        "An album: one's own, or another's",
+        "Show an album: mine, or another user's",
         "相册：自己的或他人的",
         params=schemas.AlbumParams,
         returns=photos,
@@ -161,7 +162,7 @@ def album_routes(album: Album) -> Blueprint:
 
     @bp.post("/add")
     @endpoint(
-        "Add a photo at the end",
+        "Add a photo to the end of my album",
         "添加照片（排在最后）",
         params=schemas.AddPhotoParams,
         returns=photos,
@@ -172,7 +173,7 @@ def album_routes(album: Album) -> Blueprint:
 
     @bp.post("/remove")
     @endpoint(
-        "Remove a photo",
+        "Remove a photo from my album",
         "移除照片",
         params=schemas.RemovePhotoParams,
         returns=photos,
@@ -183,7 +184,7 @@ def album_routes(album: Album) -> Blueprint:
 
     @bp.post("/order")
     @endpoint(
-        "Put photos first, in this order; the first of the album is its cover",
+        "Move photos to the front, in this order; the first one is the cover",
         "调整顺序：列出的照片排在最前；相册第一张为封面",
         params=schemas.OrderPhotosParams,
         returns=photos,

@@ -100,7 +100,7 @@ class PeerProfileSchema(CardSchema):
 
 
 class ProfileSchema(PeerProfileSchema):
-    """A profile; the fields from ``phone`` on only in one's own."""
+    """A profile; the fields from ``phone`` on only for its owner."""
 
     phone = fields.String(allow_none=True)
     email = fields.String(allow_none=True)
@@ -113,7 +113,7 @@ class ProfileSchema(PeerProfileSchema):
 
 
 class UpdatedSchema(ProfileSchema):
-    """One's profile, and the user id under the name that the articles give it."""
+    """The user's own profile, and the user id under the name that the articles give it."""
 
     data = fields.Integer(required=True, metadata={"description": "the user id"})
 

@@ -34,7 +34,7 @@ _NICKNAME_SIGNS = "23456789abcdefghjkmnpqrstuvwxyz"
 
 @dataclass(frozen=True)
 class ProfileVisited:
-    """Event: a person who is not stealthy saw the profile of another one."""
+    """Event: a user, not in stealth, viewed another user's profile."""
 
     visitor_id: int
     user_id: int
@@ -53,7 +53,7 @@ class ProfileChanged:
 
 @dataclass(frozen=True)
 class FirstActiveToday:
-    """Event: somebody uses the app, for the first time on this UTC day."""
+    """Event: a user's first activity on this UTC day."""
 
     user_id: int
     at: datetime
@@ -114,7 +114,7 @@ class Profiles:
         """
         if peer_id is None or peer_id == viewer_id:
             return self._show_self(viewer_id, cache)
-        # The viewer's circle serves for every peer: the first look at somebody finds all that it needs in the cache.
+        # The viewer's circle serves for every peer: the first look at a person finds all that it needs in the cache.
         requests: list[CacheRequest[Any]] = [
             CacheRequest(self._cards.profiles, peer_id),
             CacheRequest(self._circles, viewer_id),
@@ -142,7 +142,7 @@ class Profiles:
     def _ties(self, viewer_id: int, peer_id: int, circle_bytes: bytes | None, cache: CacheReader) -> Ties:
         ties = CircleEntries.load(circle_bytes).ties(peer_id) if circle_bytes else None
         if ties is None:
-            # Of somebody who has to do with very many people.
+            # Of a person who is tied to very many people.
             data = cache.fetch_one(self._visibility.ties, (viewer_id, peer_id))
             ties = TiesEntries.load(data or b"", viewer_id, peer_id)
         return ties
@@ -154,11 +154,11 @@ class Profiles:
         return SignableJson.load(own).signed(self._cards.signer.for_viewer(user_id))
 
     def update(self, session: Session, user_id: int, changes: Mapping[str, Any], now: datetime) -> ReadyJson:
-        """Write what is given into one's profile, and return it as it is then.
+        """Update a user's profile, and return it as it is then.
 
         :param changes: values by the names of `UserInfo`'s columns, cleared ones as they are stored.
-        :raises ParameterError: a birthday of somebody too young. :raises MediaNotFound: an avatar that is not a photo
-            of one's own. Nothing was changed.
+        :raises ParameterError: the user would be too young. :raises MediaNotFound: the avatar is not one of
+            the user's photos. Nothing was changed.
         """
         person = session.get_one(UserInfo, user_id, with_for_update=True)
         if (born := changes.get("birthday")) is not None:

@@ -1,4 +1,4 @@
-"""Who may do what to whom: the only answer to "may A see, find or write to B", for every feature.
+"""Visibility rules: the only answer to "may A see, find or write to B", for every feature.
 
 `RULES` is the table of the wire contract, row by row. What a target is to a viewer is its `Standing`, one of five; what
 the viewer wants is an `Action`. Where the table says "if known", those who have written to the viewer or talked with
@@ -47,7 +47,7 @@ class Action(_Word):
     """What a viewer wants to do."""
 
     FIND = auto()
-    """See somebody in hot, search, nearby (there also subject to hiding one's place) and follow lists."""
+    """See a person in hot, search, nearby (unless their location is hidden) and follow lists."""
     SHOW = auto()
     """See the profile, or follow."""
     WRITE_FIRST = auto()
@@ -66,7 +66,7 @@ class Rule(_Word):
     NO = auto()
     IF_KNOWN = auto()
     IF_KNOWN_OR_SEEN = auto()
-    """Known, or seen before the block; who blocks somebody has seen them."""
+    """Known, or seen before the block; a blocker has seen the blocked."""
     UNLESS_STEALTHY = auto()
     WITHOUT_LINK = auto()
     """Yes, but nothing leads to the profile."""
@@ -195,15 +195,15 @@ class Visibility:
     def allowed(
         self, session: Session, viewer_id: int, target_ids: Collection[int], action: Action, now: datetime
     ) -> set[int]:
-        """With which of these people the viewer may do it; oneself is never among them.
+        """The people among these with whom the viewer may do it; never the viewer.
 
-        One round trip, and another one only where the table says "if known" of somebody.
+        One round trip, and another one only where the table says "if known" of a person.
         """
         others = [target_id for target_id in target_ids if target_id != viewer_id]
         return self.decide(session, viewer_id, self.relations(session, viewer_id, others, now), action, now)
 
     def may(self, session: Session, viewer_id: int, target_id: int, action: Action, now: datetime) -> bool:
-        """Whether the viewer may do it with this person; False for oneself."""
+        """Whether the viewer may do it with this person; False for the viewer."""
         return target_id in self.allowed(session, viewer_id, [target_id], action, now)
 
     @staticmethod

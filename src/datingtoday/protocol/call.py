@@ -1,4 +1,4 @@
-"""What a route declares (`Endpoint`) and what an admitted request carries (`Call`)."""
+"""`Endpoint`, the declaration of a route, and `Call`, an admitted request."""
 
 from __future__ import annotations
 

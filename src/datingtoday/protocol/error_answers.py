@@ -1,4 +1,4 @@
-"""What Flask itself refuses, and what views raise, in the form of every answer."""
+"""Answers to errors of Flask and of views, in the common envelope."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class ParameterError(AppError):
     en = "{name} {problem}"
     zh = "参数 {name} {problem}"
     cause = Text(
-        "A parameter is missing, given twice, in the wrong place, or not of the form that the endpoint takes.",
+        "A parameter is missing, duplicated, in the wrong place, or malformed.",
         "参数缺失、重复、位置不对，或格式不符合该接口的要求。",
     )
     cure = Text(
@@ -160,8 +160,8 @@ class BodyTooLarge(AppError):
     http_status = 413
     en = "the request body is too large; at most {limit_bytes} bytes are taken here"
     zh = "请求体过大；此接口最多接受 {limit_bytes} 字节"
-    cause = Text("The body is larger than this endpoint takes.", "请求体超过该接口的上限。")
-    cure = Text("Send less; see the limits in `/api/app/config` and docs.", "减小请求体；上限见文档。")
+    cause = Text("The request body is larger than this endpoint accepts.", "请求体超过该接口的上限。")
+    cure = Text("Send less; `/api/app/config` and the docs list the limits.", "减小请求体；上限见文档。")
 
 
 class UnsupportedMediaType(AppError):
@@ -190,9 +190,10 @@ class RateLimited(AppError):
     en = "too many requests; try again in {retry_after_s} s"
     zh = "请求过于频繁；请在 {retry_after_s} 秒后重试"
     cause = Text(
-        "A limit per user, per number or per address is reached.", "达到了按用户、号码或地址计算的频率上限。"
+        "A limit per user, per number or per address has been reached.",
+        "达到了按用户、号码或地址计算的频率上限。",
     )
-    cure = Text("Wait as long as `Retry-After` says.", "按 `Retry-After` 等待后再试。")
+    cure = Text("Wait for the time given in `Retry-After`.", "按 `Retry-After` 等待后再试。")
     data_fields: ClassVar[Mapping[str, Text]] = {
         "retry_after_s": Text("seconds to wait, as in `Retry-After`", "需等待的秒数，与 `Retry-After` 相同")
     }
@@ -210,7 +211,7 @@ class Unavailable(AppError):
     en = "a part that this request needs is down; try again shortly"
     zh = "该请求依赖的服务暂时不可用，请稍后重试"
     cause = Text(
-        "Redis, the database or a provider (SMS, storage, payment) cannot be reached.",
+        "Redis, the database or a provider (SMS, storage, payment) is unreachable.",
         "Redis、数据库或供应商（短信、存储、支付）暂时无法访问。",
     )
     cure = Text(
@@ -231,11 +232,11 @@ class ClientIdReused(AppError):
     en = "clientId reused with other content"
     zh = "clientId 已用于其他内容"
     cause = Text(
-        "You have used this `clientId` before, for something else.",
+        "This `clientId` was used before, with other content.",
         "你之前已用这个 `clientId` 提交过其他内容。",
     )
     cure = Text(
-        "Draw a new `clientId` for every new message or order; keep it only for retries of the same one.",
+        "Generate a new `clientId` for every new message or order; reuse it only to retry the same one.",
         "每条新消息或新订单都生成新的 `clientId`；只在重试同一条时沿用。",
     )
 
@@ -245,19 +246,21 @@ class RequestExpired(AppError):
     en = "request expired"
     zh = "请求已过期"
     cause = Text(
-        "`timestamp` is more than 60 s behind or 5 s ahead of the server, or is from before a moment at which the "
-        "server lost its memory of past requests.",
+        "`timestamp` is more than 60 s behind or 5 s ahead of the server's clock, or older than the "
+        "moment at which the "
+        "server lost its record of past requests.",
         "`timestamp` 比服务器慢 60 秒以上或快 5 秒以上；或者该请求早于服务器丢失历史记录的时刻。",
     )
     cure = Text(
-        "Set your clock offset from `data.server_time` and sign again; if `data.retry_after_ms` is there, wait that "
+        "Correct your clock offset from `data.server_time` and sign again; if `data.retry_after_ms` is "
+        "present, wait that "
         "long first.",
         "用 `data.server_time` 校准时钟后重新签名；若有 `data.retry_after_ms`，先等待这么久。",
     )
     data_fields: ClassVar[Mapping[str, Text]] = {
         "server_time": Text("the server's clock, ms since 1970", "服务器时钟，1970 年以来的毫秒数"),
         "retry_after_ms": Text(
-            "how long to wait; only after the server lost its memory",
+            "how long to wait; only after the server lost its record of past requests",
             "需等待的毫秒数；仅在服务器丢失历史记录之后",
         ),
     }
@@ -269,7 +272,7 @@ class RequestReplayed(AppError):
     zh = "重复的请求"
     cause = Text("This signature, or this nonce, was used before.", "这个签名或 nonce 已经用过。")
     cure = Text(
-        "Draw a new nonce for every request, also for a retry.", "每次请求（包括重试）都要用新的 nonce。"
+        "Generate a new nonce for every request, including retries.", "每次请求（包括重试）都要用新的 nonce。"
     )
 
 
@@ -303,7 +306,7 @@ class TokenExpired(AppError):
     en = "token expired"
     zh = "登录已失效"
     cause = Text(
-        "The login has ended: expired, logged out, pushed out by a newer device, or the account was deleted.",
+        "The login has ended: expired, logged out, replaced by a newer device, or the account was deleted.",
         "登录已结束：过期、已退出、被新设备挤下线，或账号已注销。",
     )
     cure = Text("Log in again.", "重新登录。")
@@ -315,10 +318,10 @@ class AccountBanned(AppError):
     zh = "账号已被封禁"
     cause = Text("The account broke the rules.", "账号违反了规则。")
     cure = Text(
-        "`data.until` says until when (null: for good), `data.reason` why.",
+        "`data.until` is the end of the ban (null: permanent), `data.reason` the reason.",
         "`data.until` 是解封时间（null 表示永久），`data.reason` 是原因。",
     )
     data_fields: ClassVar[Mapping[str, Text]] = {
-        "until": Text("UTC; null for good", "UTC 时间；null 表示永久"),
+        "until": Text("UTC; null: permanent", "UTC 时间；null 表示永久"),
         "reason": Text("as the operator wrote it; may be empty", "运维人员填写的原因，可能为空"),
     }

@@ -300,7 +300,7 @@ class LatLngRefused(AppError):
     code = 502
     en = "lat,lng error: {name} must be two decimal degrees, latitude -90..90 and longitude -180..180"
     zh = "lat,lng 错误：{name} 应为两个十进制度数，纬度 -90..90，经度 -180..180"
-    cause = Text("A place is not of the form `lat,lng`.", "位置不是 `纬度,经度` 的形式。")
+    cause = Text("A location is not of the form `lat,lng`.", "位置不是 `纬度,经度` 的形式。")
     cure = Text(
         "Send decimal degrees, for example `latlng=23.129,113.264`.",
         "发送十进制度数，例如 `latlng=23.129,113.264`。",

@@ -1,4 +1,4 @@
-"""What the guard asks about a token; the answer comes from a verifier that `app.py` hands in.
+"""Interface through which the guard verifies tokens; `app.py` passes the verifier in.
 
 The verifier's Redis commands travel in the same round trip as the replay guard's.
 """

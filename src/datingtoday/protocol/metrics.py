@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: how many requests, with which outcome, how long they took.
+"""Get metrics for Prometheus: how many requests, with which outcome, how long they took.
 
 Several processes count together through files in one folder, which `count_across_processes` names before the first
 `Metrics` of a process is made; without that each process counts alone.

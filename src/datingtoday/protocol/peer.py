@@ -1,4 +1,4 @@
-"""Who is at the other end: the client's address behind trusted proxies, and whether it is on this very machine."""
+"""Peer of a request: the client's address behind trusted proxies, and whether it is on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FORWARDING = (
     "HTTP_X_CLIENT_IP",
     "HTTP_VIA",
 )
-"""Headers that only somebody in between sends."""
+"""Headers that only a proxy sends."""
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 Network = IPv4Network | IPv6Network

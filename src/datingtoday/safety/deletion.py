@@ -28,7 +28,7 @@ BATCH_ROWS = 1000
 
 @dataclass(frozen=True)
 class AccountDeleted:
-    """Event: somebody has left."""
+    """Event: an account was deleted."""
 
     user_id: int
 

@@ -1,4 +1,4 @@
-"""What moderators do with reports and with people; `datingtoday moderation` is their tool."""
+"""Moderation of reports and people; `datingtoday moderation` is its tool."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from datingtoday.safety.reports import HELD_PHOTOS
 
 
 class ReportClosed(Exception):
-    """Somebody has closed it already; ``state`` says how."""
+    """The report is closed already; ``state`` says how."""
 
     def __init__(self, state: str) -> None:
         self.state = state

@@ -1,4 +1,4 @@
-"""What reports store on a person."""
+"""Personal data of reports."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from datingtoday.safety.models import ReportState, UserReport
 
 
 class ReportData:
-    """One's own reports are handed out without their evidence, which is about another. The purge takes the reporter's
-    id out of them, and their words where the report is closed. Closed reports about oneself go with the purge, an open
+    """A user's own reports are exported without their evidence, which is about another. The purge takes the reporter's
+    id out of them, and their words where the report is closed. Closed reports about the user go with the purge, an open
     one when a moderator closes it.
     """
 

@@ -1,4 +1,4 @@
-"""Reports by users: what is wrong with somebody, with evidence that nobody can change afterwards."""
+"""Reports of users about other users, with evidence that nobody can change afterwards."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Reports:
         """Keep a report and how the reported person looks now, which every report does anew.
 
         :param message_id: of a message that they wrote to the reporter, which is kept as well, with what it shows.
-        :raises ParameterError: it is oneself. :raises UserNotFound: one may not report them.
+        :raises ParameterError: the two are the same. :raises UserNotFound: the reporter may not report them.
         :raises MessageNotFound: it is not a message of theirs to the reporter.
         :raises RateLimited: too many in a day. Nothing was changed.
         """

@@ -21,18 +21,18 @@ from datingtoday.safety.reports import Reports
 
 
 def rights_routes(reports: Reports, deletion: Deletion, export: Export) -> Blueprint:
-    """``/api/user``: reporting, leaving, taking one's data along."""
+    """``/api/user``: reports, account deletion and data export."""
     bp = Blueprint("rights", __name__, url_prefix="/api/user")
 
     @bp.post("/report")
     @endpoint(
-        "Report somebody",
+        "Report a user",
         "举报",
         params=schemas.ReportParams,
         returns=schemas.ReportedSchema,
         raises=(UserNotFound, MessageNotFound, RateLimited),
         description=Text(
-            "Keeps how the reported person looks now, and the message if one is named.",
+            "Stores the reported user's profile as it is now, and the message if one is named.",
             "保存被举报人当前的资料；指定消息时一并保存该消息。",
         ),
     )
@@ -41,12 +41,12 @@ def rights_routes(reports: Reports, deletion: Deletion, export: Export) -> Bluep
 
     @bp.post("/delete")
     @endpoint(
-        "Delete one's account",
+        "Delete my account",
         "注销账号",
         params=schemas.CodeParams,
         raises=(SmsCodeWrong, RateLimited),
         description=Text(
-            "Needs a code that was sent to one's number for the purpose `delete`. Every login ends, the account is "
+            "Needs a code sent to your own number for the purpose `delete`. Every login ends, the account is "
             "invisible and the number is free at once; the rest is purged after 30 days.",
             "需要向本人手机号发送、用途为 `delete` 的验证码。所有登录立即失效，账号立即不可见，手机号立即释放；"
             "其余数据 30 天后清除。",
@@ -57,13 +57,13 @@ def rights_routes(reports: Reports, deletion: Deletion, export: Export) -> Bluep
 
     @bp.post("/export")
     @endpoint(
-        "Everything that is stored on oneself",
+        "Export my data",
         "导出自己的全部数据",
         params=schemas.CodeParams,
         returns=schemas.export_schema(export.parts),
         raises=(SmsCodeWrong, RateLimited),
         description=Text(
-            "Needs a code that was sent to one's number for the purpose `export`; once a day.",
+            "Needs a code sent to your own number for the purpose `export`; once a day.",
             "需要向本人手机号发送、用途为 `export` 的验证码；每天一次。",
         ),
     )

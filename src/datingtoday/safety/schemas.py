@@ -10,14 +10,14 @@ from datingtoday.protocol.fields import Choice, Id, Integer, ParamsSchema, SmsCo
 from datingtoday.safety.models import DETAIL_CHARS
 from datingtoday.safety.reports import REASONS
 
-_MOST_MESSAGE_ID = 2**63 - 1
+_MAX_MESSAGE_ID = 2**63 - 1
 
 
 class ReportParams(ParamsSchema):
     peer_id = Id(data_key="peerId")
     reason = Choice([reason.word for reason in REASONS])
     detail = TextBlock(most=DETAIL_CHARS, load_default="")
-    message_id = Integer(least=1, most=_MOST_MESSAGE_ID, data_key="messageId", load_default=None)
+    message_id = Integer(least=1, most=_MAX_MESSAGE_ID, data_key="messageId", load_default=None)
 
 
 class ReportedSchema(Schema):

@@ -90,7 +90,7 @@ def docs_routes(document: Document, events: Document, *, key: PageKey | None) ->
 
     @bp.get("/docs")
     @endpoint(
-        "The documentation, to try out",
+        "Interactive API documentation",
         "可在线调试的文档",
         require_token=False,
         require_sign=False,
@@ -106,7 +106,7 @@ def docs_routes(document: Document, events: Document, *, key: PageKey | None) ->
 
     @bp.get("/docs/keys.json")
     @endpoint(
-        "What the page signs with, on this machine",
+        "Get the credentials the page signs with (this machine only)",
         "文档页在本机使用的密钥",
         require_token=False,
         require_sign=False,

@@ -21,9 +21,9 @@ API_VERSION = "1"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 _INTRO = Text(
-    "All parameters of a request stand in one place: the query (GET) or a form body (POST). "
-    "`GET` reads, `POST` changes. What the program decided is HTTP 200 and tells itself by `code` (0: success); "
-    "what HTTP refuses keeps its own status, in the same JSON. How requests are signed: docs/protocol.md; "
+    "All parameters of a request go in one place: the query (GET) or a form body (POST). "
+    "`GET` reads, `POST` changes. Application results are HTTP 200 with a `code` (0: success); "
+    "HTTP errors keep their own status, with the same JSON. How requests are signed: docs/protocol.md; "
     "every code with cause and cure: docs/errors.md.",
     "一个请求的全部参数放在同一处：GET 放查询字符串，POST 放表单。`GET` 只读，`POST` 修改。"
     "业务结果一律 HTTP 200，以 `code` 区分（0 为成功）；HTTP 层面的拒绝保留其状态码，JSON 格式相同。"
@@ -34,7 +34,7 @@ _CODES = Text("Codes of its own", "本接口的错误码")
 _LOGIN_NEEDED = Text("A login is needed: `userId` and `token`.", "需要登录：`userId` 和 `token`。")
 _NO_LOGIN = Text("Signed, without a login.", "需要签名，无需登录。")
 _UNSIGNED = Text("Neither signature nor login.", "无需签名和登录。")
-_DONE = Text("Done, or refused with a `code`", "成功，或以 `code` 说明的拒绝")
+_DONE = Text("Success, or a refusal with its `code`", "成功，或以 `code` 说明的拒绝")
 _OWN_FORMAT = Text("In a format of its own", "使用自己的格式")
 
 

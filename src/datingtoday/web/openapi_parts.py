@@ -1,4 +1,4 @@
-"""What all operations of the OpenAPI document share: texts, common parameters, errors, tags."""
+"""Shared parts of the OpenAPI operations: texts, common parameters, errors, tags."""
 
 from __future__ import annotations
 

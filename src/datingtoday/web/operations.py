@@ -34,7 +34,7 @@ def internal_routes(readiness: Readiness, metrics: Metrics | None, *, addresses:
 
     @bp.get("/healthz")
     @endpoint(
-        "Whether the process answers",
+        "Check that the process is alive",
         "进程是否存活",
         require_token=False,
         require_sign=False,
@@ -47,7 +47,7 @@ def internal_routes(readiness: Readiness, metrics: Metrics | None, *, addresses:
 
     @bp.get("/readyz")
     @endpoint(
-        "Whether the database and Redis answer",
+        "Check that the database and Redis answer",
         "数据库和 Redis 是否可用",
         require_token=False,
         require_sign=False,
@@ -72,7 +72,7 @@ def internal_routes(readiness: Readiness, metrics: Metrics | None, *, addresses:
 
     @bp.get("/metrics")
     @endpoint(
-        "Numbers for Prometheus",
+        "Get metrics for Prometheus",
         "Prometheus 指标",
         require_token=False,
         require_sign=False,

@@ -39,7 +39,7 @@ class WebParts:
 
 
 def make_web(base: Foundation, chat: ChatParts, vip: VipParts) -> WebParts:
-    """Make what clients are told; in the demo, somebody answers."""
+    """Make the services of the pages, and the demo's answering person."""
     if base.settings.demo.enabled and base.settings.demo.answers:
         answers = DemoAnswers(base, chat)
         base.jobs.register(Job("demo_answers", EVERY_S, answers.run, has_work=answers.has_work))
@@ -58,7 +58,7 @@ def register_pages(app: Flask, base: Foundation, metrics: Metrics | None, vip: V
     if vip.sandbox_desk is not None:
         app.register_blueprint(sandbox_routes(vip.sandbox_desk))
     if settings.docs.enabled:
-        # With a database of one's own there may be people whose data a signed request reaches.
+        # Outside the embedded default there may be real people whose data a signed request reaches.
         key = PageKey(settings.app.appkey, settings.app.appsecret) if settings.embedded else None
         api = Document(lambda: build_document(declared_routes(app)))
         events = Document(lambda: build_events_document(base.realtime.kinds))

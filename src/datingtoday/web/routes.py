@@ -18,7 +18,7 @@ def app_routes(config: AppConfig) -> Blueprint:
 
     @bp.get("/config")
     @endpoint(
-        "Enumerations, limits and the server's time",
+        "Get enumerations, limits and the server's time",
         "枚举、限制与服务器时间",
         require_token=False,
         returns=schemas.AppConfigSchema,

@@ -242,7 +242,7 @@ def test_with_redis_down_sql_serves(backend: Backend, app_of: Callable[..., Api]
     edition(api)
     first = api.get(PATH, viewer, pageCount=5).data
     redis.stop()
-    api.parts.discovery.editions._parts.clear()
+    api.parts.discovery.editions.forget_all()
     assert [card["user_id"] for card in first["list"]] == people[:5]
     assert ids(api, viewer, pageCount=50, cursor=first["next"]) == people[5:]
     assert pages(api, viewer, 5, lambda number: None) == people

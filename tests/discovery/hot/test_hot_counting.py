@@ -1,4 +1,4 @@
-"""What makes somebody hot: who counts, how much, how often."""
+"""Counting of attention: who counts, how much, how often."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_rows_of_old_days_go(own: Api) -> None:
     for days in (0, 1, 3, 200):
         assert note(own, user, 7, Attention.VISIT, now - timedelta(days=days))
     with own.parts.base.database.transaction() as session:
-        assert own.parts.discovery.editions._scores.remove_old(session, now, most=100) == 3
+        assert own.parts.discovery.scores.remove_old(session, now, most=100) == 3
         today = day_of(now)
         assert set(session.scalars(select(HotAttention.day))) == {today, today - 1}
         assert set(session.scalars(select(HotDay.day))) == {today, today - 1, today - 3}

@@ -1,4 +1,4 @@
-"""Who is nearby, over the protocol: bands, filters, order, pages, and who is never among them."""
+"""People nearby, over the protocol: bands, filters, order, pages, and who is never listed."""
 
 from __future__ import annotations
 

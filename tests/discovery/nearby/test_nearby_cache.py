@@ -1,4 +1,4 @@
-"""What is kept ready may be lost, be old, or be out of reach: the answers stay the same."""
+"""Cache entries may be lost, old, or out of reach: the answers stay the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which provider the settings choose, and what stops the start."""
+"""Choice of the provider by the settings, and errors that stop the start."""
 
 from __future__ import annotations
 

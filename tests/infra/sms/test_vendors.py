@@ -1,4 +1,4 @@
-"""What both vendors' providers must do alike, against stand-ins that verify signatures."""
+"""Contract of both vendors' providers, against stand-ins that verify signatures."""
 
 from __future__ import annotations
 

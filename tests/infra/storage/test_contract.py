@@ -1,4 +1,4 @@
-"""What every store promises, on every store."""
+"""Contract of stores, on every store."""
 
 from __future__ import annotations
 

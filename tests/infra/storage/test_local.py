@@ -1,4 +1,4 @@
-"""What only a folder can get wrong."""
+"""Failures that only a folder has."""
 
 from __future__ import annotations
 

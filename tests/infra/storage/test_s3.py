@@ -1,4 +1,4 @@
-"""What only a remote store can get wrong."""
+"""Failures that only a remote store has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is, by its content."""
+"""Detection of file types by content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens when Redis loses its memory, comes back with an older one, or is another server."""
+"""Loss of the replay memory: Redis comes back empty, with an older state, or as another server."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--hmac-only", is_flag=True, help="It may sign with hmac-sha256 only.")
+@click.option("--hmac-only", is_flag=True, help="Accept only hmac-sha256 signatures.")
 @settings_options
 def create(name: str, hmac_only: bool, config_file: Path | None, data_dir: Path | None) -> None:
     """Make a client program and print its appkey and appsecret, this once.
@@ -101,9 +101,9 @@ def list_(config_file: Path | None, data_dir: Path | None) -> None:
     type=Duration(),
     default="7d",
     show_default=True,
-    help="How long the old secret goes on working beside the new one; 0 ends it at once.",
+    help="How long the old secret keeps working beside the new one; 0 ends it at once.",
 )
-@click.option("--finish", is_flag=True, help="No new secret: end the old one now.")
+@click.option("--finish", is_flag=True, help="End the old secret now, without a new one.")
 @settings_options
 def rotate(
     appkey: str, overlap: timedelta, finish: bool, config_file: Path | None, data_dir: Path | None
@@ -219,7 +219,7 @@ def _transaction(
             yield session, configured
     except IntegrityError as error:
         raise CommandFailed(
-            "somebody changed the same client program at the same time; try again",
+            "another process changed the same client program at the same time; try again",
             "同一客户端程序正被他人修改；请重试",
         ) from error
     except DatabaseDown as error:

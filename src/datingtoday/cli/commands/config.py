@@ -35,7 +35,7 @@ def check(config_file: Path | None, data_dir: Path | None) -> int:
         click.echo(f"datingtoday: {in_own_language(problem)}", err=True)
     if problems:
         return EXIT_USAGE
-    say("The settings are right.", "设置正确。")
+    say("The settings are valid.", "设置正确。")
     return 0
 
 

@@ -76,7 +76,7 @@ GENERATORS: list[tuple[str, Generator]] = [
 
 @click.group()
 def command() -> None:
-    """Check and write the files that are made from the code."""
+    """Check and write files generated from the code."""
 
 
 @command.command()

@@ -13,18 +13,18 @@ from datingtoday.cli.terminal import say
 
 @click.group()
 def command() -> None:
-    """The hot list, and the index of nicknames."""
+    """Manage the hot list and the nickname index."""
 
 
 @command.command()
 @settings_options
 def rebuild(config_file: Path | None, data_dir: Path | None) -> None:
-    """Make the index of nicknames, everybody's score and the hot list anew out of the database.
+    """Rebuild the nickname index, all scores and the hot list from the database.
 
-    Needed after an import and after a change of [DISCOVERY] hot_half_life_days; what Redis lost comes back by itself.
-    In small batches: servers go on meanwhile. Safe to stop and to run twice.
+    Needed after an import and after a change of [DISCOVERY] hot_half_life_days; data lost by Redis is
+    restored automatically. Works in small batches while servers keep running. Safe to stop and to run twice.
 
-    Exit codes: 0 done, 1 failed (what was done stays done), 2 the settings are wrong.
+    Exit codes: 0 done, 1 failed (finished batches are kept), 2 the settings are wrong.
     """
     with open_parts(config_file, data_dir) as parts, Progress() as progress:
         done = parts.discovery.rebuild.take_in_all(
@@ -33,6 +33,6 @@ def rebuild(config_file: Path | None, data_dir: Path | None) -> None:
         edition = parts.discovery.rebuild.make_edition(datetime.now(UTC))
     size = 0 if edition is None else edition.sizes[0]
     if edition is None:
-        say(f"{done} people; a server is making the hot list", f"{done} 人；服务器正在生成热门推荐")
+        say(f"{done} people; a server is already making the hot list", f"{done} 人；服务器正在生成热门推荐")
     else:
         say(f"{done} people; {size} in the hot list", f"{done} 人；热门推荐 {size} 人")

@@ -17,7 +17,7 @@ _GENDERS_ZH = ("所有人", "男", "女")
 
 @click.group()
 def command() -> None:
-    """Add and rename the labels that people can choose."""
+    """Add and rename the labels users can choose."""
 
 
 @command.command("list")
@@ -40,9 +40,9 @@ def list_(config_file: Path | None, data_dir: Path | None) -> None:
 @command.command()
 @click.argument("name")
 @click.option(
-    "--gender", type=click.Choice(GENDERS), default="everyone", show_default=True, help="Whom it fits."
+    "--gender", type=click.Choice(GENDERS), default="everyone", show_default=True, help="Gender it is for."
 )
-@click.option("--meaning", default="", help=f"What it says, in up to {MEANING_CHARS} characters.")
+@click.option("--meaning", default="", help=f"Meaning, in up to {MEANING_CHARS} characters.")
 @settings_options
 def add(name: str, gender: str, meaning: str, config_file: Path | None, data_dir: Path | None) -> None:
     """Add a label; clients see it at once.
@@ -64,7 +64,7 @@ def add(name: str, gender: str, meaning: str, config_file: Path | None, data_dir
 @command.command()
 @click.argument("label_id", type=click.IntRange(min=1))
 @click.argument("name")
-@click.option("--meaning", help="What it says; left out, it stays.")
+@click.option("--meaning", help="Meaning; unchanged if left out.")
 @settings_options
 def rename(
     label_id: int, name: str, meaning: str | None, config_file: Path | None, data_dir: Path | None
@@ -101,4 +101,4 @@ def _clean(what: str, text: str, least: int, most: int) -> str:
 
 
 def _taken(name: str) -> CommandFailed:
-    return CommandFailed(f"there is a label {name} for them already", f"已有同名标签 {name}")
+    return CommandFailed(f"a label {name} exists already for this gender", f"已有同名标签 {name}")

@@ -24,23 +24,24 @@ REASON_CHARS = 200
 
 @click.group()
 def command() -> None:
-    """Remove uploads that nothing shows, and judge uploads."""
+    """Remove unused uploads, and moderate uploads."""
 
 
 @command.command()
 @click.option(
     "--batch", "batch_rows", type=click.IntRange(1, 10_000), default=200, show_default=True,
-    help="The most uploads that one statement touches.",
+    help="Maximum uploads per statement.",
 )  # fmt: skip
-@click.option("--quiet", is_flag=True, help="Say nothing but errors; for cron.")
+@click.option("--quiet", is_flag=True, help="Print errors only; for cron.")
 @settings_options
 def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path | None) -> None:
-    """Remove uploads that no album, avatar or message shows ([MEDIA] unused_hours), and files that nobody needs.
+    """Remove uploads that no album, avatar or message uses ([MEDIA] unused_hours), and orphaned files.
 
-    Those are files of uploads that failed or were removed, and of people who left. In small batches: servers go on
-    meanwhile. Safe to stop and to run twice. Run it once an hour, on every host that takes uploads.
+    Orphaned files belong to uploads that failed or were removed, and to deleted accounts. Works in small
+    batches while servers
+    keep running. Safe to stop and to run twice. Run it once an hour, on every host that takes uploads.
 
-    Exit codes: 0 done, 1 failed (what was removed stays removed), 2 the settings are wrong.
+    Exit codes: 0 done, 1 failed (removed rows stay removed), 2 the settings are wrong.
     """
     from datingtoday.infra.db import DatabaseDown
     from datingtoday.infra.storage.storage import StorageError
@@ -84,9 +85,9 @@ def _removed(what: str, count: int) -> Text:
 
 @command.group()
 def moderate() -> None:
-    """Judge uploads: pending ones and refused ones are shown to their owners only.
+    """Moderate uploads: pending and refused ones are shown to their owners only.
 
-    Running servers obey with the next request for the bytes.
+    Takes effect with the next request for the bytes.
     """
 
 
@@ -138,7 +139,7 @@ def approve(media_ids: Sequence[str], config_file: Path | None, data_dir: Path |
 
 @moderate.command()
 @click.argument("media_ids", nargs=-1, required=True)
-@click.option("--reason", default="", help="Why, for other moderators.")
+@click.option("--reason", default="", help="Reason, for other moderators.")
 @settings_options
 def refuse(media_ids: Sequence[str], reason: str, config_file: Path | None, data_dir: Path | None) -> None:
     """Show these uploads to nobody but their owners.

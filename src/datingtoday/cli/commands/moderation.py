@@ -38,7 +38,7 @@ class Span(click.ParamType[timedelta]):
 
 @click.group()
 def command() -> None:
-    """Look at reports, and ban people.
+    """Review reports, and ban users.
 
     Running servers notice every change with its commit.
     """
@@ -84,7 +84,7 @@ def list_(
     "--photos",
     "photos_dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write the photos that an open report keeps into this folder.",
+    help="Write the photos that an open report keeps to this folder.",
 )
 @settings_options
 def show(report_id: int, photos_dir: Path | None, config_file: Path | None, data_dir: Path | None) -> None:
@@ -121,7 +121,7 @@ def show(report_id: int, photos_dir: Path | None, config_file: Path | None, data
 
 @command.command()
 @click.argument("report_id", type=click.IntRange(min=1))
-@click.option("--note", "why", default="", help="Why, for other moderators.")
+@click.option("--note", "why", default="", help="Reason, for other moderators.")
 @settings_options
 def dismiss(report_id: int, why: str, config_file: Path | None, data_dir: Path | None) -> None:
     """Close a report without consequences.
@@ -144,8 +144,8 @@ def dismiss(report_id: int, why: str, config_file: Path | None, data_dir: Path |
 
 @command.command()
 @click.argument("user_id", type=click.IntRange(min=1))
-@click.option("--reason", required=True, help="The person is told it.")
-@click.option("--for", "span", type=Span(), help="For so many days (7d); left out: for good.")
+@click.option("--reason", required=True, help="Shown to the user.")
+@click.option("--for", "span", type=Span(), help="Duration in days (7d); permanent if left out.")
 @settings_options
 def ban(
     user_id: int, reason: str, span: timedelta | None, config_file: Path | None, data_dir: Path | None
@@ -165,7 +165,8 @@ def ban(
     except UserNotFound as error:
         raise _no_account(user_id) from error
     say(
-        f"{user_id} is banned {'for good' if until is None else f'until {_time(until)} UTC'}; {closed} reports closed",
+        f"{user_id} is banned {'permanently' if until is None else f'until {_time(until)} UTC'}; {closed} "
+        f"reports closed",
         f"{user_id} 已封禁{'（永久）' if until is None else f'至 {_time(until)} UTC'}；关闭了 {closed} 条举报",
     )
 
@@ -187,7 +188,7 @@ def unban(user_id: int, config_file: Path | None, data_dir: Path | None) -> None
         raise _no_account(user_id) from error
     if not ended:
         raise CommandFailed(f"{user_id} is not banned", f"{user_id} 未被封禁")
-    say(f"{user_id} may take part again", f"{user_id} 已解封")
+    say(f"{user_id} is no longer banned", f"{user_id} 已解封")
 
 
 def _write_photos(storage: "Storage", photos: "list[Media]", folder: Path) -> None:

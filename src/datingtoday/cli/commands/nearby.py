@@ -15,19 +15,19 @@ _ZH = {"people": "用户", "cells": "网格", "entries": "缓存条目"}
 
 @click.group()
 def command() -> None:
-    """People nearby."""
+    """Manage the list of people nearby."""
 
 
 @command.command()
 @settings_options
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
 def rebuild(config_file: Path | None, data_dir: Path | None, quiet: bool) -> None:
-    """Put right who is shown where, and fill the cache.
+    """Repair the locations at which people are shown, and fill the cache.
 
-    Needed after an import and after a change of [DISCOVERY] nearby_grid_m; what Redis lost comes back by itself. In
-    small steps: servers go on meanwhile. Safe to stop and to run twice.
+    Needed after an import and after a change of [DISCOVERY] nearby_grid_m; data lost by Redis is
+    restored automatically. Works in small steps while servers keep running. Safe to stop and to run twice.
 
-    Exit codes: 0 done, 1 failed (what was done stays done), 2 the settings are wrong.
+    Exit codes: 0 done, 1 failed (finished batches are kept), 2 the settings are wrong.
     """
     from datingtoday.discovery.nearby.jobs import Rebuilding
 

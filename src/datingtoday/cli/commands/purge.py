@@ -24,15 +24,15 @@ _SIGNATURES = "kept_signature"
     type=click.IntRange(1, 10_000),
     default=1000,
     show_default=True,
-    help="The most rows that one statement touches.",
+    help="Maximum rows per statement.",
 )
-@click.option("--quiet", is_flag=True, help="Say nothing but errors; for cron.")
+@click.option("--quiet", is_flag=True, help="Print errors only; for cron.")
 def command(config_file: Path | None, data_dir: Path | None, batch_rows: int, quiet: bool) -> None:
     """Remove SMS codes older than 2 days, logins that expired and accounts that were deleted more than 30 days ago.
 
-    In small batches: servers go on meanwhile. Safe to stop and to run twice. A worker does it once a day.
+    Works in small batches while servers keep running. Safe to stop and to run twice. A worker does it once a day.
 
-    Exit codes: 0 done, 1 failed (what was removed stays removed), 2 the settings are wrong.
+    Exit codes: 0 done, 1 failed (removed rows stay removed), 2 the settings are wrong.
     """
     from datingtoday.accounts.jobs import purge
     from datingtoday.infra.db import DatabaseDown

@@ -16,10 +16,10 @@ from datingtoday.cli.terminal import say
 @click.command()
 @settings_options
 @click.option(
-    "--users", type=click.IntRange(1, 10_000_000), default=200, show_default=True, help="How many people."
+    "--users", type=click.IntRange(1, 10_000_000), default=200, show_default=True, help="Number of people."
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same people.")
-@click.option("--force", is_flag=True, help="Also into a database of one's own that holds people.")
+@click.option("--force", is_flag=True, help="Seed your own database even if it holds people.")
 def command(config_file: Path | None, data_dir: Path | None, users: int, seed: int, force: bool) -> None:
     """Fill the database with made-up Chinese profiles: names, labels, introductions, places in 40 cities, activity.
 
@@ -36,7 +36,7 @@ def command(config_file: Path | None, data_dir: Path | None, users: int, seed: i
         load = SeedLoad(parts)
         if not (force or parts.base.settings.embedded or load.is_empty()):
             raise CommandFailed(
-                "there are people in this database; --force adds made-up ones to them",
+                "this database already holds people; --force adds made-up ones",
                 "该数据库中已有用户；如确需加入虚构用户，请加 --force",
             )
         now = datetime.now(UTC)
@@ -44,7 +44,7 @@ def command(config_file: Path | None, data_dir: Path | None, users: int, seed: i
             ids = load.load(users, seed, now, lambda done: progress.report(done, f"{done} / {users}"))
         except StorageError as error:
             raise CommandFailed(
-                f"the pictures cannot be stored: {error}; nobody was made up",
+                f"the pictures cannot be stored: {error}; no people were added",
                 f"无法保存头像：{error}；未生成任何用户",
             ) from error
         load.make_edition(now)

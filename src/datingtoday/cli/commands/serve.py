@@ -44,7 +44,7 @@ PORTS_TO_TRY = 20
     type=click.IntRange(0, 100_000),
     default=0,
     show_default=True,
-    help="On the first start without settings: so many made-up people, so that lists show something.",
+    help="Made-up people on the first start without settings, so that lists are not empty.",
 )
 def command(
     config_file: Path | None,
@@ -106,17 +106,13 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
         if redis is not None:
             redis.stop(before_shutdown=parts.protocol.replay.seal)
 
-    def tick() -> None:
-        if redis is not None:
-            redis.restart_if_dead()
-
     at_end.callback(seal_and_stop)
     text = banner(settings, settings.server.host, port, is_app_changed=is_app_changed)
     from datingtoday.infra.server.gunicorn_server import HttpServer, ServerHooks
 
     hooks = ServerHooks(
         on_ready=lambda: click.echo(text),
-        on_tick=tick,
+        on_tick=lambda: _restart_if_dead(redis),
         in_child=folder.forget,
         on_worker_exit=parts.base.streams.flush,
     )
@@ -127,6 +123,11 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
     at_end.callback(server.children.stop)
     server.run()
     return 0
+
+
+def _restart_if_dead(redis: "EmbeddedRedis | None") -> None:
+    if redis is not None:
+        redis.restart_if_dead()
 
 
 def _children(parts: "Parts", settings: Settings) -> "list[ChildProcess]":
@@ -186,7 +187,7 @@ def _migrate(settings: Settings) -> bool:
 
 
 def _seed(parts: Any, users: int) -> None:
-    """Let the lists of a new trial show somebody."""
+    """Seed a new trial installation, so that lists are not empty."""
     from datetime import UTC, datetime
 
     from datingtoday.cli.seeding.load import SeedLoad
@@ -249,7 +250,7 @@ def _listen(host: str, wanted: int) -> tuple[socket.socket, int]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((address[0], port, *address[2:]))
-            # Listening at once: until then somebody else could bind the same port.
+            # Listening at once: until then another process could bind the same port.
             listener.listen(2048)
         except OSError as error:
             listener.close()

@@ -44,43 +44,50 @@ def explain(
 
     Exit codes: 0 explained (and right, if a sign was given), 1 the sign is wrong, 2 wrong usage or settings.
     """
-    from datingtoday.protocol.signing import explain as explaining
-    from datingtoday.protocol.signing.strings_to_sign import (
-        HMAC_SHA256,
-        MD5,
-        hmac_string,
-        is_hmac_signed,
-        md5_strings,
-        sign_hmac,
-        sign_md5,
-        signed_text,
-    )
-
     given = _given(params)
     secret = secret or load_settings(config_file, data_dir, create_secrets=False).app.appsecret
     if not secret:
         raise click.UsageError("there is no appsecret in the settings: give one with --secret")
-    method, sign_method = method.upper(), given.get("sign_method", MD5)
     digest = hashlib.sha256(file.read_bytes() if file else b"").hexdigest()
-    masked = explaining.MASKED_SECRET
-    if sign_method == HMAC_SHA256:
+    _show_strings(method.upper(), path, given, secret, digest)
+    return _judge(method.upper(), path, given, secret, digest) if "sign" in given else 0
+
+
+def _show_strings(method: str, path: str, given: dict[str, str], secret: str, digest: str) -> None:
+    """Print the strings to sign, with the secret masked, and their signatures."""
+    from datingtoday.protocol.signing.explain import MASKED_SECRET
+    from datingtoday.protocol.signing.strings_to_sign import (
+        HMAC_SHA256,
+        hmac_string,
+        md5_strings,
+        sign_hmac,
+        sign_md5,
+    )
+
+    if given.get("sign_method") == HMAC_SHA256:
         string = hmac_string(method, path, given, digest)
         say("string to sign (four lines):", "待签名字符串（四行）：")
         click.echo(string)
         say(
-            f"signature: HMAC-SHA256 with {masked} as the key, in hex:",
-            f"签名：以 {masked} 为密钥的 HMAC-SHA256（十六进制）：",
+            f"signature: HMAC-SHA256 with {MASKED_SECRET} as the key, in hex:",
+            f"签名：以 {MASKED_SECRET} 为密钥的 HMAC-SHA256（十六进制）：",
         )
         click.echo(sign_hmac(string, secret))
-    else:
-        say(
-            "strings to sign (any of them; parameters sorted, then token, timestamp, nonce and secret):",
-            "待签名字符串（任选其一；参数排序后，再接 token、timestamp、nonce 与密钥）：",
-        )
-        for shown, string in zip(md5_strings(given, masked), md5_strings(given, secret), strict=True):
-            click.echo(f"{shown}\n  md5: {sign_md5(string)}")
-    if "sign" not in given:
-        return 0
+        return
+    say(
+        "strings to sign (any of them; parameters sorted, then token, timestamp, nonce and secret):",
+        "待签名字符串（任选其一；参数排序后，再接 token、timestamp、nonce 与密钥）：",
+    )
+    for shown, string in zip(md5_strings(given, MASKED_SECRET), md5_strings(given, secret), strict=True):
+        click.echo(f"{shown}\n  md5: {sign_md5(string)}")
+
+
+def _judge(method: str, path: str, given: dict[str, str], secret: str, digest: str) -> int:
+    """Say whether the sign is right, else the likely mistake; the exit code."""
+    from datingtoday.protocol.signing import explain as explaining
+    from datingtoday.protocol.signing.strings_to_sign import HMAC_SHA256, MD5, is_hmac_signed, signed_text
+
+    sign_method = given.get("sign_method", MD5)
     if sign_method == HMAC_SHA256:
         right = is_hmac_signed(given, [secret], method=method, path=path, file_sha256=digest)
     else:

@@ -116,7 +116,7 @@ class SeedLoad:
         avatar = self._add_avatar(rows, user_id, person)
         rows[UserInfo].append(
             (
-                # No number of this form exists, so nobody can log in as somebody made up.
+                # No number of this form exists, so nobody can log in as a made-up person.
                 user_id, f"+8610{user_id:09d}", person.nickname, person.gender, person.birthday, avatar, person.height,
                 person.sexual, person.education, person.emotion, person.salary, person.authority, person.intro, False,
                 True, UserStatus.ACTIVE.value, active, created, created,

@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timedelta
 
 from datingtoday.profiles.enumerations import EVERYONE, FOLLOWED, NOBODY
 
-LEAST_AGE, MOST_AGE = 18, 55
+MIN_AGE, MAX_AGE = 18, 55
 PICTURES = 48
 """How many different drawn pictures there are for each gender."""
 
@@ -55,7 +55,7 @@ EVERYBODYS_LABELS, MENS_LABELS, WOMENS_LABELS = range(1, 10), range(10, 19), ran
 
 @dataclass(frozen=True, slots=True)
 class MadeUp:
-    """Somebody who does not exist."""
+    """A made-up person."""
 
     nickname: str
     gender: int
@@ -95,7 +95,7 @@ def made_up_people(count: int, seed: int, now: datetime) -> Iterator[MadeUp]:
 
 def _one(rng: random.Random, today: datetime, city: tuple[float, float, float]) -> MadeUp:
     gender = 1 if rng.random() < 0.54 else 2
-    age = min(MOST_AGE, LEAST_AGE + int(rng.gammavariate(2.6, 3.6)))
+    age = min(MAX_AGE, MIN_AGE + int(rng.gammavariate(2.6, 3.6)))
     created = today - timedelta(seconds=int(86_400 * 700 * rng.random() ** 1.7) + 1)
     # Most were active these days, some have not been for long; nobody before they came.
     active = max(created, today - timedelta(seconds=int(rng.expovariate(1 / 12) * 86_400)))

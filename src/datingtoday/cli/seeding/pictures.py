@@ -2,7 +2,7 @@
 
 Everybody has an upload of their own; what lies in the store is the same for all who drew the same picture. That keeps
 a million people at some megabytes of files, and loading them quick. Objects with such names are never garbage (see
-`media/models.py`), so that nobody's picture goes when somebody else's upload does.
+`media/models.py`), so that no picture goes with another user's upload.
 """
 
 from __future__ import annotations

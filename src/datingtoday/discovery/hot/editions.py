@@ -62,7 +62,7 @@ class Edition:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Somebody's place in a list."""
+    """A person's place in a list."""
 
     user_id: int
     score: float
@@ -89,6 +89,11 @@ class Editions:
         self._is_making = threading.Lock()
 
     # --- reading
+
+    def forget_all(self) -> None:
+        """Forget the lists that this process remembers."""
+        with self._lock:
+            self._parts.clear()
 
     def newest(self, now: datetime) -> Edition | None:
         """The newest edition; None if there is none or Redis is down. Lets a new one be made if it is time."""

@@ -1,4 +1,4 @@
-"""What makes somebody hot: how much each kind of attention weighs, and how it fades.
+"""Weights of attention, and their decay: what makes a person hot.
 
 Attention halves with every half-life. Instead of letting all scores fade as time goes by, newer attention weighs more:
 on a day d it is worth ``2 ** (d / half-life)`` times as much as on the landmark day. The order is the same at any
@@ -17,11 +17,11 @@ LANDMARK = date(2026, 1, 1)
 
 
 class Attention(IntEnum):
-    """What somebody does, and how much it weighs for the one who receives it."""
+    """Kinds of attention, with their weight for the person who receives it."""
 
     VISIT = 1
     ACTIVE = 2
-    """Using the app on a day: oneself, for oneself."""
+    """Using the app on a day: counts for the user."""
     FOLLOW = 3
     CONTACT = 4
     """The first message."""

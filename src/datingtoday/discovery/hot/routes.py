@@ -20,13 +20,14 @@ def hot_routes(hot: HotList) -> Blueprint:
 
     @bp.get("/hot/list")
     @endpoint(
-        "Recommended people, the most popular first",
+        "List recommended people, most popular first",
         "热门推荐",
         params=PageParams,
         returns=page_schema(CardSchema),
         description=Text(
-            "People of the wanted gender who want one's own, as far as these are set; with `personal=0` the same list "
-            "for everybody. `cursor` goes on in the list as it was on the first page.",
+            "People of the gender you want to meet who want to meet yours, where these are set; with "
+            "`personal=0` the same list "
+            "for everybody. `cursor` continues the list as it was on the first page.",
             "按双方想认识的性别筛选（已填写时）；`personal=0` 时所有人看到相同的列表。"
             "用 `cursor` 翻页时，列表保持第一页时的样子。",
         ),

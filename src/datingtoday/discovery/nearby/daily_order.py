@@ -1,6 +1,6 @@
 """The order of people within a band of distance: a keyed hash that is another one every day.
 
-It depends on nothing but the key, the day and where somebody is listed (cell and bucket of it), so it tells nothing of
+It depends on nothing but the key, the day and where a person is listed (cell and bucket of it), so it tells nothing of
 distances: whoever looks, from wherever, sees the people of a band in the same order.
 """
 

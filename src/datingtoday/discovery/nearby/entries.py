@@ -1,4 +1,4 @@
-"""What is kept ready in the cache of who is where: made from SQL in small pieces, when somebody asks for them.
+"""Cache entries for nearby: places, tile counts and buckets, made from SQL in small pieces on demand.
 
 Three kinds of entries (`infra/cache.py`), each made by statements that look at a bounded number of rows:
 
@@ -31,7 +31,7 @@ from datingtoday.profiles.standing import with_activity
 
 KEPT_S = 600
 REMEMBERED = timedelta(hours=1)
-"""How long somebody who pages through a list keeps finding people where they were when it began."""
+"""How long a viewer who pages through a list keeps finding people where they were when it began."""
 MAX_BUCKET = 32
 """People in a bucket on the average at the most; and half of it at the least, where there are more."""
 MAX_BITS = 16
@@ -78,7 +78,7 @@ def bits_for(count: int) -> int:
 
 
 class Place(NamedTuple):
-    """Where somebody is."""
+    """A person's location."""
 
     cell: int | None
     last_cell: int | None

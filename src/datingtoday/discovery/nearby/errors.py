@@ -6,7 +6,7 @@ from datingtoday.protocol.errors import ParameterError
 
 
 def place_unknown() -> ParameterError:
-    """A list of who is nearby was asked for by somebody of whom no place is known."""
+    """The list of people nearby was requested by a user without a known location."""
     return ParameterError.plain(
         "latlng is missing, and no place of yours is known; allowed: lat,lng in decimal degrees",
         "缺少参数 latlng，且尚无你的位置；允许：纬度,经度（十进制度数）",

@@ -20,7 +20,7 @@ BANDS_KM = (2, 5, 10, 20, 50, 100)
 """What is told of a distance: the first of these that it does not exceed."""
 BANDS_M = tuple(km * 1000 for km in BANDS_KM)
 RADII_KM = (5, 10, 20, 50, 100)
-LEAST_SIZE_M, MOST_SIZE_M = 20, 100_000
+MIN_SIZE_M, MAX_SIZE_M = 20, 100_000
 
 _TILE_CELLS = 16
 _LOCAL_BITS, _COLUMN_BITS, _TILE_BITS = 10, 6, 17
@@ -32,11 +32,11 @@ _TILE = (1 << _TILE_BITS) - 1
 class Grid:
     """A grid of one size; immutable.
 
-    :param size_m: least height of a cell, and width in the middle of its row; `LEAST_SIZE_M` to `MOST_SIZE_M`.
+    :param size_m: least height of a cell, and width in the middle of its row; `MIN_SIZE_M` to `MAX_SIZE_M`.
     """
 
     def __init__(self, size_m: int) -> None:
-        if not LEAST_SIZE_M <= size_m <= MOST_SIZE_M:
+        if not MIN_SIZE_M <= size_m <= MAX_SIZE_M:
             raise ValueError(f"a grid of {size_m} m")
         self.size_m = size_m
         self.rows = int(math.pi * EARTH_RADIUS_M / size_m)

@@ -17,7 +17,7 @@ ADDRESS_CHARS = 45
 
 
 class Location(Base):
-    """Where somebody is, as a cell of the grid (`grid.py`), and since when others may know it."""
+    """A person's location as a cell of the grid (`grid.py`), and since when others may know it."""
 
     __tablename__ = "location"
     __table_args__ = (
@@ -37,7 +37,7 @@ class Location(Base):
     report_time: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """Of the latest report, to some minutes."""
     cell: Mapped[int | None] = mapped_column(BigInteger)
-    """The cell that everybody's answers depend on, one's own too; null without a place."""
+    """The cell that all answers depend on, the person's own too; null without a location."""
     cell_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
     left_cell: Mapped[int | None] = mapped_column(BigInteger)
     """Where the person was before: who is paging through a list keeps finding them there."""
@@ -67,4 +67,4 @@ class LocationCell(Base):
     men: Mapped[int] = mapped_column(Integer, default=0)
     women: Mapped[int] = mapped_column(Integer, default=0)
     changed_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    """When somebody came or went last."""
+    """When a person last came or went."""

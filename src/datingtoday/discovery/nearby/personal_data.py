@@ -1,4 +1,4 @@
-"""What places store on a person."""
+"""Personal data of locations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where people are: what becomes of a report, and who is shown in which cell.
+"""Locations: rules of reports, and the people shown in each cell.
 
 A report is snapped to a cell before anything else is done with it. The first one takes effect at once; a move to
 another cell only after a random delay, and not before the point lies clearly outside of the cell that the person is in.
@@ -43,7 +43,7 @@ _random = secrets.SystemRandom()
 class PlaceRules:
     """The settings that places obey.
 
-    :param edge_m: how far beyond its edge somebody still counts as being in a cell.
+    :param edge_m: how far beyond its edge a person still counts as being in a cell.
     :param move_delay_s: a move takes effect after half to one and a half of this; 0: at once.
     :param active: who has not been seen for longer is not shown.
     """
@@ -58,7 +58,7 @@ class PlaceRules:
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """Where somebody is found."""
+    """Where a person is found."""
 
     cell: int | None
     gender: int
@@ -87,7 +87,7 @@ class Places:
     # --- what happens to a person
 
     def report(self, session: Session, user_id: int, point: Point, now: datetime) -> None:
-        """Somebody says where they are. Two reports at the same time come one after the other."""
+        """Report a person's location. Two reports at the same time come one after the other."""
         row = self._locked(session, user_id)
         before = _listing(row, now)
         self._take_effect(row, now)
@@ -96,7 +96,7 @@ class Places:
         self._settle(session, [(row, before)], now)
 
     def hide(self, session: Session, user_id: int, hidden: bool, now: datetime) -> None:
-        """Somebody is not to be found nearby any more, or is again. Their place goes on being known to the server."""
+        """Hide a person from people nearby, or show them again. The server keeps their location."""
         row = self._locked(session, user_id)
         before = _listing(row, now)
         row.hidden = hidden
@@ -105,7 +105,7 @@ class Places:
     def note_login(
         self, session: Session, user_id: int, address: str, point: Point | None, now: datetime
     ) -> None:
-        """Somebody logged in, and perhaps said where they are."""
+        """Note a login's address and, if it came with one, location."""
         row = self._locked(session, user_id)
         before = _listing(row, now)
         row.ip_addr = address
@@ -149,7 +149,7 @@ class Places:
         self._settle(session, listings, now)
 
     def take_off(self, session: Session, user_id: int) -> bool:
-        """Remove the row of somebody who has left; False if there was none."""
+        """Delete the row of a deleted account; False if there was none."""
         rows = self._lock_existing(session, [user_id])
         for row in rows:
             if row.shown_until is not None:
@@ -296,7 +296,7 @@ class Places:
                     row = LocationCell(cell=cell, unknown=0, men=0, women=0, changed_at=now)
                     session.add(row)
             except IntegrityError:
-                # Somebody else came into the cell at the same time.
+                # Another person came into the cell at the same time.
                 row = session.scalars(find).one()
         before = counts_of(row)
         if difference is not None:

@@ -29,14 +29,14 @@ def nearby_routes(nearby: Nearby) -> Blueprint:
 
     @bp.get("/nearby/list")
     @endpoint(
-        "People nearby, the nearest first",
+        "List people nearby, nearest first",
         "附近的人，由近到远",
         params=schemas.NearbyParams,
         returns=page_schema(schemas.NearbyCardSchema),
         raises=(LatLngRefused,),
         description=Text(
-            "`latlng` reports one's own place first; without it the last one counts. Places are known by squares of "
-            "about 2 km, and a move to another square counts after some minutes, so that nobody can be located.",
+            "`latlng` updates your location first; without it the last one counts. Locations are known as squares of "
+            "about 2 km, and a move to another square takes effect after some minutes, so that nobody can be located.",
             "传 `latlng` 会先上报自己的位置；不传则用上一次的位置。位置只精确到约 2 公里的网格，"
             "移动到其他网格后数分钟才生效，因此无法定位任何人。",
         ),
@@ -47,13 +47,13 @@ def nearby_routes(nearby: Nearby) -> Blueprint:
 
     @bp.post("/location")
     @endpoint(
-        "Say where one is, or hide from people nearby",
+        "Update my location, or hide from people nearby",
         "上报位置，或在“附近的人”中隐藏自己",
         params=schemas.LocationParams,
         raises=(LatLngRefused,),
         transaction="manual",
         description=Text(
-            "At least one of both. Hiding lasts until `hide=0`; who hides can still see others.",
+            "Send at least one of the two. Hiding lasts until `hide=0`; hidden users can still see others.",
             "两个参数至少传一个。隐藏一直有效，直到 `hide=0`；隐藏期间仍可查看他人。",
         ),
     )

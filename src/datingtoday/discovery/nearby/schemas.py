@@ -34,7 +34,7 @@ class NearbyCardSchema(CardSchema):
     distance_km = fields.Integer(
         required=True,
         metadata={
-            "description": "between the middles of the squares that the two are in, at the most",
+            "description": "at most, between the centres of the squares that the two are in",
             "enum": list(BANDS_KM),
         },
     )

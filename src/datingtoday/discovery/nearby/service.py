@@ -1,4 +1,4 @@
-"""Who is nearby: reports of places, the list, and what becomes of people in between."""
+"""Service of people nearby: location reports, the list, and due moves."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Nearby:
         self._database.retried(lambda session: self._places.refresh(session, [event.user_id], event.at))
 
     def active(self, event: FirstActiveToday) -> None:
-        """Somebody is seen again, perhaps for the first time in a long while."""
+        """Listener: a user is active again, perhaps after a long time."""
         self._database.retried(lambda session: self._places.refresh(session, [event.user_id], event.at))
 
     # --- in between

@@ -22,7 +22,7 @@ BUCKETS_AT_ONCE = 64
 
 
 class WalkPosition(NamedTuple):
-    """Where a walk has come to: somebody's place in it."""
+    """Position of a walk: a person's place in it."""
 
     band: int
     cell: int
@@ -37,7 +37,7 @@ START = WalkPosition(0, -1, 0, 0, -1)
 
 
 class FoundPerson(NamedTuple):
-    """Somebody on the way."""
+    """A person met on the way."""
 
     user_id: int
     distance_km: int
@@ -118,7 +118,7 @@ class Walk:
         yield from self._people(waiting, after, met)
 
     def count(self) -> int:
-        """How many people are shown within the radius, oneself perhaps among them; more than `MAX_TOTAL` is enough."""
+        """Number of people shown within the radius, perhaps with the viewer; more than `MAX_TOTAL` is enough."""
         number = self._count_known()
         if number <= MAX_TOTAL + 1:
             self.know_all()

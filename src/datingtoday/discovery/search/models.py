@@ -25,7 +25,7 @@ class SearchName(Base):
 
 
 class SearchGram(Base):
-    """A character, or two neighbours, of somebody's nickname, as a number; see `nicknames.py`.
+    """A character, or two neighbours, of a nickname, as a number; see `nicknames.py`.
 
     The key's order is the search's order, so who has a gram is found by walking one range of it.
     """

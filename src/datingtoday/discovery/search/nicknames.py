@@ -1,4 +1,4 @@
-"""How nicknames are compared and found: folded, and cut into grams.
+"""Nicknames as the search compares them: folded, and cut into grams.
 
 A gram is one character or two neighbouring ones. Who has a text in the nickname has all grams of the text, so the
 rarest of them leads to few people, whose folded nicknames are then looked at. This finds parts of Chinese names as

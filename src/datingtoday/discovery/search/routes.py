@@ -21,12 +21,12 @@ def search_routes(search: Search) -> Blueprint:
 
     @bp.get("/search")
     @endpoint(
-        "Find people by what their profiles say",
+        "Search people by their profiles",
         "按资料搜索用户",
         params=SearchParams,
         returns=page_schema(CardSchema),
         description=Text(
-            "All filters given must fit; the newest members come first. A nickname is found by any part of it. For "
+            "Results match all filters given; newest members come first. A nickname matches any part of it. For "
             "rare combinations a page may hold fewer than asked for, or nobody, while `has_next` is true: go on with "
             "`cursor`.",
             "须同时满足所传的全部条件；最新注册的排在前面。昵称可按任意片段查找。条件很少见时，"

@@ -10,55 +10,57 @@ class DiscoverySection(Section):
         7.0,
         ge=0.5,
         le=90,
-        en="Days after which attention counts half; after a change run `datingtoday hot rebuild`.",
+        en="Half-life of attention, in days; after a change run `datingtoday hot rebuild`.",
         zh="关注度减半所需的天数；修改后请运行 `datingtoday hot rebuild`。",
     )
     hot_people_per_day: int = key(
         200,
         ge=1,
         le=100_000,
-        en="How many different people can count for one person on one day.",
+        en="Maximum number of different users whose attention counts for one user per day.",
         zh="每人每天最多计入多少个不同用户的关注。",
     )
     hot_giver_days: int = key(
         7,
         ge=0,
         le=90,
-        en="Days before an account's attention begins to count for others; it counts in full after four times as long. "
+        en="Days before a new account's attention begins to count for others; it counts in full after "
+        "four times as long. "
         "0: at once.",
         zh="账号注册满多少天后，其关注开始计入他人的热度，满四倍天数后全额计入；0 表示立即全额计入。",
     )
     hot_personal: bool = key(
         True,
-        en="Let the hot list follow whom a person wants to meet; 0: the same list for everybody.",
+        en="Filter the hot list by whom each user wants to meet; 0: the same list for everybody.",
         zh="热门推荐是否依据想认识的性别筛选；0 表示所有人看到相同的列表。",
     )
     hot_refresh_s: int = key(
         300,
         ge=1,
         le=3600,
-        en="Seconds after which a new edition of the hot list is made.",
+        en="Seconds between two editions of the hot list.",
         zh="热门推荐每隔多少秒生成新一期。",
     )
     hot_size: int = key(
         10_000,
         ge=100,
         le=100_000,
-        en="How many people a hot list has at the most.",
+        en="Maximum number of people in a hot list.",
         zh="热门推荐列表的最大人数。",
     )
     nearby_active_days: int = key(
         30,
         ge=1,
         le=365,
-        en="Who has not used the app for so many days is not found nearby.",
+        en="Users inactive for more than this many days are not shown nearby.",
         zh="多少天未使用应用的人不再出现在“附近的人”中。",
     )
     nearby_grid_m: int = key(
         2200,
         ge=20,
         le=20_000,
-        en="Size of the squares, in metres, by which alone places are known; the smaller, the more exactly people can "
+        en="Size of the location squares, in metres; locations are not known more precisely. The smaller, "
+        "the more exactly people can "
         "be located. After a change run `datingtoday nearby rebuild`.",
         zh="位置网格的边长（米），他人只能得知所在网格，越小越易被定位；修改后请运行 `datingtoday nearby rebuild`。",
     )
@@ -66,13 +68,14 @@ class DiscoverySection(Section):
         200,
         ge=0,
         le=5000,
-        en="Metres beyond the edge of a square within which a person still counts as being in it.",
+        en="Metres outside a square within which a user still counts as inside it.",
         zh="越过网格边缘多少米以内仍视为在原网格中。",
     )
     nearby_move_delay_s: int = key(
         600,
         ge=0,
         le=86_400,
-        en="A move to another square shows after half to one and a half of so many seconds, at random; 0: at once.",
+        en="A move to another square takes effect after a random delay of 50 % to 150 % of this many "
+        "seconds; 0: at once.",
         zh="移动到其他网格后，随机延迟该秒数的 0.5 到 1.5 倍才生效；0 表示立即生效。",
     )

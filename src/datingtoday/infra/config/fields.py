@@ -1,4 +1,4 @@
-"""What a settings key is made of: type, range, explanation in two languages, and how text becomes a value.
+"""Declaration of a settings key: type, range, explanation in two languages, and parsing of its text.
 
 A new setting is one line in `config_sections.py`; the loader, the masking, `config.example.ini` and the two
 pages of documentation follow from it.

@@ -11,12 +11,12 @@ class SmsSection(Section):
 
     provider: Literal["console", "aliyun", "tencent"] = key(
         "console",
-        en="console prints the codes on the server's own terminal.",
+        en="SMS provider; console prints codes to the server's terminal.",
         zh="console 表示把验证码打印在服务器终端上。",
     )
     allow_console: bool = key(
         False,
-        en="Let provider = console serve with a database of one's own.",
+        en="Allow provider = console with your own database.",
         zh="使用自己的数据库时仍允许 provider = console。",
     )
     echo: bool = key(
@@ -27,7 +27,7 @@ class SmsSection(Section):
         unset=("on in the embedded default, else off", "内嵌默认模式下开启，否则关闭"),
     )
     timeout_s: float = key(
-        5.0, ge=0.5, le=60, en="Seconds to wait for the provider.", zh="等待短信服务商的秒数。"
+        5.0, ge=0.5, le=60, en="Timeout of a call to the provider, in seconds.", zh="等待短信服务商的秒数。"
     )
     aliyun_access_key_id: Name = key(
         "", en="Aliyun: AccessKey id.", zh="阿里云：AccessKey ID。", example="LTAI-example"
@@ -50,10 +50,10 @@ class SmsSection(Section):
     )
     aliyun_endpoint: HttpUrl = key(
         "",
-        en="Aliyun: another endpoint.",
+        en="Aliyun: custom endpoint.",
         zh="阿里云：其他接入地址。",
         example="https://dysmsapi.aliyuncs.com",
-        unset=("the provider's own", "服务商默认地址"),
+        unset=("the provider's default", "服务商默认地址"),
     )
     tencent_secret_id: Name = key(
         "", en="Tencent Cloud: SecretId.", zh="腾讯云：SecretId。", example="AKID-example"
@@ -85,10 +85,10 @@ class SmsSection(Section):
     )
     tencent_endpoint: HttpUrl = key(
         "",
-        en="Tencent Cloud: another endpoint.",
+        en="Tencent Cloud: custom endpoint.",
         zh="腾讯云：其他接入地址。",
         example="https://sms.tencentcloudapi.com",
-        unset=("the provider's own", "服务商默认地址"),
+        unset=("the provider's default", "服务商默认地址"),
     )
 
 
@@ -115,8 +115,8 @@ class StorageSection(Section):
     )
     x_accel: Location = key(
         "",
-        en="nginx delivers local files itself, through this internal location.",
+        en="Internal nginx location through which nginx delivers local files.",
         zh="由 nginx 通过此 internal 路径直接发送本地文件。",
         example="/_media/",
-        unset=("the program sends the bytes", "由程序发送"),
+        unset=("the server sends the bytes itself", "由程序发送"),
     )

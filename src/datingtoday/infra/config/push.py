@@ -28,7 +28,7 @@ class PushSection(Section):
         5,
         ge=1,
         le=100,
-        en="Connections that one user may have over all processes; the oldest is ended (1103).",
+        en="Maximum connections per user over all processes; the oldest is closed (1103).",
         zh="单个用户在所有进程上的连接数上限，超出时最早的连接被终止（1103）。",
     )
     waiting_per_address: int = key(
@@ -42,6 +42,6 @@ class PushSection(Section):
         30.0,
         ge=0.1,
         le=300,
-        en="Seconds between two checks whether the sessions of open connections are still live.",
+        en="Seconds between two checks of the sessions of open connections.",
         zh="检查已打开连接的登录是否仍有效的间隔秒数。",
     )

@@ -1,4 +1,7 @@
-"""Every setting of DatingToday. Adding one is adding a line here and running `datingtoday docs write`."""
+"""Settings of the server itself. Adding one is adding a line to a section and running `datingtoday docs write`.
+
+The other sections: `background.py`, `demo.py`, `discovery.py`, `providers.py`, `push.py`, `reporting.py`.
+"""
 
 from typing import Literal
 
@@ -25,14 +28,14 @@ class AppSection(Section):
 
     appkey: Appkey = key(
         "",
-        en="Names the client program; every request carries it.",
+        en="Identifies the client program; sent with every request.",
         zh="客户端程序的标识，每个请求都携带。",
         example="example-appkey",
         unset=("generated in the embedded default", "内嵌默认模式下自动生成"),
     )
     appsecret: Secret = key(
         "",
-        en="Signs the requests of that program; the server and the program know it, nobody else.",
+        en="Secret that signs the program's requests; known only to the server and the program.",
         zh="该程序请求签名所用的密钥，只有服务端和该程序知道。",
         secret=True,
         example="example-appsecret-change-me",
@@ -45,7 +48,7 @@ class AppSection(Section):
     )
     min_client_version: Version = key(
         "0",
-        en="The oldest version of the clients that may be used; /api/app/config tells it to them.",
+        en="Minimum client version; reported by /api/app/config.",
         zh="允许使用的最低客户端版本，由 /api/app/config 告知客户端。",
     )
 
@@ -65,7 +68,7 @@ class DatabaseSection(Section):
         10,
         ge=1,
         le=500,
-        en="Connections that each worker process keeps open, and as many more for a burst.",
+        en="Connections that each worker process keeps open; up to twice as many in a burst.",
         zh="每个工作进程保持的连接数，突发时最多再加一倍。",
     )
     timeout_s: float = key(
@@ -93,7 +96,7 @@ class RedisSection(Section):
     )
     cache_uri: RedisUri = key(
         "",
-        en="Another server for caches and rankings; it may evict.",
+        en="Separate server for caches and rankings; may evict keys.",
         zh="缓存与排行所用的另一台服务器，允许淘汰。",
         uri=True,
         example="redis://127.0.0.1:6379/1",
@@ -101,7 +104,7 @@ class RedisSection(Section):
     )
     queue_uri: RedisUri = key(
         "",
-        en="Another server for the queues of background jobs.",
+        en="Separate server for background job queues.",
         zh="后台任务队列所用的另一台服务器。",
         uri=True,
         example="redis://127.0.0.1:6379/2",
@@ -111,7 +114,7 @@ class RedisSection(Section):
         0.3,
         ge=0.01,
         le=30,
-        en="Seconds after which a call counts as failed (connecting, sending, answering).",
+        en="Timeout of a call, in seconds (connect, send, receive).",
         zh="连接、发送、应答超过此秒数即视为失败。",
     )
     server_binary: FilePath = key(
@@ -131,7 +134,7 @@ class SecuritySection(Section):
 
     secret_key: HexKey = key(
         "",
-        en="Keys the hashes of codes and the signatures of URLs. Changing it voids both.",
+        en="Key for hashes of codes and signatures of URLs. Changing it invalidates both.",
         zh="验证码哈希与 URL 签名的密钥，更改后两者全部失效。",
         secret=True,
         example="0123456789abcdef" * 4,
@@ -146,27 +149,27 @@ class ProtocolSection(Section):
         60,
         ge=5,
         le=3600,
-        en="How many seconds old a request may be.",
+        en="Maximum age of a request, in seconds.",
         zh="请求时间戳最多可落后服务器的秒数。",
     )
     ahead_s: int = key(
         5,
         ge=0,
         le=300,
-        en="How many seconds a client's clock may be ahead of the server's.",
+        en="Maximum seconds a client's clock may be ahead of the server's.",
         zh="客户端时钟最多可超前服务器的秒数。",
     )
     max_body_bytes: int = key(
         22 * 1024 * 1024,
         ge=1024,
         le=1 << 30,
-        en="The largest request body, in bytes; larger ones are answered with 413.",
+        en="Maximum request body, in bytes; larger ones are answered with 413.",
         zh="请求体的最大字节数，超过则返回 413。",
     )
     explain: bool = key(
         False,
         embedded_default=True,
-        en="A wrong signature explains itself in the answer, to loopback peers only.",
+        en="Explain wrong signatures in the answer, to loopback peers only.",
         zh="签名错误时在应答中说明原因，仅对本机回环地址。",
         unset=("on in the embedded default, else off", "内嵌默认模式下开启，否则关闭"),
     )
@@ -176,57 +179,55 @@ class LimitsSection(Section):
     """How often is too often."""
 
     enabled: bool = key(
-        True, en="Off switches every limit off; for tests.", zh="关闭后所有限制均不生效，仅供测试。"
+        True, en="0 disables every limit; for tests.", zh="关闭后所有限制均不生效，仅供测试。"
     )
     per_user_per_minute: int = key(
-        600, ge=1, le=1_000_000, en="Requests of one user in a minute.", zh="单个用户每分钟的请求数。"
+        600, ge=1, le=1_000_000, en="Requests per user per minute.", zh="单个用户每分钟的请求数。"
     )
     sms_gap_s: int = key(
         60,
         ge=0,
         le=3600,
-        en="Seconds between two codes to one number.",
+        en="Minimum seconds between two codes to one number.",
         zh="同一号码两次验证码的最小间隔秒数。",
     )
     sms_per_hour: int = key(
-        5, ge=1, le=1000, en="Codes to one number in an hour.", zh="同一号码每小时的验证码数。"
+        5, ge=1, le=1000, en="Codes per number per hour.", zh="同一号码每小时的验证码数。"
     )
-    sms_per_day: int = key(
-        10, ge=1, le=1000, en="Codes to one number in a day.", zh="同一号码每天的验证码数。"
-    )
+    sms_per_day: int = key(10, ge=1, le=1000, en="Codes per number per day.", zh="同一号码每天的验证码数。")
     sms_per_address_per_hour: int = key(
         30,
         ge=1,
         le=1_000_000,
-        en="Codes that one network address may ask for in an hour.",
+        en="Code requests per network address per hour.",
         zh="同一网络地址每小时可请求的验证码数。",
     )
     failed_logins_per_address_per_hour: int = key(
         60,
         ge=1,
         le=1_000_000,
-        en="Wrong codes from one network address in an hour.",
+        en="Wrong codes per network address per hour.",
         zh="同一网络地址每小时的错误验证码数。",
     )
     failed_logins_per_hour: int = key(
         2000,
         ge=1,
         le=10_000_000,
-        en="Wrong codes of all clients together in an hour: the ceiling that stops a distributed guess.",
+        en="Wrong codes of all clients together per hour: the ceiling that stops distributed guessing.",
         zh="所有客户端每小时的错误验证码总数，用于阻止分布式猜测。",
     )
     messages_per_minute: int = key(
         300,
         ge=1,
         le=60_000,
-        en="Messages that one user may send in a minute.",
+        en="Messages per user per minute.",
         zh="单个用户每分钟可发送的消息数。",
     )
     new_contacts_per_day: int = key(
         20,
         ge=1,
         le=100_000,
-        en="Conversations that one user may begin in a day (UTC).",
+        en="New conversations per user per day (UTC).",
         zh="单个用户每天（UTC）可主动发起的会话数。",
     )
     new_contacts_per_day_vip: int = key(
@@ -236,7 +237,7 @@ class LimitsSection(Section):
         20,
         ge=1,
         le=10_000,
-        en="Reports that one user may send in 24 hours.",
+        en="Reports per user per 24 hours.",
         zh="同一用户 24 小时内可提交的举报数。",
     )
 
@@ -245,23 +246,23 @@ class AccountsSection(Section):
     """Codes, sessions and numbers."""
 
     code_ttl_s: int = key(
-        300, ge=30, le=3600, en="Seconds that an SMS code is valid.", zh="短信验证码的有效秒数。"
+        300, ge=30, le=3600, en="Lifetime of an SMS code, in seconds.", zh="短信验证码的有效秒数。"
     )
     code_tries: int = key(
-        5, ge=1, le=20, en="Wrong tries after which a code is void.", zh="验证码作废前允许的错误次数。"
+        5, ge=1, le=20, en="Failed attempts after which a code is void.", zh="验证码作废前允许的错误次数。"
     )
     session_days: int = key(
         7,
         ge=1,
         le=365,
-        en="Days that a login lasts; it is renewed while it is used.",
+        en="Lifetime of a login, in days; renewed with use.",
         zh="登录有效天数，使用期间自动续期。",
     )
     devices: int = key(
         5,
         ge=1,
         le=100,
-        en="Devices logged in at once; the oldest goes.",
+        en="Maximum logged-in devices; the oldest is logged out.",
         zh="同时登录的设备数，超出时最早的下线。",
     )
     time_zone: TimeZone = key(
@@ -270,7 +271,9 @@ class AccountsSection(Section):
         zh="计算年龄与生日时一天的起点所用的时区。应答中的时间仍为 UTC。",
     )
     default_region: Region = key(
-        "CN", en="Country of the numbers that are written without one.", zh="未写国家码的号码所属国家或地区。"
+        "CN",
+        en="Default region of phone numbers without a country code.",
+        zh="未写国家码的号码所属国家或地区。",
     )
 
 
@@ -281,36 +284,37 @@ class MediaSection(Section):
         21 * 1024 * 1024,
         ge=1024,
         le=64 * 1024 * 1024,
-        en="The largest upload of any kind; more is answered with 413. Each kind has a limit of its own below: 1201.",
+        en="Maximum size of any upload; larger ones are answered with 413. Each kind also has its own "
+        "lower limit: 1201.",
         zh="任何类型上传的最大字节数，超过则返回 413；各类型另有更小的上限（1201）。",
     )
     user_files: int = key(
-        5000, ge=1, le=1_000_000, en="Uploads that one user may have stored.", zh="单个用户可保存的上传数。"
+        5000, ge=1, le=1_000_000, en="Maximum stored uploads per user.", zh="单个用户可保存的上传数。"
     )
     user_bytes: int = key(
         5 * 1024 * 1024 * 1024,
         ge=1024,
         le=1 << 50,
-        en="Bytes that one user's uploads may take in the store, thumbnails included.",
+        en="Maximum bytes of stored uploads per user, thumbnails included.",
         zh="单个用户的上传（含缩略图）可占用的存储字节数。",
     )
     unused_hours: int = key(
         24,
         ge=1,
         le=24 * 365,
-        en="Hours after which `datingtoday media purge` removes an upload that nothing shows.",
+        en="Hours after which `datingtoday media purge` removes an unused upload.",
         zh="未被使用的上传经过此小时数后由 `datingtoday media purge` 删除。",
     )
     parallel: int = key(
         2,
         ge=1,
         le=64,
-        en="Decoders that each worker process runs at once; more uploads wait.",
+        en="Concurrent decoders per worker process; further uploads wait.",
         zh="每个工作进程同时运行的解码器数，其余上传排队等待。",
     )
     ffmpeg: FilePath = key(
         "",
-        en="The folder with ffmpeg and ffprobe, for sound and film.",
+        en="Folder with ffmpeg and ffprobe, for audio and video.",
         zh="ffmpeg 与 ffprobe 所在目录，用于音频和视频。",
         example="/usr/local/bin",
         unset=(
@@ -320,7 +324,7 @@ class MediaSection(Section):
     )
     moderator: Moderator = key(
         "approve",
-        en="Who judges uploads: approve lets all of them pass, package.module:factory is one's own (docs/media.md).",
+        en="Moderator for uploads: approve accepts all, package.module:factory is your own moderator (docs/media.md).",
         zh="由谁审核上传：approve 全部通过，package.module:factory 为自行实现（见 docs/media.zh-CN.md）。",
     )
 
@@ -339,7 +343,7 @@ class ServerSection(Section):
     workers: int = key(2, ge=1, le=256, en="Worker processes.", zh="工作进程数。")
     worker_class: Literal["gthread", "sync", "gevent"] = key(
         "gthread",
-        en="How a worker serves several requests at once.",
+        en="Concurrency model of a worker.",
         zh="工作进程并发处理请求的方式。",
     )
     threads: int = key(
@@ -347,10 +351,10 @@ class ServerSection(Section):
     )
     trusted_proxies: Networks = key(
         (),
-        en="Proxies whose X-Forwarded-For or Forwarded is believed.",
+        en="Proxies whose X-Forwarded-For or Forwarded header is trusted.",
         zh="信任其 X-Forwarded-For 或 Forwarded 的代理。",
         example="127.0.0.1, 10.0.0.0/8",
-        unset=("nobody is believed", "一律不信任"),
+        unset=("none is trusted", "一律不信任"),
     )
     forwarded_header: Literal["either", "x-forwarded-for", "forwarded"] = key(
         "either",
@@ -367,34 +371,9 @@ class ServerSection(Section):
     )
     internal_addresses: Networks = key(
         (),
-        en="Who besides loopback may read /healthz, /readyz and /metrics.",
+        en="Addresses besides loopback that may read /healthz, /readyz and /metrics.",
         zh="除本机外可访问 /healthz、/readyz、/metrics 的地址。",
         example="10.0.0.0/8",
         unset=("loopback only", "仅本机"),
     )
-    index_page: bool = key(True, en="Answer GET / with a short page.", zh="GET / 返回简短页面。")
-
-
-class LogSection(Section):
-    """JSON lines on stderr."""
-
-    level: Literal["debug", "info", "warning", "error"] = key(
-        "info", en="The least level that is written.", zh="最低日志级别。"
-    )
-    access: bool = key(True, en="One line for each request.", zh="每个请求记录一行。")
-
-
-class MetricsSection(Section):
-    """/metrics, for Prometheus; to loopback and [SERVER] internal_addresses only."""
-
-    enabled: bool = key(
-        True,
-        en="Count requests by endpoint and outcome, and how long they take.",
-        zh="按接口和结果统计请求数及耗时。",
-    )
-
-
-class DocsSection(Section):
-    """/docs and /openapi.json."""
-
-    enabled: bool = key(True, en="Serve the documentation of the API.", zh="提供 API 文档页面。")
+    index_page: bool = key(True, en="Serve a short page at /.", zh="GET / 返回简短页面。")

@@ -1,4 +1,4 @@
-"""What must not be served: settings that are incomplete, or that everybody knows."""
+"""Checks before serving: settings that are incomplete, or publicly known."""
 
 from urllib.parse import urlsplit
 
@@ -49,13 +49,19 @@ def serving_problems(settings: Settings) -> list[ConfigError]:
                 _problem(settings, section, key, "is missing; set a random value", "未设置；请设为随机值")
             )
     problems += _known_to_everybody(settings)
+    return problems + _open_to_everybody(settings)
+
+
+def _open_to_everybody(settings: Settings) -> list[ConfigError]:
+    """Conveniences of a trial that would let anyone in, or find out where people live."""
+    problems = []
     if settings.demo.login_code:
         problems.append(
             _problem(
                 settings,
                 "DEMO",
                 "login_code",
-                "must be empty outside the embedded default: whoever knows it could log in",
+                "must be empty outside the embedded default: anyone who knows it could log in",
                 "仅可用于内嵌默认模式，否则知道它的人都能登录",
             )
         )
@@ -65,7 +71,7 @@ def serving_problems(settings: Settings) -> list[ConfigError]:
                 settings,
                 "SMS",
                 "echo",
-                "must be off with a database of one's own: it tells codes to whoever asks",
+                "must be off with your own database: it reveals codes to anyone who asks",
                 "使用自己的数据库时必须关闭，否则会把验证码告诉请求者",
             )
         )
@@ -85,7 +91,7 @@ def serving_problems(settings: Settings) -> list[ConfigError]:
                 settings,
                 "DISCOVERY",
                 "nearby_grid_m",
-                f"must be {_LEAST_GRID_M} or more with a database of one's own: smaller squares tell where people live",
+                f"must be {_LEAST_GRID_M} or more with your own database: smaller squares reveal where people live",
                 f"使用自己的数据库时必须不小于 {_LEAST_GRID_M}，网格过小会泄露用户的住处",
             )
         )
@@ -149,7 +155,7 @@ def _known_to_everybody(settings: Settings) -> list[ConfigError]:
                         settings,
                         section,
                         key,
-                        "is a published example; set one's own",
+                        "is a published example; set your own",
                         "是公开的示例值；请改为自己的值",
                     )
                 )

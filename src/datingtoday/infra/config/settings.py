@@ -24,15 +24,13 @@ from datingtoday.infra.config.fields import Section, allowed, notes_of, parse
 from datingtoday.infra.config.payments import PaySection
 from datingtoday.infra.config.providers import SmsSection, StorageSection
 from datingtoday.infra.config.push import PushSection
+from datingtoday.infra.config.reporting import DocsSection, LogSection, MetricsSection
 from datingtoday.infra.config.sections import (
     AccountsSection,
     AppSection,
     DatabaseSection,
-    DocsSection,
     LimitsSection,
-    LogSection,
     MediaSection,
-    MetricsSection,
     ProtocolSection,
     RedisSection,
     SecuritySection,
@@ -199,11 +197,11 @@ def _read_ini(path: Path, problems: list[ConfigError]) -> dict[tuple[str, str], 
     except configparser.DuplicateSectionError as error:
         at = f"{path}:{error.lineno}"
         raise ConfigError(
-            f"[{error.section}]: {at}: stands twice", f"[{error.section}]：{at}：重复出现"
+            f"[{error.section}]: {at}: duplicate", f"[{error.section}]：{at}：重复出现"
         ) from None
     except configparser.DuplicateOptionError as error:
         at, name = f"{path}:{error.lineno}", f"[{error.section}] {error.option}"
-        raise ConfigError(f"{name}: {at}: stands twice", f"{name}：{at}：重复出现") from None
+        raise ConfigError(f"{name}: {at}: duplicate", f"{name}：{at}：重复出现") from None
     except configparser.MissingSectionHeaderError as error:
         at = f"{path}:{error.lineno}"
         raise ConfigError(f"{at}: a [SECTION] line must come first", f"{at}：之前缺少 [SECTION] 行") from None

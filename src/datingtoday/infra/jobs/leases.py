@@ -176,7 +176,7 @@ def read_states(database: Database, name: str | None = None) -> list[JobState]:
 def now_ms(database: Database) -> ColumnElement[int]:
     """The database's clock in epoch milliseconds, as an expression."""
     if database.is_sqlite:
-        # Of the statement's start, like the other one's.
+        # Of the statement's start, like the other database's.
         return literal_column("CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)", Integer)
     return literal_column("CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)", Integer)
 

@@ -22,7 +22,7 @@ from datingtoday.infra.redis import RedisDown
 log = structlog.get_logger(__name__)
 
 MAX_WAIT_S = 30.0
-"""A row is looked at again after this time at the latest: somebody may have changed it."""
+"""A row is looked at again after this time at the latest: it may have been changed."""
 DOWN_WAIT_S = 1.0
 """Until the next look after the database could not be reached."""
 _MIN_WAIT_S = 0.01

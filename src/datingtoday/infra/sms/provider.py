@@ -1,4 +1,4 @@
-"""What every SMS provider promises, and the base class that times and logs each message."""
+"""Interface of SMS providers, and the base class that times and logs each message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the providers that go over the network share.
+"""Base of the providers that are called over the network.
 
 The vendors' SDKs follow redirects, take proxies and logins from the environment, log whole requests when
 asked to, and wait without a bound for name resolution or for an answer that drips in. Here they get a

@@ -1,4 +1,4 @@
-"""Which store the settings mean."""
+"""Choice of the store by the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an upload is, by its content; names and declared types are never looked at.
+"""Detection of an upload's type by its content; names and declared types are ignored.
 
 Only the few types that are accepted can be told apart here, and nothing else gets any further: no decoder, and
 no ffmpeg, ever sees a playlist, a page or an archive.

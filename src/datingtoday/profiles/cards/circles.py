@@ -34,14 +34,14 @@ class Circle(NamedTuple):
     """Whom the viewer follows."""
 
     def ties(self, target_id: int) -> Ties | None:
-        """What connects the viewer with somebody, either block standing for both; None if it is not known."""
+        """Ties between the viewer and a person, either block standing for both; None if they are not known."""
         if self.blocked is None or self.fans is None or self.followed is None:
             return None
         is_blocked = target_id in self.blocked
         return Ties(target_id in self.followed, target_id in self.fans, is_blocked, is_blocked)
 
     def may_find(self, target_id: int, head: Sequence[Any]) -> bool | None:
-        """Whether the viewer may find somebody; None if SQL must be asked. :param head: of their card."""
+        """Whether the viewer may find a person; None if SQL must be asked. :param head: of their card."""
         authority, banned, deleted = head
         if self.blocked is None or (self.fans is None and authority == FOLLOWED):
             return None

@@ -90,7 +90,7 @@ class ProfileEntries(_Entries):
 
 
 class OwnEntries(_Entries):
-    """Of the user id: what one sees of oneself."""
+    """Cache entry: user id → the user's own profile."""
 
     kind = "own"
     with_album = True

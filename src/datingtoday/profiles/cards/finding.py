@@ -107,7 +107,7 @@ class Finding:
         )
         values = [None if card is None else card.value for card in loaded]
         together = FoundTogether(self.card_keys(user_ids), values, Found(cards), is_open)
-        # Where somebody's entry is missing, the next one asks again.
+        # Where an entry is missing, the next viewer asks again.
         if None not in values and len(user_ids) <= MAX_PEOPLE_TOGETHER:
             self._together.put(user_ids, together)
         return together

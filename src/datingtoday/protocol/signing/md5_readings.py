@@ -1,4 +1,4 @@
-"""What else an md5 signature can be read as.
+"""Other requests that the same md5 signature also signs.
 
 An md5 client signs ``head + timestamp + nonce + secret`` without delimiters. Whoever captured a request can move the
 cut: digits at the end of the head become the beginning of another timestamp, digits of the timestamp go to the head or

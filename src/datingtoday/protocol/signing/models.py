@@ -57,7 +57,7 @@ class ReplayBucket(Base):
     lost_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     seal: Mapped[str | None] = mapped_column(String(32))
     holder: Mapped[str | None] = mapped_column(String(64))
-    """The run id of the Redis process that has this bucket now: another one's memory has gaps, however whole it is."""
+    """The run id of the Redis process that has this bucket now: another's memory has gaps, however whole it is."""
 
 
 class KeptSignature(Base):

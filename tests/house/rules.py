@@ -168,7 +168,11 @@ def no_errors_are_swallowed(source: Source) -> Iterator[Finding]:
 
 
 def functions_are_short(source: Source) -> Iterator[Finding]:
-    """A function does one thing. Declarations are exempt: of routes in their length, of options in their number."""
+    """A function does one thing.
+
+    Declarations are exempt: of routes in their length; of commands' options, and of constructors that take nothing but
+    settings by name, in their number.
+    """
     if source.under("migrations"):
         return
     for node in source.nodes:
@@ -178,7 +182,7 @@ def functions_are_short(source: Source) -> Iterator[Finding]:
         if lines > MAX_FUNCTION_LINES and not _declares_routes(node):
             yield source.finding(node, f"{lines} lines in {node.name}(), {MAX_FUNCTION_LINES} at most")
         parameters = _parameters_of(node)
-        if parameters > MAX_PARAMETERS and not _is_command(node):
+        if parameters > MAX_PARAMETERS and not (_is_command(node) or _takes_settings(node)):
             yield source.finding(node, f"{parameters} parameters of {node.name}(), {MAX_PARAMETERS} at most")
 
 
@@ -246,6 +250,10 @@ def _declares_routes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def _is_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     called = (it.func if isinstance(it, ast.Call) else it for it in function.decorator_list)
     return any(dotted(it).split(".")[-1] in {"command", "group"} for it in called)
+
+
+def _takes_settings(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return function.name == "__init__" and [it.arg for it in function.args.args] == ["self"]
 
 
 def _parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

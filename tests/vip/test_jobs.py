@@ -1,4 +1,4 @@
-"""What happens without a request: expiry, polls, refunds, the purge, and what reconciliation finds."""
+"""Work without a request: expiry, polls, refunds, the purge, and what reconciliation finds."""
 
 from __future__ import annotations
 

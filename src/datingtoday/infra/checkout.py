@@ -1,4 +1,4 @@
-"""Where the project's own files lie: in the checkout, or in the installed package."""
+"""Location of the project's own files: the checkout, or the installed package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a Redis server can be used as it is set up: its version, and what its user may run.
+"""Checks that a Redis server can be used as it is set up: its version, and the commands its user may run.
 
 A server that cannot be used names the command that helps, in the log and at the start, where "down" would let people
 look for a fault in the network.

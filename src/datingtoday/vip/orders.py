@@ -102,7 +102,7 @@ class Orders:
                         raise ClientIdReused
                     return order
             except IntegrityError:
-                # Somebody made it at the same time: it is there now.
+                # Another request made it at the same time: it is there now.
                 log.info("order_made_twice", user_id=user_id)
         raise Unavailable
 
@@ -169,7 +169,7 @@ class Orders:
     # --- looking
 
     def show(self, session: Session, user_id: int, order_id: int, now: datetime) -> dict[str, Any]:
-        """One order. :raises OrderNotFound: also for somebody else's."""
+        """One order. :raises OrderNotFound: also for another user's."""
         return wire_order(_own(session, user_id, order_id), now)
 
     def by_trade_no(self, session: Session, trade_no: str) -> UserOrder:

@@ -1,4 +1,4 @@
-"""What VIP stores on a person: orders and the days that they gave."""
+"""Personal data of VIP: orders and the days that they gave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What VIP unlocks: the one table, which `app/config` tells and each check asks.
+"""Rights of VIPs: the one table, which `app/config` reports and each check asks.
 
 `visitor_list`: `visitor/list` (visitors). `stealth`: visits without a trace (`Visibility.is_stealthy`).
 `new_contacts_per_day`: conversations begun in a day (chat).
@@ -19,7 +19,7 @@ class Right:
     vip: bool | int
 
     def of(self, *, is_vip: bool) -> bool | int:
-        """What somebody has."""
+        """Rights of a user."""
         return self.vip if is_vip else self.free
 
 

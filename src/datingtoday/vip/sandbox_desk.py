@@ -1,4 +1,4 @@
-"""What a person does at the sandbox's page, and the notification that follows."""
+"""Actions of a person at the sandbox's page, and the notification that follows."""
 
 from __future__ import annotations
 

@@ -116,10 +116,7 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
         in_child=folder.forget,
         on_worker_exit=parts.base.streams.flush,
     )
-    children = _children(parts, settings)
-    if settings.push.enabled:
-        children.append(_push(app, parts))
-    server = HttpServer(app, settings, listener, hooks, children)
+    server = HttpServer(app, settings, listener, hooks, _children(app, parts, settings))
     at_end.callback(server.children.stop)
     server.run()
     return 0
@@ -130,7 +127,7 @@ def _restart_if_dead(redis: "EmbeddedRedis | None") -> None:
         redis.restart_if_dead()
 
 
-def _children(parts: "Parts", settings: Settings) -> "list[ChildProcess]":
+def _children(app: "Flask", parts: "Parts", settings: Settings) -> "list[ChildProcess]":
     """The processes beside the API workers."""
     from datingtoday.infra.server.child_processes import ChildProcess
 
@@ -142,6 +139,8 @@ def _children(parts: "Parts", settings: Settings) -> "list[ChildProcess]":
     children = []
     if settings.worker.with_serve:
         children.append(ChildProcess("dt-worker", work))
+    if settings.push.enabled:
+        children.append(_push(app, parts))
     return children
 
 

@@ -122,7 +122,7 @@ class PaymentFailed(Exception):
 
 
 class NoticeRefused(Exception):
-    """A notification that must not be believed, or is about somebody else's payment.
+    """A notification that must not be believed, or is about another payment.
 
     :param is_forged: the signature, its age or its key is wrong; otherwise the content is.
     """

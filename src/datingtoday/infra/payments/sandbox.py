@@ -151,7 +151,7 @@ class SandboxPayments:
         return self._find(trade_no)
 
     def pay(self, trade_no: str, now: datetime) -> SandboxTrade | None:
-        """Somebody pays, unless it is closed or its time is over; None: there is no such payment."""
+        """Pay, unless the payment is closed or expired; None: there is no such payment."""
         with self._database.transaction() as session:
             trade = _locked(session, trade_no)
             if trade is not None and trade.state == TradeState.OPEN and trade.expire_at > now:

@@ -702,3 +702,22 @@ CREATE TABLE vip_info (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 UPDATE alembic_version SET version_num='0010' WHERE alembic_version.version_num = '0009';
+
+-- Running upgrade 0010 -> 0011
+
+CREATE TABLE visitor (
+    user_id INTEGER NOT NULL,
+    visitor_id INTEGER NOT NULL,
+    visit_time DATETIME(6) NOT NULL,
+    visits INTEGER NOT NULL,
+    status SMALLINT NOT NULL,
+    CONSTRAINT pk_visitor PRIMARY KEY (user_id, visitor_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_visitor_user_id_status ON visitor (user_id, status);
+
+CREATE INDEX ix_visitor_user_id_visit_time_visitor_id ON visitor (user_id, visit_time, visitor_id);
+
+CREATE INDEX ix_visitor_visitor_id ON visitor (visitor_id);
+
+UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num = '0010';

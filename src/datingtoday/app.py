@@ -23,6 +23,7 @@ from datingtoday.protocol.parts import Feature, ProtocolParts, install_guard, ma
 from datingtoday.protocol.signing.timestamps import Clock
 from datingtoday.safety.parts import SafetyParts, make_safety
 from datingtoday.vip.parts import VipParts, make_vip
+from datingtoday.visitors.parts import VisitorParts, make_visitors
 from datingtoday.web.parts import WebParts, make_web, register_pages
 
 PARTS = "datingtoday"
@@ -40,6 +41,7 @@ class Parts:
     profiles: ProfileParts
     accounts: AccountParts
     chat: ChatParts
+    visitors: VisitorParts
     discovery: DiscoveryParts
     safety: SafetyParts
     web: WebParts
@@ -63,6 +65,7 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
     profiles = make_profiles(base, protocol, media, vip)
     accounts = make_accounts(base, profiles, sms=sms)
     chat = make_chat(base, protocol, media, profiles)
+    visitors = make_visitors(base, protocol, profiles)
     discovery = make_discovery(base, protocol, profiles)
     safety = make_safety(base, media, profiles, accounts, chat.evidence)
     web = make_web(base, chat, vip)
@@ -74,6 +77,7 @@ def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clo
         profiles=profiles,
         accounts=accounts,
         chat=chat,
+        visitors=visitors,
         discovery=discovery,
         safety=safety,
         web=web,

@@ -78,6 +78,10 @@ def _contacts_cursor(api: Api, user: User) -> dict[str, Any]:
     return {"cursor": api.parts.protocol.cursors.write("contacts", user.user_id, [0, 1])}
 
 
+def _visitors_cursor(api: Api, user: User) -> dict[str, Any]:
+    return {"cursor": api.parts.protocol.cursors.write("visitors", user.user_id, [0, 1])}
+
+
 def _image(api: Api, user: User) -> dict[str, Any]:
     return {"type": "image", "clientId": new_id(), "mediaId": make_photo(api, user, kind=Kind.IMAGE)}
 
@@ -179,6 +183,9 @@ ROWS: Mapping[Route, Row] = {
         _message_to_somebody, foreign={"messageId": (_message_to_somebody, 1402)}
     ),
     ("GET", "/api/message/unread"): Row(),
+    # For VIPs: tests/visitors holds the list against the columns.
+    ("GET", "/api/visitor/list"): Row(_visitors_cursor, code=1501),
+    ("GET", "/api/visitor/count"): Row(),
     ("GET", "/api/app/config"): Row(),
     ("GET", "/api/product/list"): Row(),
     ("GET", "/api/vip/show"): Row(),

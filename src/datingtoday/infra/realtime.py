@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -121,6 +121,17 @@ class Realtime:
             return None
         self._count("published", len(events))
         return [int(count) for count in counts]
+
+    def connected(self, user_ids: Collection[int]) -> set[int]:
+        """Which of these users have a device that receives events now; on a cluster all of them, which nobody knows.
+
+        :raises RedisDown:
+        """
+        if self._redis.is_cluster or not user_ids:
+            return set(user_ids)
+        ids = list(user_ids)
+        answer = self._redis.execute("PUBSUB", "NUMSUB", *map(channel_of, ids))
+        return {user_id for user_id, receivers in zip(ids, answer[1::2], strict=True) if receivers}
 
     def _count(self, outcome: str, events: int) -> None:
         with self._lock:

@@ -128,6 +128,10 @@ class Streams:
         """In the order in which they were registered."""
         return tuple(self._streams.values())
 
+    def __getitem__(self, name: str) -> Stream:
+        """:raises KeyError: there is no such stream."""
+        return self._streams[name]
+
     # --- sending
 
     def note(self, name: str, entry: Sequence[Any]) -> None:

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, and_, bindparam, literal, or_, select, union_all
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from sqlalchemy.sql.elements import ColumnElement
 
 from datingtoday.infra.cache import CacheEntry, ReadyCache
@@ -278,6 +278,13 @@ def findable(viewer_id: int | BindParameter[int], now: datetime | BindParameter[
         ~blocks,
         ~is_blocked,
     )
+
+
+def findable_id(
+    target_id: ColumnElement[int] | InstrumentedAttribute[int], viewer_id: int, now: datetime
+) -> ColumnElement[bool]:
+    """`findable` for a column that names people, in tables of other features."""
+    return select(UserInfo.id).where(UserInfo.id == target_id, findable(viewer_id, now)).exists()
 
 
 def circle_key(user_id: int) -> str:

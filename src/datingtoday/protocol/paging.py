@@ -217,7 +217,7 @@ class PageOfRows:
 
 def newest_first(
     session: Session,
-    matching: Select[datetime, int],
+    matching: Select[*tuple[Any, ...]],
     moment: InstrumentedAttribute[datetime],
     number: InstrumentedAttribute[int],
     page: PageRequest,

@@ -129,7 +129,7 @@ def test_what_sql_refused_counts_later(own: Api, monkeypatch: pytest.MonkeyPatch
     def fail(*_: Any) -> bool:
         raise DatabaseDown("gone")
 
-    reader = StreamReader(own.parts.base.streams, own.parts.base.streams.all()[0], "test", idle_ms=60_000)
+    reader = StreamReader(own.parts.base.streams, own.parts.base.streams["attention"], "test", idle_ms=60_000)
     with monkeypatch.context() as patch:
         patch.setattr(HotScores, "note", fail)
         assert own.get("/api/user/show", visitor, peerId=visited.user_id).code == 0
@@ -152,7 +152,7 @@ def test_what_redis_lost_counts_when_it_happens_again(own: Api) -> None:
     attention = own.parts.discovery.attention
     attention.note(visited.user_id, visitor.user_id, Attention.VISIT, now)
     own.parts.base.streams.flush()
-    own.parts.base.queue_redis.execute("DEL", own.parts.base.streams.all()[0].key)
+    own.parts.base.queue_redis.execute("DEL", own.parts.base.streams["attention"].key)
     attention.note(visited.user_id, visitor.user_id, Attention.VISIT, now + timedelta(seconds=1))
     assert place(own, visited).attention == before
     attention.note(visited.user_id, visitor.user_id, Attention.VISIT, now + timedelta(minutes=11))

@@ -1,4 +1,4 @@
-"""Who viewed me: what leaves a trace, who may see it, and what a crowd of visitors does."""
+"""Visitors: which visits leave a trace, for whom they are listed, and a crowd of visitors at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of visitors share: who is VIP, visits, and the worker's work."""
+"""Shared by the tests of visitors: VIPs, visits, and the work of the worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who visited whose profile: one row per pair."""
+"""Visits to profiles: one row per pair."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class VisitorParts:
 
 
 def make_visitors(base: Foundation, protocol: ProtocolParts, profiles: ProfileParts) -> VisitorParts:
-    """Make the services of visitors; they listen to visits, and tell profiles whose profile somebody has seen."""
+    """Make the services of visitors; they listen to visits, and tell profiles who has seen whom."""
 
     def payloads(user_ids: Collection[int]) -> Mapping[int, bytes]:
         with base.database.transaction(write=False) as session:

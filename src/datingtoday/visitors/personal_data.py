@@ -1,4 +1,4 @@
-"""What visitors store on a person."""
+"""Personal data of visitors: export and removal."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ VISITOR = PushKind(
     "visitor",
     VisitorEventSchema(),
     Text(
-        "Somebody visited the profile; at most one every 2 s, with the numbers of `visitor/count`.",
+        "A user visited the profile; at most one every 2 s, with the numbers of `visitor/count`.",
         "有人访问了主页；最多每 2 秒一次，数字与 `visitor/count` 相同。",
     ),
 )

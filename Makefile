@@ -13,7 +13,7 @@ option = $(if $($(2)),$(1) '$($(2))')
 SEED ?= 200
 SERVE_OPTIONS = $(call option,--seed,SEED) $(call option,--host,HOST) $(call option,--port,PORT) $(call option,--data,DATA)
 
-.PHONY: help setup run test test-long check format bench bench-long frontend lock upgrade
+.PHONY: help setup run test test-long check format bench bench-long chaos frontend lock upgrade
 
 help:
 	@echo 'make run         start the server on this machine  (PORT=8000 HOST=127.0.0.1 DATA=data SEED=200, as needed)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make check       style, types, import rules, house rules, stale generated files'
 	@echo 'make format      let ruff mend what it can'
 	@echo 'make bench       measure speed on this machine; make bench-long: with up to a million people'
+	@echo 'make chaos       kill, stop and wipe what chat depends on, and check its promises  (SECONDS=600)'
 	@echo 'make frontend    build the demo and the TypeScript client anew (needs Node; the built files are committed)'
 	@echo 'make lock        write the pinned requirements anew from pyproject.toml; make upgrade: with newest versions'
 	@echo 'make setup       only the setting up (.venv), which all the others do by themselves  (PYTHON=python3.12)'
@@ -54,6 +55,10 @@ bench: $(STAMP)
 
 bench-long: $(STAMP)
 	@exec $(BIN)/python -m benchmarks.discovery --users 10000 --users 100000 --users 1000000 $(ARGS)
+
+SECONDS ?= 600
+chaos: $(STAMP)
+	@exec $(BIN)/python -m tests.chat.chaos --seconds $(SECONDS) $(ARGS)
 
 frontend: $(STAMP)
 	@exec scripts/frontend

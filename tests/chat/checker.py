@@ -17,11 +17,13 @@ class Sender:
 
     :param attempted: content by client id, of everything that was ever tried.
     :param acknowledged: the messages that were answered with code 0, in the order of the answers.
+    :param unknown: how often the server did not know a message that it had acknowledged.
     """
 
     user_id: int
     attempted: dict[str, tuple[int, str]] = field(default_factory=dict)
     acknowledged: list[Message] = field(default_factory=list)
+    unknown: int = 0
 
 
 @dataclass
@@ -106,6 +108,7 @@ def _check_contact(account: Account, peer_id: int, history: Sequence[Message], f
 
 
 def _check_acknowledged(sender: Sender, by_user: Mapping[int, Account], found: Counter[str]) -> None:
+    found["acknowledged and lost"] += sender.unknown
     last_seq: dict[int, int] = {}
     for message in sender.acknowledged:
         if message["seq"] <= last_seq.get(message["to_uid"], 0):

@@ -66,11 +66,16 @@ class Lab:
         self._start(factory, workers)
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port.number}"
+    def port(self) -> int:
+        return self._port.number
 
-    def connect(self, user: User) -> Request:
-        return requester(self.url, user, APPKEY, APPSECRET, timeout_s=15)
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self, user: User, url: str = "") -> Request:
+        """:param url: of a proxy in front of it."""
+        return requester(url or self.url, user, APPKEY, APPSECRET, timeout_s=15)
 
     def workers(self) -> list[int]:
         pid = self._process.pid

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.chat import lab as faults
+from tests.chat.connections import DroppingProxy
 from tests.chat.lab import Lab
 from tests.chat.storm import Storm
 from tests.plugins.mariadb_server import MariaDBServer
@@ -44,7 +45,12 @@ def storm_in(lab: Lab, *, people: int = 8, hot: bool = False) -> Storm:
 
 def wait_for_more(storm: Storm, count: int) -> None:
     target = storm.acknowledged + count
-    wait_until(lambda: storm.acknowledged >= target, f"{target} messages", deadline_s=60, every_s=0.05)
+
+    def reached() -> bool:
+        storm.raise_failures()
+        return storm.acknowledged >= target
+
+    wait_until(reached, f"{target} messages", deadline_s=60, every_s=0.05)
 
 
 def test_nothing_is_lost_or_doubled(make_lab: MakeLab) -> None:
@@ -66,12 +72,16 @@ def test_the_checker_notices_a_server_without_dedupe(make_lab: MakeLab) -> None:
     lab = make_lab()
     with lab.api.parts.base.database.transaction() as session:
         session.execute(text("ALTER TABLE message DROP INDEX uq_message_from_uid_client_id"))
-    storm = storm_in(lab, people=4)
-    for _ in range(3):
-        wait_for_more(storm, 20)
-        faults.kill_worker(lab, random.Random(1))
-        faults.kill_worker(lab, random.Random(2))
-    assert storm.end().get("shown twice", 0) > 0
+    proxy = DroppingProxy(lab.port, every_s=5, answers_lost=0.15, seed=1)
+    try:
+        storm = Storm(
+            [make_user(lab.api) for _ in range(4)], lambda user: lab.connect(user, proxy.url), seed=3
+        )
+        storm.begin()
+        wait_for_more(storm, 60)
+        assert storm.end().get("shown twice", 0) > 0
+    finally:
+        proxy.close()
 
 
 def test_the_checker_notices_positions_by_auto_increment(make_lab: MakeLab) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask import Blueprint
+from sqlalchemy.orm import Session
 
 from datingtoday.chat.contacts import Contacts
 from datingtoday.chat.conversations import Conversations
+from datingtoday.chat.epoch import begin_epoch
 from datingtoday.chat.evidence import MessageEvidence, may_see
 from datingtoday.chat.forms import MessageForms
 from datingtoday.chat.history import History
@@ -35,6 +38,8 @@ class ChatParts:
     contacts: Contacts
     evidence: MessageEvidence
     typing: Typing
+    begin_epoch: Callable[[Session, datetime], int]
+    """For whoever set the database back: clients then drop their copies and read from 0."""
 
     def blueprints(self) -> Sequence[Blueprint]:
         """The endpoints of contacts and messages."""
@@ -64,6 +69,7 @@ def make_chat(
         contacts=contacts,
         evidence=MessageEvidence(),
         typing=Typing(profiles.visibility),
+        begin_epoch=begin_epoch,
     )
 
 

@@ -1,11 +1,14 @@
 """`datingtoday db`: the schema of the database."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from datingtoday.cli.main import EXIT_FAILED
 from datingtoday.cli.options import settings_options
+from datingtoday.cli.parts import open_parts
+from datingtoday.cli.terminal import say
 from datingtoday.infra import migrations
 from datingtoday.infra.config.settings import load_settings
 
@@ -45,6 +48,18 @@ def current(config_file: Path | None, data_dir: Path | None) -> int:
     at, newest = migrations.current(settings.database.uri), migrations.head()
     click.echo(f"database: {at or 'empty'}\nnewest: {newest}")
     return 0 if at == newest else EXIT_FAILED
+
+
+@command.command("new-epoch")
+@settings_options
+def new_epoch(config_file: Path | None, data_dir: Path | None) -> None:
+    """Tell all chat clients that the database was set back (restored): they read everything from the start again.
+
+    Exit codes: 0 done, 1 failed, 2 the settings are wrong.
+    """
+    with open_parts(config_file, data_dir) as parts, parts.base.database.transaction() as session:
+        epoch = parts.chat.begin_epoch(session, datetime.now(UTC))
+    say(f"epoch {epoch}: clients start from 0", f"epoch {epoch}：客户端将从 0 开始同步")
 
 
 @command.command()

@@ -721,3 +721,9 @@ CREATE INDEX ix_visitor_user_id_visit_time_visitor_id ON visitor (user_id, visit
 CREATE INDEX ix_visitor_visitor_id ON visitor (visitor_id);
 
 UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num = '0010';
+
+-- Running upgrade 0011 -> 0012
+
+ALTER TABLE media_garbage ADD COLUMN `stored` BOOL NOT NULL DEFAULT false;
+
+UPDATE alembic_version SET version_num='0012' WHERE alembic_version.version_num = '0011';

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,22 @@ def test_purge(server: Api, capsys: Capture, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert run(["media", "purge"]) == 0
     assert "已删除 0 个" in capsys.readouterr().out
+
+
+def test_purge_with_another_folder(
+    server: Api, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    media = make_media(server, 7, unused_since=hours_ago(25))
+    folder = server.parts.base.settings.data_dir / "media"
+    monkeypatch.setenv("DATINGTODAY_DATA", str(tmp_path / "elsewhere"))
+    assert run(["media", "purge", "--quiet"]) == 1
+    assert "[STORAGE] path" in capsys.readouterr().err
+    assert stored(server, media.storage_key) == [True] * 3
+    # The setting holds wherever a command is started.
+    other = make_media(server, 7, unused_since=hours_ago(25))
+    monkeypatch.setenv("DATINGTODAY_STORAGE_PATH", str(folder))
+    assert run(["media", "purge", "--quiet"]) == 0
+    assert stored(server, other.storage_key) == [False] * 3
 
 
 def test_moderate(server: Api, capsys: Capture) -> None:

@@ -352,6 +352,42 @@ class TestPurge:
         assert purge(api.parts.media.service, at, unused_for=DAY).objects == 1
         assert stored(api, media.storage_key) == [False] * 3
 
+    def test_an_object_that_is_missing_is_no_success(self, stored_api: Api) -> None:
+        api, at = stored_api, now()
+        lost, found = (make_media(api, make_user(api), unused_since=at - 2 * DAY) for _ in range(2))
+        api.parts.media.service.storage.delete(lost.storage_key)
+        done = purge(api.parts.media.service, at, unused_for=DAY)
+        assert (done.unused, done.objects, done.missing) == (2, 1, 1)
+        assert stored(api, found.storage_key) == [False] * 3
+        # Nothing is said of it for a day; then it is looked for again, and goes when it is there.
+        assert purge(api.parts.media.service, at + timedelta(hours=23), unused_for=DAY).missing == 0
+        assert purge(api.parts.media.service, at + timedelta(hours=25), unused_for=DAY).missing == 1
+        api.parts.media.service.storage.put(lost.storage_key, b"x", "image/jpeg")
+        done = purge(api.parts.media.service, at + timedelta(hours=50), unused_for=DAY)
+        assert (done.objects, done.missing) == (1, 0)
+        assert count(api, MediaGarbage) == 0
+
+    def test_a_purge_that_was_stopped_goes_on(
+        self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What it had deleted already is not missing."""
+        api, at = app_of(), now()
+        media = make_media(api, 7, unused_since=at - 2 * DAY)
+        storage = api.parts.media.service.storage
+        delete = storage.delete
+
+        def stopped(key: str) -> None:
+            delete(key)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(storage, "delete", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            purge(api.parts.media.service, at, unused_for=DAY)
+        monkeypatch.undo()
+        done = purge(api.parts.media.service, at, unused_for=DAY)
+        assert (done.objects, done.missing) == (1, 0)
+        assert stored(api, media.storage_key) == [False] * 3
+
     def test_unfinished_files(self, app_of: Callable[..., Api]) -> None:
         api = app_of()
         data = api.parts.base.settings.data_dir

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from datingtoday.media.models import Media, MediaGarbage, keys_of
@@ -21,6 +21,10 @@ MAX_ANSWER_TIME = timedelta(minutes=5)
 """A moderator that has not answered for so long failed, or the process that asked it died."""
 
 
+LOOK_AGAIN = timedelta(days=1)
+"""After which an object that was not where it should be is looked for again."""
+
+
 @dataclass(frozen=True)
 class Purged:
     """What a purge did."""
@@ -31,6 +35,8 @@ class Purged:
     """Objects that were deleted in the store: those uploads', and those of failed ones and of people who left."""
     leftovers: int
     """Unfinished files of processes that were killed, on this machine."""
+    missing: int
+    """Objects that should have been there and were not; they are looked for again after `LOOK_AGAIN`."""
 
 
 def purge(
@@ -49,8 +55,8 @@ def purge(
     :param tell: called after every batch with ``unused`` or ``objects`` and how many are gone so far.
     :raises DatabaseDown, StorageError: what was removed until then stays removed.
     """
-    unused, objects = purge_rows(media, now, unused_for=unused_for, batch_rows=batch_rows, tell=tell)
-    return Purged(unused, objects, remove_leftovers(media, now))
+    unused, objects, missing = purge_rows(media, now, unused_for=unused_for, batch_rows=batch_rows, tell=tell)
+    return Purged(unused, objects, remove_leftovers(media, now), missing)
 
 
 def purge_rows(
@@ -60,20 +66,27 @@ def purge_rows(
     unused_for: timedelta,
     batch_rows: int = 200,
     tell: Callable[[str, int], None] = lambda what, count: None,
-) -> tuple[int, int]:
-    """The part of `purge` that SQL knows of: how many uploads and objects went."""
-    unused = objects = 0
+) -> tuple[int, int, int]:
+    """The part of `purge` that SQL knows of: how many uploads and objects went, and how many objects are missing."""
+    unused = objects = missing = 0
     while removed := media.database.retried(_remove_unused(now - unused_for, batch_rows)):
         unused += removed
         tell("unused", unused)
-    while keys := _garbage(media, now, batch_rows):
+    while found := _garbage(media, now, batch_rows):
+        lost = [key for key, stored in found if stored and not media.storage.exists(key)]
+        for key in lost:
+            log.error("stored_object_missing", storage_key=key)
+        missing += len(lost)
+        keys = [key for key, _ in found if key not in lost]
+        # From here on a missing object is one that this purge, or one that was stopped, has deleted.
+        media.database.retried(_begin_deletion(keys, lost, now + LOOK_AGAIN))
         for key in keys:
             for form in keys_of(key):
                 media.storage.delete(form)
         media.database.retried(_forget(keys))
         objects += len(keys)
         tell("objects", objects)
-    return unused, objects
+    return unused, objects, missing
 
 
 def remove_leftovers(media: MediaService, now: datetime) -> int:
@@ -127,10 +140,21 @@ def _remove_unused(before: datetime, most: int) -> Callable[[Session], int]:
     return work
 
 
-def _garbage(media: MediaService, now: datetime, most: int) -> list[str]:
+def _garbage(media: MediaService, now: datetime, most: int) -> list[tuple[str, bool]]:
+    """Keys, and whether their objects must be there."""
     with media.database.transaction(write=False) as session:
-        found = select(MediaGarbage.storage_key).where(MediaGarbage.collect_after <= now)
-        return list(session.scalars(found.order_by(MediaGarbage.collect_after).limit(most)))
+        found = select(MediaGarbage.storage_key, MediaGarbage.stored).where(MediaGarbage.collect_after <= now)
+        rows = session.execute(found.order_by(MediaGarbage.collect_after).limit(most))
+        return [(key, stored) for key, stored in rows]
+
+
+def _begin_deletion(keys: list[str], lost: list[str], again_at: datetime) -> Callable[[Session], None]:
+    def work(session: Session) -> None:
+        garbage = update(MediaGarbage)
+        session.execute(garbage.where(MediaGarbage.storage_key.in_(keys)).values(stored=False))
+        session.execute(garbage.where(MediaGarbage.storage_key.in_(lost)).values(collect_after=again_at))
+
+    return work
 
 
 def _forget(keys: list[str]) -> Callable[[Session], None]:

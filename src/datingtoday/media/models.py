@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, Integer, String
+from sqlalchemy import BigInteger, Boolean, Index, Integer, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from datingtoday.infra.db import MYSQL_TABLE, Base, UTCDateTime
@@ -95,6 +95,8 @@ class MediaGarbage(Base):
 
     storage_key: Mapped[str] = mapped_column(String(32), primary_key=True)
     collect_after: Mapped[datetime] = mapped_column(UTCDateTime)
+    stored: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    """True: the upload was complete, so its object must be there until its deletion begins."""
 
 
 def shared_key(digest: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from datingtoday.cli.main import CommandFailed
+from datingtoday.cli.main import EXIT_FAILED, CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import open_parts, transaction
 from datingtoday.cli.progress import Progress
@@ -34,14 +34,14 @@ def command() -> None:
 )  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Print errors only; for cron.")
 @settings_options
-def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path | None) -> None:
+def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path | None) -> int:
     """Remove uploads that no album, avatar or message uses ([MEDIA] unused_hours), and orphaned files.
 
     Orphaned files belong to uploads that failed or were removed, and to deleted accounts. Works in small
     batches while servers
     keep running. Safe to stop and to run twice. Run it once an hour, on every host that takes uploads.
 
-    Exit codes: 0 done, 1 failed (removed rows stay removed), 2 the settings are wrong.
+    Exit codes: 0 done, 1 failed (removed rows stay removed) or objects missing, 2 the settings are wrong.
     """
     from datingtoday.infra.db import DatabaseDown
     from datingtoday.infra.storage.storage import StorageError
@@ -62,6 +62,8 @@ def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path
                 f"database or store cannot be reached ({error}); what was removed stays removed",
                 f"无法访问数据库或存储（{error}）；已删除的部分不受影响",
             ) from error
+    if done.missing:
+        note(*_missing(done.missing))
     if not quiet:
         for what, count in (
             ("unused", done.unused),
@@ -69,6 +71,7 @@ def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path
             ("leftovers", done.leftovers),
         ):
             say(*_removed(what, count))
+    return EXIT_FAILED if done.missing else 0
 
 
 _WHAT = {
@@ -76,6 +79,14 @@ _WHAT = {
     "objects": ("stored objects", "存储对象"),
     "leftovers": ("unfinished files", "未完成的文件"),
 }
+
+
+def _missing(count: int) -> Text:
+    return Text(
+        f"{count} objects are not in the storage, and are looked for again tomorrow: is [STORAGE] path the folder that "
+        "the servers use?",
+        f"存储中缺少 {count} 个对象，明天会再次查找：[STORAGE] path 是否为服务所用的目录？",
+    )
 
 
 def _removed(what: str, count: int) -> Text:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from datingtoday.infra.config.fields import Section, key
-from datingtoday.infra.config.value_types import HttpUrl, Location, Name, Sign
+from datingtoday.infra.config.value_types import FolderPath, HttpUrl, Location, Name, Sign
 
 
 class SmsSection(Section):
@@ -97,8 +97,15 @@ class StorageSection(Section):
 
     provider: Literal["local", "s3"] = key(
         "local",
-        en="local: the data folder; s3: an S3-compatible store.",
-        zh="local 为数据目录，s3 为兼容 S3 的存储。",
+        en="local: a folder; s3: an S3-compatible store.",
+        zh="local 为目录，s3 为兼容 S3 的存储。",
+    )
+    path: FolderPath = key(
+        "",
+        en="local: the folder of the uploads, the same for servers, workers and commands.",
+        zh="local：存放上传文件的目录，服务、后台任务与命令须一致。",
+        example="/var/lib/datingtoday/media",
+        unset=("media in the data folder", "数据目录中的 media"),
     )
     s3_endpoint: HttpUrl = key(
         "",

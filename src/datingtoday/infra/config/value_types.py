@@ -60,6 +60,7 @@ KeyFiles = Annotated[
     tuple[str, ...],
     matching(r"[A-Za-z0-9_]{1,64}=[^\0,]{1,4096}", "ID=FILE, comma separated", "以逗号分隔的 ID=文件"),
 ]
+FolderPath = Annotated[str, matching(r"/[^\0]{1,4095}", "an absolute path of a folder", "目录的绝对路径")]
 Location = Annotated[
     str, matching(r"/[A-Za-z0-9_/-]*/", "a path that begins and ends with /", "以 / 开头和结尾的路径")
 ]

@@ -19,7 +19,7 @@ def make_storage(section: StorageSection, data_dir: Path) -> Storage:
     ValueError, naming the key, if S3 is chosen without a bucket or with half of the credentials.
     """
     if section.provider == "local":
-        return LocalStorage(data_dir / LOCAL_FOLDER)
+        return LocalStorage(Path(section.path) if section.path else data_dir / LOCAL_FOLDER)
     if not section.s3_bucket:
         raise ValueError("[STORAGE] s3_bucket: needed for provider = s3")
     if bool(section.s3_access_key) != bool(section.s3_secret_key):

@@ -727,3 +727,13 @@ UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num 
 ALTER TABLE media_garbage ADD COLUMN `stored` BOOL NOT NULL DEFAULT false;
 
 UPDATE alembic_version SET version_num='0012' WHERE alembic_version.version_num = '0011';
+
+-- Running upgrade 0012 -> 0013
+
+ALTER TABLE sms_code ADD COLUMN prefix VARCHAR(8) NOT NULL DEFAULT '';
+
+ALTER TABLE sms_code ADD COLUMN network VARCHAR(32) NOT NULL DEFAULT '';
+
+CREATE INDEX ix_sms_code_prefix_sent_at ON sms_code (prefix, sent_at);
+
+UPDATE alembic_version SET version_num='0013' WHERE alembic_version.version_num = '0012';

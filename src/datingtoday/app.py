@@ -102,6 +102,8 @@ def create_app(
     app = Flask("datingtoday", static_folder=None)
     app.extensions[PARTS] = parts
     metrics = Metrics(app) if settings.metrics.enabled else None
+    if metrics is not None:
+        metrics.register(parts.accounts.sms_numbers.read)
     for blueprint in parts.blueprints():
         app.register_blueprint(blueprint)
     register_pages(app, parts.base, metrics, parts.vip)

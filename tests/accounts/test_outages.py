@@ -122,7 +122,7 @@ class TestMariaDbIsKilled:
             "SECURITY_SECRET_KEY": SECRET_KEY,
             "LOG_ACCESS": "0",
             # A right login after failures of the part, not of the client: none of them may count.
-            "LIMITS_FAILED_LOGINS_PER_ADDRESS_PER_HOUR": "1",
+            "LIMITS_WRONG_CODES_PER_ADDRESS_PER_HOUR": "1",
         }
         settings = load_settings(
             None, tmp_path, {f"DATINGTODAY_{name}": value for name, value in values.items()}
@@ -230,7 +230,7 @@ class TestSqliteIsLocked:
 
     @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
     def test_but_not_for_ever(self, app_of: Callable[..., Api], backend: Backend) -> None:
-        api = app_of(DATABASE_TIMEOUT_S=0.3, LIMITS_FAILED_LOGINS_PER_ADDRESS_PER_HOUR=1)
+        api = app_of(DATABASE_TIMEOUT_S=0.3, LIMITS_WRONG_CODES_PER_ADDRESS_PER_HOUR=1)
         phone = new_phone()
         user, code = api.new_user(), api.new_code(phone)
         before = all_rows(api.parts)

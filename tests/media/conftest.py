@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from datingtoday.infra.storage.s3 import S3Access
+from tests.accounts.conftest import app_with
 from tests.infra.storage.conftest import s3_access, s3_endpoint
 from tests.plugins.api import Api
 
-__all__ = ["s3_access", "s3_endpoint"]
+__all__ = ["app_with", "s3_access", "s3_endpoint"]
 
 
 @pytest.fixture(params=["local", "s3"])

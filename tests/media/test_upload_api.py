@@ -215,7 +215,7 @@ class TestQuota:
         assert upload(api, user).code == 0
 
     def test_uploads_at_the_same_time(self, app_of: Callable[..., Api]) -> None:
-        api = app_of(MEDIA_USER_FILES=3)
+        api = app_of(MEDIA_USER_FILES=3, LIMITS_UPLOADS_AT_ONCE=6, SERVER_THREADS=32, MEDIA_PARALLEL=6)
         user = make_user(api)
         answers: list[Answer] = at_once([lambda: upload(api, user) for _ in range(6)])
         assert sorted(answer.code for answer in answers) == [0, 0, 0, 1201, 1201, 1201]
@@ -230,7 +230,7 @@ class TestQuota:
         self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """All of them are stored before the first is counted."""
-        api = app_of(MEDIA_USER_FILES=4)
+        api = app_of(MEDIA_USER_FILES=4, LIMITS_UPLOADS_AT_ONCE=8)
         user, media = make_user(api), api.parts.media.service
         form = Form(b"sound", "audio/mp4", 5, hashlib.sha256(b"sound").hexdigest())
         all_stored = threading.Barrier(8)

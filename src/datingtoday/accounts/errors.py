@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from datingtoday.infra.text import Text
@@ -43,6 +44,15 @@ def phone_not_served() -> ParameterError:
     return ParameterError.plain(
         "phone cannot receive our SMS (country or operator not served, or blocked); allowed: another number",
         "手机号 phone 无法接收本服务的短信（国家、运营商不支持或已被屏蔽）；允许：其他号码",
+    )
+
+
+def region_not_served(regions: Sequence[str]) -> ParameterError:
+    """:param regions: ISO 3166 codes of those that are."""
+    served = ", ".join(regions)
+    return ParameterError.plain(
+        f"phone is of a region that is not served; allowed: numbers of {served}",
+        f"手机号 phone 所属的国家或地区暂不支持；允许：{served} 的号码",
     )
 
 

@@ -75,6 +75,7 @@ class SmsCode(Base):
     __table_args__ = (
         Index("ix_sms_code_phone_sent_at", "phone", "sent_at"),
         Index("ix_sms_code_sent_at", "sent_at"),
+        Index("ix_sms_code_prefix_sent_at", "prefix", "sent_at"),
         {**MYSQL_TABLE, "sqlite_autoincrement": True},
     )
 
@@ -82,6 +83,10 @@ class SmsCode(Base):
         BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
     )
     phone: Mapped[str] = mapped_column(String(16))
+    prefix: Mapped[str] = mapped_column(String(8), default="", server_default="")
+    """Of the number (`phone_numbers.prefix_of`), for the ceilings."""
+    network: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    """Hash of number and network that the code was asked for from, keyed as `code_hash`."""
     purpose: Mapped[str] = mapped_column(String(16))
     code_hash: Mapped[str] = mapped_column(String(64))
     """HMAC-SHA256 of number, purpose and code under the server's secret key, lower-case hex."""

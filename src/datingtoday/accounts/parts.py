@@ -15,9 +15,11 @@ from datingtoday.accounts.personal_data import LoginData
 from datingtoday.accounts.push_events import kick_when_ended
 from datingtoday.accounts.push_schemas import KICK
 from datingtoday.accounts.routes import auth_routes, phone_routes
+from datingtoday.accounts.send_limits import SmsRules
 from datingtoday.accounts.service import Accounts
 from datingtoday.accounts.sessions import Sessions, SessionsEnded
-from datingtoday.accounts.sms_codes import SmsCodes, SmsRules
+from datingtoday.accounts.sms_codes import SmsCodes
+from datingtoday.accounts.sms_metrics import SmsNumbers
 from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.parts import Foundation
@@ -32,6 +34,8 @@ class AccountParts:
 
     service: Accounts
     sessions: Sessions
+    sms_numbers: SmsNumbers
+    """For /metrics."""
     settings: Settings
 
     def blueprints(self) -> Sequence[Blueprint]:
@@ -64,11 +68,12 @@ def make_accounts(
         life=timedelta(days=settings.accounts.session_days),
         devices=settings.accounts.devices,
     )
+    rules = _sms_rules(settings)
     codes = SmsCodes(
         base.database,
         base.limits,
         sms or make_sms_provider(settings.sms),
-        _sms_rules(settings),
+        rules,
         base.secret_key,
     )
     base.personal_data.register(LoginData())
@@ -77,6 +82,7 @@ def make_accounts(
     return AccountParts(
         service=Accounts(codes, sessions, profiles.service, base.events),
         sessions=sessions,
+        sms_numbers=SmsNumbers(base.database, rules),
         settings=settings,
     )
 
@@ -91,6 +97,10 @@ def _sms_rules(settings: Settings) -> SmsRules:
         per_hour=None if off else limits.sms_per_hour,
         per_day=None if off else limits.sms_per_day,
         per_address_per_hour=None if off else limits.sms_per_address_per_hour,
-        failures_per_address_per_hour=None if off else limits.failed_logins_per_address_per_hour,
-        failures_per_hour=None if off else limits.failed_logins_per_hour,
+        per_prefix_per_day=None if off else limits.sms_per_prefix_per_day,
+        in_all_per_day=None if off else limits.sms_in_all_per_day,
+        wrong_codes_per_network_per_hour=None if off else limits.wrong_codes_per_address_per_hour,
+        wrong_codes_per_prefix_per_hour=None if off else limits.wrong_codes_per_prefix_per_hour,
+        regions=() if "*" in accounts.regions else accounts.regions,
+        is_limited=not off,
     )

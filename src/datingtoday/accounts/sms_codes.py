@@ -1,31 +1,36 @@
 """Codes by SMS: made, limited, sent and checked.
 
 Everything that a promise hangs on is in SQL: that a code is used once, that it is void after some wrong tries, and how
-many were sent to a number. Losing Redis gives nobody another try. Only limits per address and the ceiling over all
-failures are counted in Redis.
+many were sent to a number. Losing Redis gives nobody another try. Only limits per network and the brakes on guesses are
+counted in Redis.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.orm import Session
 
 from datingtoday.accounts.errors import SmsCodeWrong, phone_not_served
+from datingtoday.accounts.guess_brakes import GuessBrakes
 from datingtoday.accounts.models import SmsCode, SmsNumber
+from datingtoday.accounts.send_limits import SendLimits, SmsRules
 from datingtoday.infra.db import Database
-from datingtoday.infra.ratelimit import RateLimits, TooMany
+from datingtoday.infra.ratelimit import RateLimits
 from datingtoday.infra.sms.provider import SmsFailed, SmsFailureKind, SmsProvider
-from datingtoday.protocol.errors import RateLimited, Unavailable
+from datingtoday.protocol.errors import Unavailable
 from datingtoday.protocol.peer import limit_key
+from datingtoday.protocol.phone_numbers import prefix_of
 
 log = structlog.get_logger(__name__)
 
@@ -36,20 +41,6 @@ _MAX_IN_FORCE = 8
 """How many codes are looked at for one number and purpose; more than one only where a provider was unclear."""
 
 
-@dataclass(frozen=True)
-class SmsRules:
-    """Limits and lives; None for a limit that is switched off."""
-
-    code_ttl_s: int = 300
-    code_tries: int = 5
-    gap_s: int | None = 60
-    per_hour: int | None = 5
-    per_day: int | None = 10
-    per_address_per_hour: int | None = 30
-    failures_per_address_per_hour: int | None = 60
-    failures_per_hour: int | None = 2000
-
-
 @dataclass(frozen=True, slots=True)
 class _Counted:
     """A place taken in a limit of Redis, to be given back if what it was taken for did not happen."""
@@ -57,6 +48,23 @@ class _Counted:
     name: str
     key: str
     receipt: str
+
+
+class _SentCode(NamedTuple):
+    """A code that a try is compared with."""
+
+    id: int
+    code_hash: str
+    network: str
+
+
+class _Outcome(Enum):
+    """The result of a try."""
+
+    RIGHT = auto()
+    WRONG = auto()
+    NOT_IN_FORCE = auto()
+    """There was no code that could be tried."""
 
 
 class SmsCodes:
@@ -77,6 +85,12 @@ class SmsCodes:
         self._limits = limits
         self._provider = provider
         self._rules = rules
+        self._send_limits = SendLimits(rules)
+        self._brakes = GuessBrakes(
+            limits,
+            per_network=rules.wrong_codes_per_network_per_hour,
+            per_prefix=rules.wrong_codes_per_prefix_per_hour,
+        )
         self._secret_key = secret_key
 
     # --- sending
@@ -94,17 +108,19 @@ class SmsCodes:
         :param phone: E.164.
         :param address: of the client, for its limit.
         :return: the code; for the answer only where the server is set to echo it.
-        :raises RateLimited: a limit of the number is reached; `TooMany`: that of the address. Neither was counted.
+        :raises RateLimited: a limit of the number, its prefix or of all numbers is reached; `TooMany`: that of the
+            address. Neither was counted.
         :raises Unavailable: the provider failed.
-        :raises ParameterError: the provider does not serve this number.
+        :raises ParameterError: the number's region is not served, or the provider does not serve this number.
         """
+        self._send_limits.refuse_region(phone)
         most = self._rules.per_address_per_hour
         place = self._take("sms-address", limit_key(address), most, now)
         try:
             self._limits.refuse_if_reached(
                 "sms-unclear-address", limit_key(address), most, per_s=_HOUR_S, now=now
             )
-            return self._send_to_number(phone, purpose, now)
+            return self._send_to_number(phone, purpose, address, now)
         except SmsFailed as error:
             if error.kind is SmsFailureKind.NUMBER:
                 # The provider was asked in earnest: the address has used one of its sendings.
@@ -117,9 +133,9 @@ class SmsCodes:
             self._give_back(place)
             raise
 
-    def _send_to_number(self, phone: str, purpose: str, now: datetime) -> str:
+    def _send_to_number(self, phone: str, purpose: str, address: str, now: datetime) -> str:
         code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
-        code_id, sent_before = self._reserve(phone, purpose, code, now)
+        code_id, sent_before = self._reserve(phone, purpose, code, address, now)
         try:
             self._provider.send_code(phone, code, purpose=purpose, ttl_s=self._rules.code_ttl_s)
         except BaseException as error:
@@ -128,26 +144,23 @@ class SmsCodes:
             raise
         return code
 
-    def _reserve(self, phone: str, purpose: str, code: str, now: datetime) -> tuple[int, datetime | None]:
+    def _reserve(
+        self, phone: str, purpose: str, code: str, address: str, now: datetime
+    ) -> tuple[int, datetime | None]:
         """Store the new code if the number's limits allow it; the number's row makes others wait meanwhile."""
-        rules = self._rules
         with self._database.transaction() as session:
             before = self._lock_number(session, phone)
-            if rules.gap_s is not None and before is not None:
-                left_s = rules.gap_s - (now - before).total_seconds()
-                if left_s > 0:
-                    raise RateLimited(min(left_s, rules.gap_s))
-            hour, day = timedelta(hours=1), timedelta(days=1)
-            self._refuse_above(session, phone, rules.per_hour, hour, now, unclear=False)
-            self._refuse_above(session, phone, rules.per_day, day, now, unclear=False)
-            self._refuse_above(session, phone, rules.per_hour, hour, now, unclear=True)
+            self._send_limits.refuse_number(session, phone, before, now)
+            self._send_limits.refuse_ceilings(session, phone, now)
             session.execute(update(SmsNumber).where(SmsNumber.phone == phone).values(last_sent_at=now))
             row = SmsCode(
                 phone=phone,
+                prefix=prefix_of(phone),
+                network=self._network(phone, address),
                 purpose=purpose,
                 code_hash=self._hash(phone, purpose, code),
                 sent_at=now,
-                expires_at=now + timedelta(seconds=rules.code_ttl_s),
+                expires_at=now + timedelta(seconds=self._rules.code_ttl_s),
             )
             session.add(row)
             session.flush()
@@ -163,20 +176,6 @@ class SmsCodes:
         else:
             session.execute(mysql.insert(SmsNumber).values(phone=phone).on_duplicate_key_update(phone=phone))
         return session.scalars(select(SmsNumber.last_sent_at).where(SmsNumber.phone == phone)).one()
-
-    @staticmethod
-    def _refuse_above(
-        session: Session, phone: str, most: int | None, span: timedelta, now: datetime, *, unclear: bool
-    ) -> None:
-        if most is None:
-            return
-        sent, first = session.execute(
-            select(func.count(), func.min(SmsCode.sent_at)).where(
-                SmsCode.phone == phone, SmsCode.sent_at > now - span, SmsCode.unclear.is_(unclear)
-            )
-        ).one()
-        if sent >= most:
-            raise RateLimited((first + span - now).total_seconds())
 
     def _take_back(
         self, phone: str, code_id: int, sent_before: datetime | None, now: datetime, *, maybe_sent: bool
@@ -203,68 +202,63 @@ class SmsCodes:
         The row stays locked until the caller's transaction ends, so of two requests with the same code one wins.
 
         :raises SmsCodeWrong: commits the counted try.
-        :raises TooMany: this address, or everybody together, failed too often in the last hour; nothing was looked at.
+        :raises TooMany: there were too many wrong tries from this network, or against numbers with this prefix, in the
+            last hour; the code was not looked at.
         """
-        # A failure is counted ahead and given back on success: requests at the same time cannot share a place.
-        places = self._expect_failure(address, now)
-        try:
-            right = self._use(session, phone, purpose, code, now)
-        except BaseException:
-            self._give_back(*places)
-            raise
-        if not right:
-            raise SmsCodeWrong
-        self._give_back(*places)
-
-    def _use(self, session: Session, phone: str, purpose: str, code: str, now: datetime) -> bool:
         in_force = self._newest(session, phone, purpose)
-        wanted = self._hash(phone, purpose, code)
-        for code_id, stored in in_force:
+        if in_force and hmac.compare_digest(in_force[0].network, self._network(phone, address)):
+            # Typed where it was asked for: its own tries are limit enough.
+            places = []
+        else:
+            places = self._brakes.take(purpose, phone, address, now)
+        try:
+            outcome = self._use(session, in_force, self._hash(phone, purpose, code), now)
+        except BaseException:
+            self._brakes.settle(places, is_wrong=False)
+            raise
+        self._brakes.settle(places, is_wrong=outcome is _Outcome.WRONG)
+        if outcome is not _Outcome.RIGHT:
+            raise SmsCodeWrong
+        self._brakes.forgive(places)
+
+    def _use(self, session: Session, in_force: Sequence[_SentCode], wanted: str, now: datetime) -> _Outcome:
+        outcome = _Outcome.NOT_IN_FORCE
+        for sent in in_force:
             # The try is counted before the code is looked at: tries at the same time cannot share one count.
             tried = _changed(
                 session,
                 update(SmsCode)
                 .where(
-                    SmsCode.id == code_id,
+                    SmsCode.id == sent.id,
                     SmsCode.tries < self._rules.code_tries,
                     SmsCode.used_at.is_(None),
                     SmsCode.expires_at > now,
                 )
                 .values(tries=SmsCode.tries + 1),
             )
-            if tried and hmac.compare_digest(stored, wanted):
-                everyone = [each for each, _ in in_force]
-                session.execute(update(SmsCode).where(SmsCode.id.in_(everyone)).values(used_at=now))
-                return True
-        return False
+            if tried:
+                outcome = _Outcome.WRONG
+                if hmac.compare_digest(sent.code_hash, wanted):
+                    everyone = [each.id for each in in_force]
+                    session.execute(update(SmsCode).where(SmsCode.id.in_(everyone)).values(used_at=now))
+                    return _Outcome.RIGHT
+        return outcome
 
     @staticmethod
-    def _newest(session: Session, phone: str, purpose: str) -> list[tuple[int, str]]:
-        """Id and hash of the newest code, and of those before it as far as it is unclear what was sent."""
+    def _newest(session: Session, phone: str, purpose: str) -> list[_SentCode]:
+        """The newest code, and those before it as far as it is unclear what was sent."""
         found = session.execute(
-            select(SmsCode.id, SmsCode.code_hash, SmsCode.unclear)
+            select(SmsCode.id, SmsCode.code_hash, SmsCode.network, SmsCode.unclear)
             .where(SmsCode.phone == phone, SmsCode.purpose == purpose)
             .order_by(SmsCode.id.desc())
             .limit(_MAX_IN_FORCE)
         )
         newest = []
-        for code_id, code_hash, unclear in found:
-            newest.append((code_id, code_hash))
+        for code_id, code_hash, network, unclear in found:
+            newest.append(_SentCode(code_id, code_hash, network))
             if not unclear:
                 break
         return newest
-
-    def _expect_failure(self, address: str, now: datetime) -> list[_Counted]:
-        rules = self._rules
-        mine = self._take(
-            "code-failures-address", limit_key(address), rules.failures_per_address_per_hour, now
-        )
-        try:
-            return [mine, self._take("code-failures", "all", rules.failures_per_hour, now)]
-        except TooMany:
-            log.warning("code_failures_ceiling_reached", per_hour=rules.failures_per_hour)
-            self._give_back(mine)
-            raise
 
     def _take(self, name: str, key: str, most: int | None, now: datetime) -> _Counted:
         return _Counted(name, key, self._limits.hit(name, key, most, per_s=_HOUR_S, now=now))
@@ -272,6 +266,11 @@ class SmsCodes:
     def _give_back(self, *places: _Counted) -> None:
         for place in places:
             self._limits.give_back(place.name, place.key, place.receipt)
+
+    def _network(self, phone: str, address: str) -> str:
+        """Tells whether two requests for one number came from one network, and nothing else."""
+        text = f"sms-network|{phone}|{limit_key(address)}"
+        return hmac.new(self._secret_key, text.encode(), sha256).hexdigest()[:32]
 
     def _hash(self, phone: str, purpose: str, code: str) -> str:
         text = f"sms-code|{phone}|{purpose}|{code}"

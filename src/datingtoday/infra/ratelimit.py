@@ -73,6 +73,10 @@ class RateLimits:
         if receipt:
             self._redis.execute("ZREM", self._key(name, key), receipt)
 
+    def forgive(self, name: str, key: str) -> None:
+        """Take the oldest count out, if there is one."""
+        self._redis.execute("ZPOPMIN", self._key(name, key))
+
     def _run(
         self, name: str, key: str, most: int | None, *, per_s: int, now: datetime, counting: bool
     ) -> str:

@@ -22,6 +22,7 @@ from datingtoday.media.processing.prepare import MediaPreparer
 from datingtoday.media.routes import media_routes
 from datingtoday.media.service import MediaService, Quota
 from datingtoday.media.signed_urls import UrlSigner
+from datingtoday.media.uploads_at_once import UploadsAtOnce
 
 WORK_FOLDER = "uploads"
 """Folder inside the data folder where uploads lie while they are worked on."""
@@ -49,11 +50,15 @@ def make_media(base: Foundation) -> MediaParts:
     settings = base.settings
     signer = UrlSigner(settings.security.secret_key)
     storage = _storage(settings)
+    parallel, waiting = shares_of(settings.server.threads, settings.media.parallel)
     preparer = MediaPreparer(
-        settings.data_dir / WORK_FOLDER, _ffmpeg(settings), parallel=settings.media.parallel
+        settings.data_dir / WORK_FOLDER, _ffmpeg(settings), parallel=parallel, waiting=waiting
     )
+    at_once = UploadsAtOnce(base.limits, settings.limits.uploads_at_once if settings.limits.enabled else None)
     quota = Quota(settings.media.user_files, settings.media.user_bytes)
-    service = MediaService(base.database, storage, preparer, signer, _moderator(settings), base.events, quota)
+    service = MediaService(
+        base.database, storage, preparer, signer, _moderator(settings), base.events, quota, at_once
+    )
     base.personal_data.register(MediaData(service))
     _register_jobs(base, service)
     return MediaParts(
@@ -78,6 +83,14 @@ def _register_jobs(base: Foundation, service: MediaService) -> None:
     base.jobs.register(
         Job("media_moderation", 300, lambda now: jobs.ask_again(service, now, tell=checkpoint))
     )
+
+
+def shares_of(threads: int, parallel: int) -> tuple[int, int]:
+    """How many uploads of a worker may be decoded, and how many more may wait: at most half of its threads decode, and
+    at most half of the others wait, so that some are always left for everything else.
+    """
+    decoding = max(1, min(parallel, threads // 2))
+    return decoding, max(0, threads - decoding) // 2
 
 
 def _storage(settings: Settings) -> Storage:

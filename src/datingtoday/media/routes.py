@@ -16,7 +16,7 @@ from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
-from datingtoday.protocol.errors import NotFound, ParameterError, Unavailable
+from datingtoday.protocol.errors import NotFound, ParameterError, RateLimited, Unavailable
 from datingtoday.protocol.multipart_form import UploadedFile
 
 _A_FILE = Text("one file, as a part of multipart/form-data", "multipart/form-data 中的一个文件")
@@ -36,7 +36,7 @@ def media_routes(media: MediaService, delivery: MediaDelivery, *, max_file_bytes
         params=schemas.UploadParams,
         returns=schemas.MediaSchema,
         transaction="manual",
-        raises=(FileRefused, Unavailable),
+        raises=(FileRefused, RateLimited, Unavailable),
         max_file_bytes=max_file_bytes,
         description=Text(
             "Checked by its content alone, and stored without metadata. Uploads that are not used within a day "

@@ -27,6 +27,7 @@ from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.processing.prepare import MediaPreparer, Prepared
 from datingtoday.media.signed_urls import UrlSigner, chat_expires, photo_expires
 from datingtoday.media.stored import locked_usage
+from datingtoday.media.uploads_at_once import UploadsAtOnce
 from datingtoday.protocol.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class MediaService:
         moderator: Moderator,
         events: Events,
         quota: Quota,
+        at_once: UploadsAtOnce,
     ) -> None:
         self.database = database
         self.storage = storage
@@ -75,6 +77,7 @@ class MediaService:
         self._moderator = moderator
         self._events = events
         self._quota = quota
+        self.at_once = at_once
 
     # --- for other features
 
@@ -149,7 +152,12 @@ class MediaService:
         Whatever fails, nothing is counted, and what was stored is deleted, by the purge job if need be.
 
         :raises FileRefused: the file, or the person's quota. :raises Unavailable: store or decoders are busy or down.
+        :raises RateLimited: the person's other uploads are still worked on.
         """
+        with self.at_once.place(user_id, now):
+            return self._upload(user_id, kind, file, now)
+
+    def _upload(self, user_id: int, kind: Kind, file: IO[bytes], now: datetime) -> dict[str, Any]:
         deadline = time.monotonic() + MAX_STORING_TIME.total_seconds() / 2
         with self.database.transaction(write=False) as session:
             self._refuse_if_full(session.get(MediaUsage, user_id), 1)

@@ -11,14 +11,19 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from flask import Flask
 
 from datingtoday.infra.bounded_memory import Reads, reads_by_name
 from datingtoday.protocol.call import RULE, Environ
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +34,8 @@ FLUSH_S = 0.5
 OTHER = "other"
 """In place of a path that no endpoint has: what clients make up must not become a time series."""
 
+Reader = Callable[[datetime], "Iterable[Metric]"]
+"""Reads numbers at a moment (UTC)."""
 Observer = Callable[[Environ, str, int], None]
 """Called with the WSGI environ, the status line, and the nanoseconds that an answer took."""
 
@@ -67,6 +74,7 @@ class Metrics:
         self._app = app
         self._paths: frozenset[str] | None = None
         self.registry = CollectorRegistry()
+        self._readers: list[Reader] = []
         self._requests = SeriesCounter(
             "datingtoday_requests",
             "Answers by endpoint, HTTP status and code (1002: replayed, 429: limited).",
@@ -150,6 +158,10 @@ class Metrics:
             self._memory_reads.labels(name, "miss").inc(max(0, misses - before.misses))
         self._memory_counted = now
 
+    def register(self, read: Reader) -> None:
+        """Add numbers that are the same in every process, read when `text` is made."""
+        self._readers.append(read)
+
     def text(self) -> tuple[bytes, str]:
         """What Prometheus reads, of all processes that count together, and its content type."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -160,7 +172,10 @@ class Metrics:
         if os.environ.get(FOLDER_VARIABLE):
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry), CONTENT_TYPE_LATEST
+        shared = CollectorRegistry(auto_describe=False)
+        for read in self._readers:
+            shared.register(_Collector(read, datetime.now(UTC)))
+        return generate_latest(registry) + generate_latest(shared), CONTENT_TYPE_LATEST
 
     def _label(self, environ: Environ) -> str:
         path = str(environ.get("PATH_INFO", ""))
@@ -172,6 +187,17 @@ class Metrics:
         if path in self._paths:
             return path
         return environ.get(RULE) or OTHER
+
+
+class _Collector:
+    """A reader in the form that a registry takes."""
+
+    def __init__(self, read: Reader, now: datetime) -> None:
+        self._read = read
+        self._now = now
+
+    def collect(self) -> Iterable[Metric]:
+        return self._read(self._now)
 
 
 def _after_fork(metrics: Metrics | None) -> None:

@@ -64,3 +64,16 @@ def _plain_sign(sign: str) -> str:
     if category == "Pd" or sign in _DASHES:
         return "-"
     return " " if category == "Zs" else sign
+
+
+def region_of(e164: str) -> str:
+    """The ISO 3166 code of the number's country or territory; empty where it has none."""
+    return phonenumbers.region_code_for_number(phonenumbers.parse(e164)) or ""
+
+
+def prefix_of(e164: str) -> str:
+    """The country code and the three digits after it: in most countries, and all that are served by default, a block of
+    numbers of one operator.
+    """
+    number = phonenumbers.parse(e164)
+    return f"+{number.country_code}{phonenumbers.national_significant_number(number)[:3]}"

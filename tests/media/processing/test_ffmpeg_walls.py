@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -164,6 +165,19 @@ def test_ffmpeg_does_not_follow_references(trap: Trap, tools: Ffmpeg, tmp_path: 
     assert not trap.sprung()
 
 
+def wide_box(kind: bytes, content: bytes, *, lie: int = 0) -> bytes:
+    """A box with a length of 64 bits. :param lie: added to the length."""
+    return b"\0\0\0\1" + kind + struct.pack(">Q", 16 + len(content) + lie) + content
+
+
+@pytest.mark.parametrize("make", [box, wide_box])
+def test_boxes_with_lengths_of_32_and_64_bits(tmp_path: Path, make: Callable[[bytes, bytes], bytes]) -> None:
+    file = tmp_path / "upload"
+    inner = make(b"trak", make(b"mdia", b""))
+    file.write_bytes(box(b"ftyp", b"isom\0\0\0\0isom") + make(b"moov", inner) + make(b"mdat", bytes(100)))
+    assert inspect_file(file, Kind.VIDEO) == FileType.MP4
+
+
 @pytest.mark.parametrize("kind", [b"cmov", b"rmra", b"rmda", b"rdrf"])
 def test_film_headers_elsewhere(tmp_path: Path, kind: bytes) -> None:
     content = film() + box(b"moov", box(kind, b"http://127.0.0.1:9/"))
@@ -187,6 +201,15 @@ def test_film_headers_elsewhere(tmp_path: Path, kind: bytes) -> None:
         + box(b"free", b"") * 30_000
         + box(b"moov", b"")
         + box(b"mdat", b""),
+        # As many in all, although nowhere more than 20,000.
+        box(b"ftyp", b"isom\0\0\0\0isom")
+        + box(b"moov", box(b"trak", box(b"free", b"") * 15_000) * 2)
+        + box(b"mdat", b""),
+        # Lengths of 64 bits.
+        box(b"ftyp", b"isom\0\0\0\0isom") + wide_box(b"moov", b"", lie=-1) + box(b"mdat", b""),
+        box(b"ftyp", b"isom\0\0\0\0isom") + wide_box(b"moov", b"", lie=1),
+        box(b"ftyp", b"isom\0\0\0\0isom") + box(b"mdat", b"") + wide_box(b"moov", b"")[:12],
+        box(b"ftyp", b"isom\0\0\0\0isom") + box(b"mdat", b"") + wide_box(b"moov", box(b"cmov", b"")),
     ],
 )
 def test_malformed_boxes(tmp_path: Path, content: bytes) -> None:

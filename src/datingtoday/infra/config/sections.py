@@ -17,6 +17,7 @@ from datingtoday.infra.config.value_types import (
     Origins,
     RedisUri,
     Region,
+    Regions,
     Secret,
     TimeZone,
     Version,
@@ -175,73 +176,6 @@ class ProtocolSection(Section):
     )
 
 
-class LimitsSection(Section):
-    """How often is too often."""
-
-    enabled: bool = key(
-        True, en="0 disables every limit; for tests.", zh="关闭后所有限制均不生效，仅供测试。"
-    )
-    per_user_per_minute: int = key(
-        600, ge=1, le=1_000_000, en="Requests per user per minute.", zh="单个用户每分钟的请求数。"
-    )
-    sms_gap_s: int = key(
-        60,
-        ge=0,
-        le=3600,
-        en="Minimum seconds between two codes to one number.",
-        zh="同一号码两次验证码的最小间隔秒数。",
-    )
-    sms_per_hour: int = key(
-        5, ge=1, le=1000, en="Codes per number per hour.", zh="同一号码每小时的验证码数。"
-    )
-    sms_per_day: int = key(10, ge=1, le=1000, en="Codes per number per day.", zh="同一号码每天的验证码数。")
-    sms_per_address_per_hour: int = key(
-        30,
-        ge=1,
-        le=1_000_000,
-        en="Code requests per network address per hour.",
-        zh="同一网络地址每小时可请求的验证码数。",
-    )
-    failed_logins_per_address_per_hour: int = key(
-        60,
-        ge=1,
-        le=1_000_000,
-        en="Wrong codes per network address per hour.",
-        zh="同一网络地址每小时的错误验证码数。",
-    )
-    failed_logins_per_hour: int = key(
-        2000,
-        ge=1,
-        le=10_000_000,
-        en="Wrong codes of all clients together per hour: the ceiling that stops distributed guessing.",
-        zh="所有客户端每小时的错误验证码总数，用于阻止分布式猜测。",
-    )
-    messages_per_minute: int = key(
-        300,
-        ge=1,
-        le=60_000,
-        en="Messages per user per minute.",
-        zh="单个用户每分钟可发送的消息数。",
-    )
-    new_contacts_per_day: int = key(
-        20,
-        ge=1,
-        le=100_000,
-        en="New conversations per user per day (UTC).",
-        zh="单个用户每天（UTC）可主动发起的会话数。",
-    )
-    new_contacts_per_day_vip: int = key(
-        100, ge=1, le=100_000, en="The same for VIPs.", zh="VIP 用户的同一上限。"
-    )
-    reports_per_day: int = key(
-        20,
-        ge=1,
-        le=10_000,
-        en="Reports per user per 24 hours.",
-        zh="同一用户 24 小时内可提交的举报数。",
-    )
-
-
 class AccountsSection(Section):
     """Codes, sessions and numbers."""
 
@@ -269,6 +203,11 @@ class AccountsSection(Section):
         "Asia/Shanghai",
         en="Where a day begins for ages and birthdays. Times in answers stay UTC.",
         zh="计算年龄与生日时一天的起点所用的时区。应答中的时间仍为 UTC。",
+    )
+    regions: Regions = key(
+        ("CN", "HK", "MO", "TW"),
+        en="Countries and territories to whose numbers codes are sent; * for all.",
+        zh="可接收验证码的国家或地区，* 表示不限。",
     )
     default_region: Region = key(
         "CN",
@@ -309,8 +248,8 @@ class MediaSection(Section):
         2,
         ge=1,
         le=64,
-        en="Concurrent decoders per worker process; further uploads wait.",
-        zh="每个工作进程同时运行的解码器数，其余上传排队等待。",
+        en="Concurrent decoders per worker process, at most half of [SERVER] threads; a few more uploads wait.",
+        zh="每个工作进程同时运行的解码器数，最多为 [SERVER] threads 的一半；其余少量上传排队等待。",
     )
     ffmpeg: FilePath = key(
         "",

@@ -21,6 +21,7 @@ from datingtoday.infra.config.background import WorkerSection
 from datingtoday.infra.config.demo import DemoSection
 from datingtoday.infra.config.discovery import DiscoverySection
 from datingtoday.infra.config.fields import Section, allowed, notes_of, parse
+from datingtoday.infra.config.limits import LimitsSection
 from datingtoday.infra.config.payments import PaySection
 from datingtoday.infra.config.providers import SmsSection, StorageSection
 from datingtoday.infra.config.push import PushSection
@@ -29,7 +30,6 @@ from datingtoday.infra.config.sections import (
     AccountsSection,
     AppSection,
     DatabaseSection,
-    LimitsSection,
     MediaSection,
     ProtocolSection,
     RedisSection,

@@ -37,6 +37,14 @@ Sign = Annotated[str, matching(r"\S(.{0,62}\S)?", "1 to 64 characters", "1 到 6
 Region = Annotated[
     str, matching(r"[A-Z]{2}", "two capital letters (CN, SG, DE)", "两个大写字母（CN、SG、DE）")
 ]
+Regions = Annotated[
+    tuple[str, ...],
+    matching(
+        r"\*|[A-Z]{2}",
+        "countries and territories by two capital letters, comma separated (CN, HK), or *",
+        "以逗号分隔的两个大写字母的国家或地区（CN, HK），或 *",
+    ),
+]
 Version = Annotated[
     str,
     matching(

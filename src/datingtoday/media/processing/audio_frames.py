@@ -12,6 +12,9 @@ from typing import BinaryIO
 _PADDING_BYTES = 4096
 """Zeros that some programs leave between the tags and the sound."""
 
+_MAX_TAGS = 32
+"""Of them two or three are ordinary. After so many, what follows is taken for sound, and is none."""
+
 _MP3_KBITS = {
     # MPEG version bits → kbit/s by index, layer III.
     3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -25,7 +28,9 @@ _ADTS_RATES = 13
 def start_of_frames(file: BinaryIO, size_bytes: int) -> int:
     """Where the sound begins: behind ID3v2 tags (there may be several) and zeros."""
     at = 0
-    while at < size_bytes:
+    for _ in range(_MAX_TAGS):
+        if at >= size_bytes:
+            break
         file.seek(at)
         head = file.read(10)
         if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:

@@ -132,7 +132,7 @@ def process_video(file: Path, file_type: FileType, tools: Ffmpeg | None) -> Proc
         raise damaged(kind)
     turned = picture.rotation % 180 != 0
     width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
-    thumbs = process_image(poster, FileType.JPEG, kind).thumbs
+    thumbs = process_image(poster, FileType.JPEG, kind, deadline=tools.deadline).thumbs
     return ProcessedFilm(target, "video/mp4", width, height, stored.duration_ms, thumbs)
 
 

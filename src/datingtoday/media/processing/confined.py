@@ -7,6 +7,7 @@ ask for gigabytes or crash costs that process and nothing else, and what it used
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import signal
@@ -63,10 +64,12 @@ class Outcome:
         return self.returncode == 0 and not self.cut
 
 
-def run_confined(argv: Sequence[str], *, folder: Path, limits: Limits) -> Outcome:
+def run_confined(argv: Sequence[str], *, folder: Path, limits: Limits, deadline: float = math.inf) -> Outcome:
     """Run `argv` (absolute path first, no shell) inside `folder`, in a session of its own, with nothing of our
-    environment. Returns when it has ended; after `limits.wall_s` it is killed with all that it started.
+    environment. Returns when it has ended; after `limits.wall_s` from the call, or at `deadline` (of the monotonic
+    clock) if that is earlier, it is killed with all that it started.
     """
+    deadline = min(deadline, time.monotonic() + limits.wall_s)
     command = [
         sys.executable,
         "-I",
@@ -87,7 +90,6 @@ def run_confined(argv: Sequence[str], *, folder: Path, limits: Limits) -> Outcom
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    deadline = time.monotonic() + limits.wall_s
     with process:
         try:
             printed, whole = _collect(process, deadline)

@@ -8,12 +8,13 @@ no URL inside a file is followed); it runs confined, in a folder that holds noth
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from datingtoday.media.processing.confined import Limits, Outcome, run_confined
 from datingtoday.media.processing.inspect import MEGABYTE, FileType
@@ -75,6 +76,12 @@ class Ffmpeg:
 
     ffmpeg: str
     ffprobe: str
+    deadline: float = math.inf
+    """Of the monotonic clock: what still runs then is killed, and fails."""
+
+    def until(self, deadline: float) -> Self:
+        """The same programs for work that ends at ``deadline``, however many runs it takes."""
+        return replace(self, deadline=deadline)
 
     def probe(self, file: Path, file_type: FileType) -> Probe:
         """What is in the file, by its headers; FfmpegFailed, CodecNotAllowed."""
@@ -97,11 +104,9 @@ class Ffmpeg:
         if not target.is_file() or target.stat().st_size == 0:
             raise FfmpegFailed("it wrote nothing")
 
-    @staticmethod
-    def _run(program: str, folder: Path, arguments: Sequence[str]) -> Outcome:
-        outcome = run_confined(
-            [program, "-hide_banner", "-v", "error", *arguments], folder=folder, limits=LIMITS
-        )
+    def _run(self, program: str, folder: Path, arguments: Sequence[str]) -> Outcome:
+        argv = [program, "-hide_banner", "-v", "error", *arguments]
+        outcome = run_confined(argv, folder=folder, limits=LIMITS, deadline=self.deadline)
         if not outcome.ok:
             codec = _NOT_LISTED.search(outcome.errors)
             if codec is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ MAX_PIXELS: Mapping[FileType, int] = {
 """What the decoders can do within `LIMITS`: only JPEG can be decoded at less than its full size."""
 MAX_PROGRESSIVE_PIXELS = 25_000_000
 
-LIMITS = Limits(memory_bytes=448 * 1024 * 1024, cpu_s=10, wall_s=30.0, file_bytes=8 * 1024 * 1024)
+LIMITS = Limits(memory_bytes=448 * 1024 * 1024, cpu_s=8, wall_s=15.0, file_bytes=8 * 1024 * 1024)
 
 FULL = "full"
 QUALITY: Mapping[str, int] = {FULL: 85, "medium": 82, "thumb": 80}
@@ -70,8 +71,10 @@ class ProcessedImage:
     """By the names of `THUMBS`; never larger than `full`, but always there."""
 
 
-def process_image(file: Path, file_type: FileType, kind: Kind) -> ProcessedImage:
-    """Re-encode the image; FileRefused if it is damaged, cut, or too large.
+def process_image(
+    file: Path, file_type: FileType, kind: Kind, *, deadline: float = math.inf
+) -> ProcessedImage:
+    """Re-encode the image; FileRefused if it is damaged, cut, too large, or not done at ``deadline`` (monotonic clock).
 
     `file` must be the only thing of interest in its folder, which is used for the results. Takes 0.3 s of CPU
     for a 12-megapixel JPEG, in another process; blocks meanwhile.
@@ -85,7 +88,8 @@ def process_image(file: Path, file_type: FileType, kind: Kind) -> ProcessedImage
         "max_progressive_pixels": MAX_PROGRESSIVE_PIXELS,
         "sizes": sizes,
     }
-    outcome = run_confined([sys.executable, "-I", _CHILD, json.dumps(job)], folder=file.parent, limits=LIMITS)
+    argv = [sys.executable, "-I", _CHILD, json.dumps(job)]
+    outcome = run_confined(argv, folder=file.parent, limits=LIMITS, deadline=deadline)
     made = _answer(outcome, file_type, kind)
     pictures = {
         name: Picture((file.parent / name).read_bytes(), width, height)

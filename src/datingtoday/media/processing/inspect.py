@@ -17,6 +17,7 @@ import structlog
 from datingtoday.infra.text import Text
 from datingtoday.media.errors import FileRefused
 from datingtoday.media.processing.audio_frames import is_adts, is_mp3, ogg_is_whole, start_of_frames
+from datingtoday.media.processing.jpeg_segments import has_few_segments
 from datingtoday.media.processing.mp4_boxes import BoxError, brands_of, check_mp4
 
 MEGABYTE = 1024 * 1024
@@ -109,13 +110,17 @@ def inspect_file(path: Path, kind: Kind) -> FileType:
         raise refused(kind, "its content is of no known type", "内容不是可识别的类型")
     if found not in TYPES[kind]:
         raise refused(kind, f"its content is {found.upper()}", f"内容是 {found.upper()}")
-    if found in (FileType.MP4, FileType.OGG):
+    if found in (FileType.MP4, FileType.OGG, FileType.JPEG):
         _check_structure(path, size_bytes, found, kind)
     return found
 
 
 def _check_structure(path: Path, size_bytes: int, found: FileType, kind: Kind) -> None:
     with path.open("rb") as file:
+        if found is FileType.JPEG:
+            if not has_few_segments(file):
+                raise refused(kind, "it is too complex", "文件过于复杂")
+            return
         if found is FileType.OGG:
             if not ogg_is_whole(file, size_bytes):
                 raise damaged(kind)

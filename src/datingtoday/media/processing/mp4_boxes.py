@@ -55,41 +55,47 @@ def check_mp4(file: BinaryIO) -> None:
     file.seek(0, os.SEEK_END)
     size_bytes = file.tell()
     kinds = set()
-    for box in _boxes(file, 0, size_bytes, outermost=True):
+    budget = iter(range(_MAX_BOXES))
+    for box in _boxes(file, 0, size_bytes, budget, outermost=True):
         kinds.add(box.kind)
         if box.kind == b"moov":
-            _check_inside(file, box, 1)
+            _check_inside(file, box, budget, 1)
     if b"moov" not in kinds:
         raise BoxError("no film header")
     if not kinds & {b"mdat", b"moof"}:
         raise BoxError("no data")
 
 
-def _check_inside(file: BinaryIO, parent: _Box, depth: int) -> None:
+def _check_inside(file: BinaryIO, parent: _Box, budget: Iterator[int], depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise BoxError("boxes nested too deep")
-    for box in _boxes(file, parent.start, parent.end):
+    for box in _boxes(file, parent.start, parent.end, budget):
         if box.kind in _FORBIDDEN:
             raise BoxError("a film header that is compressed or elsewhere")
         if box.kind == b"dref":
-            _check_references(file, box)
+            _check_references(file, box, budget)
         elif box.kind in _CONTAINERS:
-            _check_inside(file, box, depth + 1)
+            _check_inside(file, box, budget, depth + 1)
 
 
-def _check_references(file: BinaryIO, dref: _Box) -> None:
-    for entry in _boxes(file, dref.start + 8, dref.end):
+def _check_references(file: BinaryIO, dref: _Box, budget: Iterator[int]) -> None:
+    for entry in _boxes(file, dref.start + 8, dref.end, budget):
         file.seek(entry.start)
         if entry.kind != b"url " or file.read(4) != _SELF_CONTAINED:
             raise BoxError("data in another file")
 
 
-def _boxes(file: BinaryIO, start: int, end: int, *, outermost: bool = False) -> Iterator[_Box]:
-    """The boxes between two positions; BoxError where they do not fill the room exactly."""
+def _boxes(
+    file: BinaryIO, start: int, end: int, budget: Iterator[int], *, outermost: bool = False
+) -> Iterator[_Box]:
+    """The boxes between two positions; BoxError where they do not fill the room exactly.
+
+    :param budget: gives one for each box that may still be looked at in this file.
+    """
     at = start
-    for _ in range(_MAX_BOXES):
-        if at >= end:
-            return
+    while at < end:
+        if next(budget, None) is None:
+            raise BoxError("too many boxes")
         file.seek(at)
         head = file.read(16)
         if len(head) < 8 or at + 8 > end:
@@ -108,4 +114,3 @@ def _boxes(file: BinaryIO, start: int, end: int, *, outermost: bool = False) -> 
             raise BoxError("a box that does not fit")
         yield _Box(kind, content, at + length)
         at += length
-    raise BoxError("too many boxes")

@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,23 +52,45 @@ class MediaPreparer:
     """Checks uploads and writes them anew. Safe in threads; processes do not know of each other."""
 
     def __init__(
-        self, temp_dir: Path, ffmpeg: Ffmpeg | None, *, parallel: int = 2, wait_s: float = 20.0
+        self,
+        temp_dir: Path,
+        ffmpeg: Ffmpeg | None,
+        *,
+        parallel: int = 2,
+        waiting: int = 2,
+        wait_s: float = 5.0,
+        max_decoding_s: float = 30.0,
     ) -> None:
         """`temp_dir`: where uploads lie while they are worked on (made at the first one). `ffmpeg`: None where
-        audio and video are not enabled. `parallel`: how many decoders this process runs at once; more uploads
-        wait, each for `wait_s` at most. All of them together need `parallel` times the memory of one.
+        audio and video are not enabled. `parallel`: how many decoders this process runs at once; `waiting` more uploads
+        wait, each for `wait_s` at most, and others are refused at once. All of them together need `parallel` times the
+        memory of one. `max_decoding_s`: for all decoders of one upload together, from the start of the first.
         """
         self._temp_dir = temp_dir
         self._ffmpeg = ffmpeg
+        self._admitted = threading.BoundedSemaphore(parallel + waiting)
         self._slots = threading.BoundedSemaphore(parallel)
         self._wait_s = wait_s
+        self._max_decoding_s = max_decoding_s
 
     @contextmanager
     def prepare(self, kind: Kind, upload: IO[bytes]) -> Iterator[Prepared]:
-        """What to store instead of the upload. Raises FileRefused, or Unavailable if all decoders stay busy.
+        """What to store instead of the upload. Raises FileRefused, or Unavailable if all decoders are busy and others
+        wait for them, or if they stay busy.
 
-        Blocks for 0.3 to some seconds, and must not be called inside a transaction.
+        Blocks for 0.3 to some seconds, and must not be called inside a transaction. The upload counts among those that
+        this process admits until the context ends.
         """
+        if not self._admitted.acquire(blocking=False):
+            raise Unavailable
+        try:
+            with self._prepared(kind, upload) as prepared:
+                yield prepared
+        finally:
+            self._admitted.release()
+
+    @contextmanager
+    def _prepared(self, kind: Kind, upload: IO[bytes]) -> Iterator[Prepared]:
         self._temp_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=self._temp_dir) as folder:
             file = Path(folder) / "upload"
@@ -78,7 +101,8 @@ class MediaPreparer:
             if not self._slots.acquire(timeout=self._wait_s):
                 raise Unavailable
             try:
-                prepared = self._process(kind, file, file_type)
+                deadline = time.monotonic() + self._max_decoding_s
+                prepared = self._process(kind, file, file_type, deadline)
             finally:
                 self._slots.release()
             yield prepared
@@ -97,15 +121,16 @@ class MediaPreparer:
                     removed += 1
         return removed
 
-    def _process(self, kind: Kind, file: Path, file_type: FileType) -> Prepared:
+    def _process(self, kind: Kind, file: Path, file_type: FileType, deadline: float) -> Prepared:
+        ffmpeg = self._ffmpeg and self._ffmpeg.until(deadline)
         if kind is Kind.AUDIO:
-            sound = process_audio(file, file_type, self._ffmpeg)
+            sound = process_audio(file, file_type, ffmpeg)
             return Prepared(kind, _form_of_file(sound.file, sound.mime), {}, sound.duration_ms)
         if kind is Kind.VIDEO:
-            film = process_video(file, file_type, self._ffmpeg)
+            film = process_video(file, file_type, ffmpeg)
             main = _form_of_file(film.file, film.mime, film.width, film.height)
             return Prepared(kind, main, _thumbs(film.thumbs), film.duration_ms)
-        image = process_image(file, file_type, kind)
+        image = process_image(file, file_type, kind, deadline=deadline)
         return Prepared(kind, _form(image.full), _thumbs(image.thumbs), None)
 
 

@@ -737,3 +737,23 @@ ALTER TABLE sms_code ADD COLUMN network VARCHAR(32) NOT NULL DEFAULT '';
 CREATE INDEX ix_sms_code_prefix_sent_at ON sms_code (prefix, sent_at);
 
 UPDATE alembic_version SET version_num='0013' WHERE alembic_version.version_num = '0012';
+
+-- Running upgrade 0013 -> 0014
+
+CREATE TABLE redis_memory (
+    name VARCHAR(32) NOT NULL,
+    holder VARCHAR(64) NOT NULL,
+    epoch VARCHAR(16) NOT NULL,
+    CONSTRAINT pk_redis_memory PRIMARY KEY (name)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE redis_unsent_change (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    memory VARCHAR(32) NOT NULL,
+    `key` VARCHAR(200) NOT NULL,
+    CONSTRAINT pk_redis_unsent_change PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_redis_unsent_change_memory_id ON redis_unsent_change (memory, id);
+
+UPDATE alembic_version SET version_num='0014' WHERE alembic_version.version_num = '0013';

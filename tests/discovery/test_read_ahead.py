@@ -12,6 +12,7 @@ import pytest
 from datingtoday.discovery.nearby.pages import NearbyQuery
 from datingtoday.infra.redis import RedisRole
 from datingtoday.profiles.cards import circles
+from datingtoday.profiles.visibility import circle_key
 from datingtoday.protocol.paging import PageRequest
 from tests.discovery.places import area, crowd, text_of
 from tests.discovery.rankings import PATH as HOT
@@ -71,6 +72,7 @@ def test_one_conversation_and_no_sql(quiet: Api, what: str, monkeypatch: pytest.
         own = {"pageCount": 5, "cursor": asks(quiet, viewer, path, **own)["next"]}
     # The lists look for something new once a second: not in between.
     monkeypatch.setattr("datingtoday.discovery.hot.editions._LOOK_AGAIN", timedelta(hours=1))
+    monkeypatch.setattr("datingtoday.infra.memory.LOOK_EVERY_S", 3600)
     first = [asks(quiet, viewer, path, **own) for _ in range(3)]
     with asked(quiet, monkeypatch) as notes:
         again = asks(quiet, viewer, path, **own)
@@ -118,8 +120,9 @@ def test_what_somebody_is_making_or_changing_is_no_entry(quiet: Api, path: str, 
     edition(quiet)
     before = [asks(quiet, viewer, path)["list"] for _ in range(3)][-1]
     assert [card["user_id"] for card in before] == [target.user_id]
-    for key in (f"card:{{{target.user_id}}}", f"circle:{{{viewer.user_id}}}"):
-        assert quiet.parts.base.cache_redis.execute("SET", key, held, "PX", 5000, "XX") is not None
+    for key in (f"card:{{{target.user_id}}}", circle_key(viewer.user_id)):
+        name = quiet.cache_name(key)
+        assert quiet.parts.base.cache_redis.execute("SET", name, held, "PX", 5000, "XX") is not None
         assert asks(quiet, viewer, path)["list"] == before
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.cache import LEASE_MS, MARK_S, WAIT_S, CacheEntry, CacheRequest, ReadyCache
-from datingtoday.infra.db import Database
+from datingtoday.infra.db import Base, Database, before_commit
+from datingtoday.infra.models_memory import RedisMemory, UnsentChange
 from datingtoday.infra.redis import RedisDown, RedisRole
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
@@ -49,6 +50,8 @@ def redis(backend: Backend) -> RedisServer:
 @pytest.fixture
 def database(backend: Backend) -> Iterator[Database]:
     database = Database(backend.database_uri)
+    tables = [Base.metadata.tables[table.__tablename__] for table in (RedisMemory, UnsentChange)]
+    Base.metadata.create_all(database.engine, tables=tables)
     with database.transaction() as session:
         session.execute(text("CREATE TABLE note (id INTEGER PRIMARY KEY, word VARCHAR(20))"))
         session.execute(text("INSERT INTO note VALUES (1, 'one'), (2, 'two'), (3, 'three')"))
@@ -64,6 +67,11 @@ def role(redis: RedisServer) -> RedisRole:
 @pytest.fixture
 def cache(role: RedisRole, database: Database) -> ReadyCache:
     return ReadyCache(role, database)
+
+
+def name(cache: ReadyCache, key: str) -> str:
+    """What the key is called in Redis."""
+    return cache.memory.names([key])[0]
 
 
 def fetch(cache: ReadyCache, notes: Notes, *numbers: int) -> list[bytes | None]:
@@ -89,7 +97,7 @@ def test_what_does_not_exist_is_none_and_looked_for_again(cache: ReadyCache, rol
     assert fetch(cache, notes, 9, 1) == [None, b"one"]
     assert fetch(cache, notes, 9) == [None]
     assert notes.made == [[9, 1], [9]]
-    assert role.execute("EXISTS", "note:9") == 0
+    assert role.execute("EXISTS", name(cache, "note:9")) == 0
 
 
 def test_several_kinds_come_in_one_round_trip(cache: ReadyCache, role: RedisRole) -> None:
@@ -104,7 +112,7 @@ def test_several_kinds_come_in_one_round_trip(cache: ReadyCache, role: RedisRole
 
 def test_an_entry_lives_as_long_as_it_is_true(cache: ReadyCache, role: RedisRole) -> None:
     fetch(cache, Notes(life_s=7), 1)
-    assert 6_000 < role.execute("PTTL", "note:1") <= 7_000
+    assert 6_000 < role.execute("PTTL", name(cache, "note:1")) <= 7_000
 
 
 @pytest.mark.parametrize("life_s", [0, -5, 0.0004])
@@ -112,7 +120,7 @@ def test_what_is_no_longer_true_is_served_but_not_kept(
     cache: ReadyCache, role: RedisRole, life_s: float
 ) -> None:
     assert fetch(cache, Notes(life_s=life_s), 1) == [b"one"]
-    assert role.execute("EXISTS", "note:1") == 0
+    assert role.execute("EXISTS", name(cache, "note:1")) == 0
 
 
 def test_a_change_shows_with_its_commit(cache: ReadyCache, database: Database) -> None:
@@ -130,25 +138,35 @@ def test_while_a_change_is_not_committed_sql_serves_and_nothing_is_put(
 ) -> None:
     notes = Notes()
     fetch(cache, notes, 1)
+    seen: list[bytes | None] = []
+
+    def look() -> None:
+        seen.extend([*fetch(cache, notes, 1), role.execute("GET", name(cache, "note:1"))])
+
     with database.transaction() as session:
         session.execute(text("UPDATE note SET word = 'ONE' WHERE id = 1"))
         cache.forget(session, ["note:1"])
-        assert fetch(cache, notes, 1) == [b"one"]
-        assert role.execute("GET", "note:1") == b"?"
+        before_commit(session, look)
+    assert seen == [b"one", b"?"]
     assert fetch(cache, notes, 1) == [b"ONE"]
 
 
 def test_a_mark_that_nobody_takes_away_runs_out(
     cache: ReadyCache, role: RedisRole, database: Database
 ) -> None:
-    """As after a crash between commit and deletion, or a rollback."""
+    """As after a crash between commit and deletion, or a commit that fails."""
     notes = Notes()
+    fetch(cache, notes, 2)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError), database.transaction() as session:
         cache.forget(session, ["note:1"])
-        raise ZeroDivisionError
-    assert 0 < role.execute("PTTL", "note:1") <= MARK_S * 1000
+        before_commit(session, fail)
+    assert 0 < role.execute("PTTL", name(cache, "note:1")) <= MARK_S * 1000
     assert fetch(cache, notes, 1) == [b"one"]
-    assert role.execute("GET", "note:1") == b"?"
+    assert role.execute("GET", name(cache, "note:1")) == b"?"
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -196,11 +214,11 @@ def test_of_many_readers_one_makes_it(role: RedisRole, database: Database) -> No
 
 def test_who_waits_in_vain_asks_sql(cache: ReadyCache, role: RedisRole) -> None:
     """The maker died: its lease is all that is left."""
-    role.execute("SET", "note:1", b"+somebody", "PX", LEASE_MS)
+    role.execute("SET", name(cache, "note:1"), b"+somebody", "PX", LEASE_MS)
     notes = Notes()
     assert fetch(cache, notes, 1, 2) == [b"one", b"two"]
-    assert role.execute("GET", "note:1") == b"+somebody"
-    assert role.execute("GET", "note:2") == b"=two"
+    assert role.execute("GET", name(cache, "note:1")) == b"+somebody"
+    assert role.execute("GET", name(cache, "note:2")) == b"=two"
     assert WAIT_S * 1000 < LEASE_MS
 
 
@@ -210,7 +228,7 @@ def test_a_maker_that_fails_gives_its_lease_back(cache: ReadyCache, role: RedisR
 
     with pytest.raises(ZeroDivisionError):
         fetch(cache, Notes(after_reading=fail), 1)
-    assert role.execute("EXISTS", "note:1") == 0
+    assert role.execute("EXISTS", name(cache, "note:1")) == 0
 
 
 def test_without_redis_sql_serves_and_changes_go_on(
@@ -226,7 +244,7 @@ def test_without_redis_sql_serves_and_changes_go_on(
     # What Redis still knew from before is not believed.
     role_back = lambda: fetch(cache, notes, 1) == [b"ONE"] and _answers(role)  # noqa: E731
     wait_until(role_back, "Redis to be back", deadline_s=PATIENCE_S)
-    role.execute("SET", "note:1", b"=one")
+    role.execute("SET", name(cache, "note:1"), b"=one")
     assert fetch(cache, notes, 1) == [b"one"], "the test itself: an entry there is believed"
 
 
@@ -242,7 +260,7 @@ def test_a_change_during_an_outage_is_deleted_afterwards(
         redis.resume()
     wait_until(lambda: _answers(role), "Redis to be back", deadline_s=PATIENCE_S)
     assert fetch(cache, notes, 1) == [b"ONE"]
-    assert role.execute("GET", "note:1") == b"=ONE"
+    assert role.execute("GET", name(cache, "note:1")) == b"=ONE"
 
 
 def test_on_a_cluster(backend: Backend, database: Database) -> None:

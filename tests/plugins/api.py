@@ -148,6 +148,10 @@ class Api:
         parts: Parts = self.app.extensions[PARTS]
         return parts
 
+    def cache_name(self, key: str) -> str:
+        """What Redis calls an entry of the cache now."""
+        return self.parts.base.cache.memory.names([key])[0]
+
     def params(
         self,
         method: str,

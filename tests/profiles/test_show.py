@@ -267,8 +267,8 @@ def test_being_active_shows_once_a_day(api: Api) -> None:
         assert show(api, viewer, peer).data["last_active"] == today
         with api.parts.base.database.transaction() as session:
             api.parts.profiles.service.note_active(session, peer.user_id, datetime.now(UTC))
-            # Not a second time: what is cached stays.
-            assert api.parts.base.cache_redis.execute("GET", f"profile:{{{peer.user_id}}}")[:1] == b"="
+        # Not a second time: what is cached stays.
+        assert api.parts.base.cache.memory.read([f"profile:{{{peer.user_id}}}"])[0][:1] == b"="  # type: ignore[index]
 
 
 def test_a_cached_profile_costs_no_sql(api: Api) -> None:
@@ -304,10 +304,11 @@ def _granted(api: Api, url: str) -> tuple[str, str | None, int]:
 
 
 def _life_s(api: Api, person: User) -> float:
-    return float(api.parts.base.cache_redis.execute("PTTL", f"card:{{{person.user_id}}}")) / 1000
+    name = api.cache_name(f"card:{{{person.user_id}}}")
+    return float(api.parts.base.cache_redis.execute("PTTL", name)) / 1000
 
 
 def _drop(api: Api, *people: User) -> None:
     for person in people:
         for kind in ("card", "profile", "own"):
-            api.parts.base.cache_redis.execute("DEL", f"{kind}:{{{person.user_id}}}")
+            api.parts.base.cache_redis.execute("DEL", api.cache_name(f"{kind}:{{{person.user_id}}}"))

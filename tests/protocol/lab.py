@@ -12,7 +12,8 @@ from flask import Blueprint, Flask
 
 from datingtoday.infra.cache import ReadyCache
 from datingtoday.infra.db import Base, Database
-from datingtoday.infra.redis import Command, RedisRole
+from datingtoday.infra.memory import Reading
+from datingtoday.infra.redis import RedisRole
 from datingtoday.protocol.call import GUARD
 from datingtoday.protocol.error_answers import answer_errors
 from datingtoday.protocol.errors import AccountBanned, NoPermission, TokenExpired
@@ -60,10 +61,12 @@ class Clock:
 class KnownTokens:
     """A verifier that knows the four people above."""
 
-    def commands(self, digest: str) -> list[Command]:
-        return [("GET", f"session:{digest}")]
+    def reading(self, digest: str) -> Reading:
+        return Reading([digest], [digest], [("GET", f"session:{digest}")])
 
-    def verify(self, user_id: int, digest: str, answers: Sequence[Any], now: datetime) -> Login:
+    def verify(
+        self, user_id: int, digest: str, reading: Reading, answers: Sequence[Any], now: datetime
+    ) -> Login:
         owners = {digest_of(user.token): user.user_id for user in (USER, OTHER_USER, ENDED, BANNED)}
         if owners.get(digest) != user_id:
             raise NoPermission

@@ -178,7 +178,7 @@ def test_a_ban_that_is_over_needs_nobody(api: Api) -> None:
     with time_machine.travel(until + timedelta(seconds=1)):
         assert api.get("/api/user/show", peer).code == 0
         # The cache has noticed by itself: its own clock was not moved.
-        api.parts.base.cache_redis.execute("DEL", f"profile:{{{peer.user_id}}}")
+        api.parts.base.cache_redis.execute("DEL", api.cache_name(f"profile:{{{peer.user_id}}}"))
         assert api.get("/api/user/show", user, peerId=peer.user_id).code == 0
 
 

@@ -1,8 +1,8 @@
 """Ready answers about sessions in Redis, which can never outlive the truth in SQL.
 
 An entry is filled only where there is none, and replaced only where it is still what was read. Whoever changes a
-session in SQL first writes "ask" over its entry: readers then ask SQL, and a reader that had read the old row just
-before can neither fill nor replace it. After the commit "ask" is written once more, in case it got lost in between.
+session in SQL writes "ask" over its entry directly before the commit: readers then ask SQL, and a reader that had read
+the old row just before can neither fill nor replace it. What Redis loses is not believed (`infra/memory.py`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import orjson
 import structlog
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.db import on_commit
-from datingtoday.infra.redis import Command, RedisRole, Script
+from datingtoday.infra.db import Database
+from datingtoday.infra.memory import Change, Memory, Reading
+from datingtoday.infra.redis import RedisRole, Script
 
 log = structlog.get_logger(__name__)
 
@@ -80,41 +81,50 @@ class Entry(NamedTuple):
         return cls(*values)
 
 
+class Slot(NamedTuple):
+    """Where the entry of a session lies, and what was read there."""
+
+    name: str
+    value: bytes | None
+
+
 class SessionCache:
     """The entries. Sessions are named by the SHA-256 of their token, in hex.
 
     :param redis: the guard role, without which no signed request is served.
     """
 
-    def __init__(self, redis: RedisRole) -> None:
+    def __init__(self, redis: RedisRole, database: Database) -> None:
         self._redis = redis
+        ask = Change(ASK, CACHE_S * 1000)
+        self._memory = Memory("sessions", redis, database, marked=ask, after=ask, must_reach=True)
 
-    def fetch(self, digest: str) -> Command:
-        """The command whose answer `Entry.load` takes."""
-        return ("GET", _key(digest))
+    def reading(self, digest: str) -> Reading:
+        """How `look` wants the entry to be read. :raises RedisDown:"""
+        return self._memory.reading([_key(digest)])
 
-    def fill(self, digest: str, entry: Entry) -> None:
+    def look(self, reading: Reading, answers: Sequence[Any]) -> Slot:
+        """The place of a session's entry, and what it holds. :raises RedisDown:"""
+        values = self._memory.values(reading, answers)
+        if values is None:
+            # What is read of SQL now goes to the epoch that begins.
+            return Slot(self._memory.names(reading.keys)[0], None)
+        return Slot(reading.names[0], values[0])
+
+    def fill(self, slot: Slot, entry: Entry) -> None:
         """Keep what SQL said, unless there is an entry (or "ask") by now. :raises RedisDown:"""
-        self._redis.execute("SET", _key(digest), entry.dump(), "PX", CACHE_S * 1000, "NX")
+        self._redis.execute("SET", slot.name, entry.dump(), "PX", CACHE_S * 1000, "NX")
 
-    def replace(self, digest: str, seen: bytes, entry: Entry) -> bool:
+    def replace(self, slot: Slot, seen: bytes, entry: Entry) -> bool:
         """Put the entry in the place of the one seen, if that is still there; whether it was. :raises RedisDown:"""
-        return bool(self._redis.run_script(_REPLACE, [_key(digest)], seen, entry.dump(), CACHE_S * 1000))
+        return bool(self._redis.run_script(_REPLACE, [slot.name], seen, entry.dump(), CACHE_S * 1000))
 
     def ask_sql(self, session: Session, digests: Sequence[str]) -> None:
-        """From now on, whatever the transaction does to these sessions is seen by everybody once it is committed.
+        """Whatever the transaction does to these sessions is seen by everybody once it is committed.
 
-        :raises RedisDown: the transaction must not be committed.
+        The commit raises `RedisDown`, and changes nothing, where Redis cannot be told.
         """
-        if not digests:
-            return
-        commands: list[Command] = [("SET", _key(digest), ASK, "PX", CACHE_S * 1000) for digest in digests]
-
-        def ask() -> None:
-            self._redis.round_trip(commands)
-
-        ask()
-        on_commit(session, ask)
+        self._memory.change(session, map(_key, digests))
 
 
 def _key(digest: str) -> str:

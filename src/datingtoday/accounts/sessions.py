@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 
 from datingtoday.accounts.errors import banned
 from datingtoday.accounts.models import UserSession
-from datingtoday.accounts.session_cache import FILL_WITHIN_S, Entry, SessionCache
+from datingtoday.accounts.session_cache import FILL_WITHIN_S, Entry, SessionCache, Slot
 from datingtoday.infra.db import Database, DatabaseDown, should_retry
 from datingtoday.infra.events import Events
-from datingtoday.infra.redis import Command, RedisDown, RedisRole
+from datingtoday.infra.memory import Reading
+from datingtoday.infra.redis import RedisDown, RedisRole
 from datingtoday.profiles.service import Profiles
 from datingtoday.profiles.standing import Standing, with_standing
 from datingtoday.protocol.errors import AppError, NoPermission, TokenExpired
@@ -65,7 +66,7 @@ class Sessions:
         self._database = database
         self._profiles = profiles
         self._events = events
-        self._cache = SessionCache(redis)
+        self._cache = SessionCache(redis, database)
         self._life = life
         self._devices = devices
 
@@ -180,11 +181,14 @@ class Sessions:
 
     # --- the guard's side
 
-    def commands(self, digest: str) -> list[Command]:
-        return [self._cache.fetch(digest)]
+    def reading(self, digest: str) -> Reading:
+        return self._cache.reading(digest)
 
-    def verify(self, user_id: int, digest: str, answers: Sequence[Any], now: datetime) -> Login:
-        cached: bytes | None = answers[0]
+    def verify(
+        self, user_id: int, digest: str, reading: Reading, answers: Sequence[Any], now: datetime
+    ) -> Login:
+        slot = self._cache.look(reading, answers)
+        cached = slot.value
         entry = None if cached is None else Entry.load(cached)
         if entry is None:
             asked_at = time.monotonic()
@@ -192,7 +196,7 @@ class Sessions:
             if entry is None:
                 raise NoPermission
             if cached is None and time.monotonic() - asked_at < FILL_WITHIN_S:
-                self._cache.fill(digest, entry)
+                self._cache.fill(slot, entry)
                 cached = entry.dump()
         if entry.user_id != user_id:
             raise NoPermission
@@ -203,7 +207,7 @@ class Sessions:
         if entry.banned and (until_s is None or until_s > now_s):
             raise banned(None if until_s is None else datetime.fromtimestamp(until_s, UTC), entry.ban_reason)
         if now_s - entry.seen_s >= SEEN_EVERY.total_seconds():
-            self._renew(digest, entry, cached, now)
+            self._renew(slot, entry, cached, now)
         return Login(user_id=entry.user_id, session_id=entry.session_id)
 
     def _read(self, digest: str) -> Entry | None:
@@ -225,7 +229,7 @@ class Sessions:
                 ban_reason=person.ban_reason,
             )
 
-    def _renew(self, digest: str, entry: Entry, cached: bytes | None, now: datetime) -> None:
+    def _renew(self, slot: Slot, entry: Entry, cached: bytes | None, now: datetime) -> None:
         """Note that the session is used and let it last longer; one of several requests at once does the work.
 
         A renewal that fails does not refuse the request: the session is good, and a later request tries again.
@@ -237,7 +241,7 @@ class Sessions:
             if (
                 cached is not None
                 and Entry.load(cached) is not None
-                and not self._cache.replace(digest, cached, renewed)
+                and not self._cache.replace(slot, cached, renewed)
             ):
                 return
             with self._database.transaction() as session:

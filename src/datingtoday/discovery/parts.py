@@ -71,7 +71,7 @@ def make_discovery(base: Foundation, protocol: ProtocolParts, profiles: ProfileP
     base.events.listen(FirstActiveToday, attention.active)
     editions = Editions(
         base.database,
-        base.cache_redis,
+        base.cache.memory,
         scores,
         size=settings.hot_size,
         refresh_s=settings.hot_refresh_s,
@@ -96,9 +96,9 @@ def make_discovery(base: Foundation, protocol: ProtocolParts, profiles: ProfileP
 def _make_nearby(base: Foundation, protocol: ProtocolParts, profiles: ProfileParts, places: Places) -> Nearby:
     people = NearbyList(places, Orders(base.secret_key), profiles.finding, profiles.cards, protocol.cursors)
     nearby = Nearby(base.database, places, people)
-    base.events.listen(LoggedIn, nearby.logged_in)
-    base.events.listen(ProfileChanged, nearby.profile_changed)
-    base.events.listen(FirstActiveToday, nearby.active)
+    base.events.within(LoggedIn, nearby.logged_in)
+    base.events.within(ProfileChanged, nearby.profile_changed)
+    base.events.within(FirstActiveToday, nearby.active)
     base.jobs.register(
         Job(
             "nearby_moves",

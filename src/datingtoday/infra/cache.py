@@ -1,6 +1,6 @@
 """Ready-made bytes in the cache role of Redis: made once for many readers, gone with the commit that changes them.
 
-An entry is one key, which holds one of three things:
+An entry is one key of a `Memory`, which holds one of three things:
 
     =<bytes>    the entry
     +<lease>    it is being made: only the holder of the lease may put the entry, others wait a moment
@@ -8,7 +8,8 @@ An entry is one key, which holds one of three things:
 
 A change marks the key before its commit and deletes it after. Deleting takes the lease of every reader who looked at
 SQL before the commit, so such a reader cannot put what is out of date. The mark is for a process that dies between
-commit and deletion: readers then ask SQL until it runs out, which is later than any transaction lasts.
+commit and deletion: readers then ask SQL until it runs out, and the entry with it. What becomes of all this when Redis
+loses something, or cannot be told, `memory.py` says.
 
 SQL is the truth: every key may be lost at any time, and with Redis down everything is made from SQL.
 """
@@ -16,7 +17,6 @@ SQL is the truth: every key may be lost at any time, and with Redis down everyth
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,19 +27,18 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import structlog
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.db import Database, on_commit
-from datingtoday.infra.redis import Command, RedisDown, RedisRole, Script
+from datingtoday.infra.db import Database
+from datingtoday.infra.memory import Change, Memory, Reading
+from datingtoday.infra.redis import RedisDown, RedisRole, Script
 
 log = structlog.get_logger(__name__)
 
 MARK_S = 60
-"""How long a mark stands if nobody takes it away; longer than a transaction can last."""
+"""How long a mark stands if nobody takes it away; far longer than a commit takes."""
 LEASE_MS = 2_000
 WAIT_S = 0.15
 """How long a reader waits for another who is making the entry, before asking SQL itself."""
 _POLL_S = 0.008
-_MAX_UNSENT = 10_000
-_CHUNK = 500
 
 _ENTRY, _LEASE, _MARK = ord("="), ord("+"), b"?"
 
@@ -100,17 +99,35 @@ class ReadyCache:
     def __init__(self, redis: RedisRole, database: Database) -> None:
         self._redis = redis
         self._database = database
-        self._unsent: set[str] = set()
-        self._unsent_lock = threading.Lock()
+        self.memory = Memory(
+            "cache",
+            redis,
+            database,
+            marked=Change(_MARK, MARK_S * 1000),
+            after=Change(b"", 0),
+            must_reach=False,
+        )
 
-    def command_ahead(self, redis: RedisRole, keys: Sequence[str]) -> Command | None:
-        """The command that reads keys for `fetch`, for whoever has a conversation with this server anyway.
+    def prepare(self) -> None:
+        """Find out what may be believed, if that is not known; best before a transaction that writes."""
+        self.memory.prepare()
 
-        :return: None where they cannot be read along: another server, a cluster, or deletions not yet sent.
+    def read_ahead(self, redis: RedisRole, keys: Sequence[str]) -> Reading | None:
+        """Commands that read keys for `fetch`, for whoever has a conversation with this server anyway.
+
+        :return: None where they cannot be read along: another server, a cluster, or a memory that cannot be believed.
         """
-        if redis is not self._redis or redis.is_cluster or self._unsent:
+        if redis is not self._redis or redis.is_cluster:
             return None
-        return ("MGET", *keys)
+        try:
+            return self.memory.reading(keys)
+        except RedisDown:
+            return None
+
+    def taken(self, reading: Reading, answers: Sequence[Any]) -> ReadAhead:
+        """What was read ahead. :param answers: to the commands."""
+        values = self.memory.values(reading, answers)
+        return NOTHING_AHEAD if values is None else dict(zip(reading.keys, values, strict=True))
 
     @staticmethod
     def entries_read(keys: Sequence[str], ahead: ReadAhead) -> list[bytes] | None:
@@ -124,7 +141,7 @@ class ReadyCache:
     def read(self, keys: Sequence[str]) -> ReadAhead:
         """What keys hold, in one round trip; nothing with Redis down."""
         try:
-            return dict(zip(keys, self._get(keys), strict=True))
+            return dict(zip(keys, self.memory.read(keys), strict=True))
         except RedisDown:
             return NOTHING_AHEAD
 
@@ -162,42 +179,23 @@ class ReadyCache:
     def forget(self, session: Session, keys: Iterable[str]) -> None:
         """What these entries say changes with the session's commit.
 
-        With Redis down the change goes on, and the keys are deleted as soon as this process reaches Redis again.
+        With Redis down the change goes on, and Redis is told as soon as any process reaches it again.
         """
-        chosen = list(keys)
-        if not chosen:
-            return
-        try:
-            for part in _chunks(chosen):
-                self._redis.round_trip([("SET", key, _MARK, "PX", MARK_S * 1000) for key in part])
-        except RedisDown as error:
-            log.warning("cache_not_marked", keys=len(chosen), reason=str(error))
-        on_commit(session, lambda: self._delete(chosen))
-
-    def drop(self, keys: Sequence[str]) -> None:
-        """What these entries say was changed, and the change is committed."""
-        self._delete(keys)
+        self.memory.change(session, keys)
 
     # --- reading
 
     def _get_all(self, keys: Sequence[str], ahead: ReadAhead) -> list[bytes | None]:
         if not ahead:
-            return self._get(keys)
+            return self.memory.read(keys)
         values = list(map(ahead.get, keys))
         if None not in values:
             return values
         rest = [key for key in keys if key not in ahead]
         if not rest:
             return values
-        known = {**ahead, **dict(zip(rest, self._get(rest), strict=True))}
+        known = {**ahead, **dict(zip(rest, self.memory.read(rest), strict=True))}
         return [known[key] for key in keys]
-
-    def _get(self, keys: Sequence[str]) -> list[bytes | None]:
-        self._send_unsent()
-        if self._redis.is_cluster:
-            return self._redis.round_trip([("GET", key) for key in keys])
-        values: list[bytes | None] = self._redis.execute("MGET", *keys)
-        return values
 
     def _fill(
         self,
@@ -210,7 +208,7 @@ class ReadyCache:
     ) -> None:
         """Find what the first look did not."""
         lease = b"+" + secrets.token_hex(8).encode()
-        mine, others = self._take_leases(keys, values, missing, lease)
+        names, mine, others = self._take_leases(keys, values, missing, lease)
         waiting = set(others)
         # Marked ones are read from SQL with my own, and are not put.
         now_from_sql = [at for at in missing if at not in waiting]
@@ -218,7 +216,7 @@ class ReadyCache:
         try:
             puts = self._make(requests, now_from_sql, now)
         finally:
-            self._put({keys[at]: puts.get(at) for at in mine}, lease)
+            self._put({names[at]: puts.get(at) for at in mine}, lease)
         for at, made in puts.items():
             found[at] = made.data
         if waiting:
@@ -228,16 +226,18 @@ class ReadyCache:
 
     def _take_leases(
         self, keys: Sequence[str], values: Sequence[bytes | None], missing: Sequence[int], lease: bytes
-    ) -> tuple[list[int], list[int]]:
-        """Which of the missing entries are mine to make, and which are being made by another."""
+    ) -> tuple[Mapping[int, str], list[int], list[int]]:
+        """Names of the entries that are free, which of the missing ones are mine to make, and which another makes."""
         free = [at for at in missing if values[at] is None]
         others = [at for at in missing if (value := values[at]) is not None and value[0] == _LEASE]
         try:
-            taken = self._redis.round_trip([("SET", keys[at], lease, "NX", "PX", LEASE_MS) for at in free])
+            # What I make goes to the epoch in which I began, if that is over or not.
+            names = dict(zip(free, self.memory.names([keys[at] for at in free]), strict=True))
+            taken = self._redis.round_trip([("SET", names[at], lease, "NX", "PX", LEASE_MS) for at in free])
         except RedisDown:
-            return [], []
+            return {}, [], []
         mine = [at for at, answer in zip(free, taken, strict=True) if answer is not None]
-        return mine, others + [at for at, answer in zip(free, taken, strict=True) if answer is None]
+        return names, mine, others + [at for at, answer in zip(free, taken, strict=True) if answer is None]
 
     def _make(
         self, requests: Sequence[CacheRequest[Any]], which: Iterable[int], now: datetime
@@ -257,7 +257,7 @@ class ReadyCache:
         return made
 
     def _put(self, entries: Mapping[str, CacheEntry | None], lease: bytes) -> None:
-        """Put what was made under my lease, and give the lease back where there is nothing to keep."""
+        """Put what was made (by name) under my lease, and give the lease back where there is nothing to keep."""
         if not entries:
             return
         calls: list[Any] = []
@@ -278,7 +278,7 @@ class ReadyCache:
             time.sleep(_POLL_S)
             places = sorted(waiting)
             try:
-                values = self._get([keys[at] for at in places])
+                values = self.memory.read([keys[at] for at in places])
             except RedisDown:
                 break
             for at, value in zip(places, values, strict=True):
@@ -290,38 +290,3 @@ class ReadyCache:
                 else:
                     late.append(at)
         return late + sorted(waiting)
-
-    # --- forgetting
-
-    def _delete(self, keys: Sequence[str]) -> None:
-        try:
-            self._send_deletions(keys)
-        except RedisDown as error:
-            log.warning("cache_not_deleted", keys=len(keys), reason=str(error))
-            with self._unsent_lock:
-                if len(self._unsent) + len(keys) <= _MAX_UNSENT:
-                    self._unsent.update(keys)
-                else:
-                    log.error("cache_deletions_dropped", keys=len(keys))
-
-    def _send_unsent(self) -> None:
-        """Deletions that Redis did not take; before anything is read again."""
-        if not self._unsent:
-            return
-        with self._unsent_lock:
-            keys, self._unsent = self._unsent, set()
-        try:
-            self._send_deletions(list(keys))
-        except RedisDown:
-            with self._unsent_lock:
-                self._unsent |= keys
-            raise
-
-    def _send_deletions(self, keys: Sequence[str]) -> None:
-        for part in _chunks(keys):
-            commands: list[Command] = [("DEL", key) for key in part]
-            self._redis.round_trip(commands)
-
-
-def _chunks(keys: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK))

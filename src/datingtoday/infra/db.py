@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event
 from sqlalchemy.dialects.mysql import DATETIME as MYSQL_DATETIME
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+_BEFORE_COMMIT = "before_commit"
 _AFTER_COMMIT = "after_commit"
 _ATTEMPTS = 5
 ANSWER_S = 10.0
@@ -35,6 +36,23 @@ _LOCK_WAIT_S = 5
 _MYSQL_RETRY = frozenset({1020, 1205, 1213})
 """Record changed since last read, lock wait timeout, deadlock: the same work may succeed when done again."""
 
+_MYSQL_OTHER_SERVER = frozenset(
+    # Whom it lets in, and what they may do: another server, or another configuration of this one.
+    {1040, 1044, 1045, 1049, 1129, 1130, 1142, 1143, 1203, 1226, 1227, 1370, 1698, 3118, 4151}
+    # Read-only by an option, by the transaction, by its mode; a cluster's node that is not part of it; offline.
+    | {1047, 1290, 1792, 1836, 3032, 3168}
+    # Shutting down, or done with this connection: killed, aborted, timed out on the network.
+    | {0, 1053, 1158, 1159, 1160, 1161, 1184, 1927}
+)
+"""After these the server at the other end is not the one that the connection was made to, or not for this user: the
+connection is thrown away, and so are all that were made before."""
+_MYSQL_BUSY = frozenset(
+    # The statement was ended, by an operator, by a time limit or because the server stops.
+    {1317, 1969, 3024}
+    # Disk, memory, threads, locks.
+    | {1021, 1023, 1024, 1026, 1030, 1037, 1038, 1041, 1114, 1135, 1206}
+)
+"""The server is the same, and cannot do this now."""
 _SQLITE_IS_DOWN = (
     "database is locked",
     "unable to open database",
@@ -155,7 +173,8 @@ class Database:
             commit(session)
         except DBAPIError as error:
             session.rollback()
-            raise_if_down(error)
+            if not should_retry(error):
+                raise_if_down(error)
             raise
         except PoolTimeoutError as error:
             raise DatabaseDown(str(error)) from error
@@ -168,15 +187,17 @@ class Database:
     def retried(self, work: Callable[[Session], T]) -> T:
         """The work in a transaction of its own, again after a lost race (deadlock, lock wait).
 
-        :raises DatabaseDown: when the server cannot be reached. :raises DBAPIError: the race was lost every time.
+        :raises DatabaseDown: when the server cannot be reached, or the race was lost every time.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self.transaction() as session:
                     return work(session)
             except DBAPIError as error:
-                if not should_retry(error) or attempt == _ATTEMPTS:
+                if not should_retry(error):
                     raise
+                if attempt == _ATTEMPTS:
+                    raise DatabaseDown("lost every race") from error
                 log.info("transaction_lost_a_race", attempt=attempt)
         raise AssertionError("unreachable")
 
@@ -201,12 +222,17 @@ class Database:
 
 
 def commit(session: Session) -> None:
-    """Commit, then run the after-commit hooks in the order in which they were added.
+    """Run what `before_commit` collected, commit, then run the after-commit hooks; each in the order of adding.
 
-    A hook that fails is logged: what was committed stays, and the other hooks still run.
+    A hook before the commit that fails prevents it. One after it that fails is logged: what was committed stays, and
+    the other hooks still run.
 
     :raises DBAPIError: nothing was committed, but for a connection that was lost in the very moment: then nobody knows.
     """
+    while hooks := session.info.pop(_BEFORE_COMMIT, ()):
+        session.flush()
+        for hook in hooks:
+            hook()
     if session.in_transaction():
         # A session that no statement was sent on has nothing to commit, and is not worth the ceremony.
         session.flush()
@@ -224,6 +250,11 @@ def commit(session: Session) -> None:
             log.exception("after_commit_hook_failed", hook=getattr(hook, "__qualname__", repr(type(hook))))
 
 
+def before_commit(session: Session, hook: Callable[[], None]) -> None:
+    """Run ``hook`` directly before the session's transaction is committed; it may refuse by raising."""
+    session.info.setdefault(_BEFORE_COMMIT, []).append(hook)
+
+
 def on_commit(session: Session, hook: Callable[[], None]) -> None:
     """Run ``hook`` once the session's transaction is committed; never if it is rolled back."""
     session.info.setdefault(_AFTER_COMMIT, []).append(hook)
@@ -231,24 +262,37 @@ def on_commit(session: Session, hook: Callable[[], None]) -> None:
 
 def should_retry(error: DBAPIError) -> bool:
     """Whether the transaction lost a race (deadlock, lock wait) and the same work may be done again."""
-    arguments: tuple[object, ...] = getattr(error.orig, "args", ())
-    return bool(arguments) and arguments[0] in _MYSQL_RETRY
+    return _number(error.orig) in _MYSQL_RETRY
 
 
 def raise_if_down(error: DBAPIError) -> None:
-    """Raise `DatabaseDown` if this error says that the server is unreachable, busy beyond the wait, or gone."""
-    if error.connection_invalidated:
+    """Raise `DatabaseDown` if `is_down` says so."""
+    if is_down(error):
         raise DatabaseDown(type(error).__name__) from error
-    if isinstance(error, (OperationalError, InterfaceError)):
-        arguments = getattr(error.orig, "args", ())
-        number = arguments[0] if arguments and isinstance(arguments[0], int) else None
-        # 1040 too many connections, 1053 shutting down, 2002..2013 client-side connection errors,
-        # 0 is PyMySQL's for a closed socket. SQLite tells "locked" and "unable to open" by text only.
-        if number in (0, 1040, 1053, 1205, 1290) or (number is not None and 2000 <= number < 2100):
-            raise DatabaseDown(type(error).__name__) from error
-        text = str(error.orig)
-        if any(words in text for words in _SQLITE_IS_DOWN):
-            raise DatabaseDown(type(error).__name__) from error
+
+
+def is_down(error: DBAPIError) -> bool:
+    """Whether this error says that the server is unreachable, gone, another one by now, or too busy."""
+    if error.connection_invalidated:
+        return True
+    number = _number(error.orig)
+    if number is not None:
+        # 2000 and above are PyMySQL's own, about the connection.
+        known = number in _MYSQL_OTHER_SERVER or number in _MYSQL_BUSY or number in _MYSQL_RETRY
+        return known or 2000 <= number < 2100
+    # SQLite tells by text only.
+    return isinstance(error, OperationalError) and any(word in str(error.orig) for word in _SQLITE_IS_DOWN)
+
+
+def _number(error: BaseException | None) -> int | None:
+    arguments = getattr(error, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
+def _throw_away(context: ExceptionContext) -> None:
+    """Let SQLAlchemy drop the connection, and all that are older than this moment, where the server is another one."""
+    if _number(context.original_exception) in _MYSQL_OTHER_SERVER:
+        context.is_disconnect = True
 
 
 def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
@@ -263,7 +307,7 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(
+    engine = create_engine(
         uri,
         # Every statement sees what others committed before it: no stale snapshot behind a lock that was waited for.
         isolation_level="READ COMMITTED",
@@ -279,6 +323,8 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
         pool_recycle=1800,
         pool_use_lifo=True,
     )
+    event.listen(engine, "handle_error", _throw_away)
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

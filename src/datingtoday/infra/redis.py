@@ -73,6 +73,8 @@ class RedisRole:
         self._making = threading.Lock()
         self._client: Any = None
         self._idle: list[Any] = []
+        self.memories: list[Any] = []
+        """The kinds of entries (`memory.py`) that lie on this server."""
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _after_fork(this()))
 
@@ -82,7 +84,7 @@ class RedisRole:
         if self._client is None:
             with self._making:
                 # Making a cluster's client asks its nodes: whoever waited for another's failure must not repeat it.
-                self._refuse_while_down()
+                self.refuse_while_down()
                 if self._client is None:
                     self._client = self._connect()
         return cast(redis.Redis, self._client)
@@ -101,7 +103,7 @@ class RedisRole:
         :raises RedisUnsuitable: it is too old, or its user may not run what is needed.
         :raises ResponseError: of the first command that the server refused.
         """
-        self._refuse_while_down()
+        self.refuse_while_down()
         try:
             if self.is_cluster:
                 return [self._on_cluster(command) for command in commands]
@@ -221,7 +223,8 @@ class RedisRole:
         client: Any = self.client
         return client.execute_command(*("" if part is RUN_ID else part for part in command))
 
-    def _refuse_while_down(self) -> None:
+    def refuse_while_down(self) -> None:
+        """Do nothing, unless the server was found to be down a moment ago. :raises RedisDown:"""
         if time.monotonic() < self._down_until:
             raise RedisDown(f"{self._label} was down a moment ago")
 

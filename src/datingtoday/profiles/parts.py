@@ -59,7 +59,7 @@ def make_profiles(
         media.signer,
         People(vip.membership, media.service, ServiceDays(base.settings.accounts.time_zone)),
     )
-    base.events.listen(MediaJudged, cards.judged)
+    base.events.within(MediaJudged, cards.judged)
     vip.membership.register_changed(cards.changed)
     visibility = Visibility(base.cache, vip.membership)
     album = Album(media.service, visibility, cards)

@@ -10,17 +10,20 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from flask import Flask, Response
+from sqlalchemy.exc import DBAPIError
 
 from datingtoday.infra.cache import ReadyCache
 from datingtoday.infra.cache_reader import CacheReader
-from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.db import Database, DatabaseDown, is_down
+from datingtoday.infra.memory import Reading
 from datingtoday.infra.ratelimit import TooMany
 from datingtoday.infra.redis import Command, RedisDown
 from datingtoday.protocol import envelope
@@ -245,52 +248,57 @@ class Guard:
         """Signature, replay, login and limits."""
         declared = call.endpoint
         answers: list[Any] = []
-        also = self._token_commands(call)
-        keys_ahead = self._read_ahead(call, also) if also and declared.ahead is not None else ()
+        also, login = self._token_commands(call)
+        ahead = self._read_ahead(call, also) if login is not None and declared.ahead is not None else None
         if declared.require_sign:
             answers = self._signatures.admit(call, now_ns // 1_000_000, also)
         elif also:
             answers = self._replay.fetch(also)
         if declared.require_token:
-            if keys_ahead and answers:
-                read = dict(zip(keys_ahead, answers.pop(), strict=True))
+            if login is None or not answers:
+                # Refused after the signature was used up, as everything that is wrong with a login.
+                raise NoPermission
+            if ahead is not None:
+                number = len(ahead.commands)
+                read = self._cache.taken(ahead, answers[-number:])
                 call.cache = CacheReader(self._cache, call.now, read)
-            self._check_login(call, answers)
+                del answers[-number:]
+            self._check_login(call, login, answers)
+        self._cache.prepare()
         return call
 
-    def _read_ahead(self, call: Call, also: list[Command]) -> Sequence[str]:
-        """Let what the endpoint will want from the cache be read in the same round trip; which keys these are."""
+    def _read_ahead(self, call: Call, also: list[Command]) -> Reading | None:
+        """Let what the endpoint will want from the cache be read in the same round trip."""
         if call.endpoint.ahead is None:
-            return ()
+            return None
         keys = call.endpoint.ahead(int(call.params["userId"]), call.params, call.now)
-        command = self._cache.command_ahead(self._replay.redis, keys) if keys else None
-        if command is None:
-            return ()
-        also.append(command)
-        return keys
+        reading = self._cache.read_ahead(self._replay.redis, keys) if keys else None
+        if reading is not None:
+            also += reading.commands
+        return reading
 
-    def _token_commands(self, call: Call) -> list[Command]:
+    def _token_commands(self, call: Call) -> tuple[list[Command], Reading | None]:
+        """What to ask about the token, and how what is cached of it is read; None if it is none."""
         if not call.endpoint.require_token:
-            return []
+            return [], None
         token, user_id = call.params.get("token", ""), call.params.get("userId", "")
         if not TOKEN.match(token) or not USER_ID.match(user_id):
-            return []
+            return [], None
         digest = call.token_digest = digest_of(token)
-        commands = list(self._verifier.commands(digest))
+        reading = self._verifier.reading(digest)
+        commands = list(reading.commands)
         if self._options.limit_per_user_per_minute is not None:
             # Counted by the token, not by the user id that anybody can send: nobody uses up another's limit.
             key = f"limit:token:{digest[:32]}:{int(call.now.timestamp()) // 60}"
             commands += [("INCR", key), ("EXPIRE", key, 60, "NX")]
-        return commands
+        return commands, reading
 
-    def _check_login(self, call: Call, answers: list[Any]) -> None:
+    def _check_login(self, call: Call, login: Reading, answers: list[Any]) -> None:
         limit = self._options.limit_per_user_per_minute
-        if not answers:
-            # Refused after the signature was used up, as everything that is wrong with a login.
-            raise NoPermission
         if limit is not None:
             *answers, count, _ = answers
-        call.login = self._verifier.verify(int(call.params["userId"]), call.token_digest, answers, call.now)
+        user_id = int(call.params["userId"])
+        call.login = self._verifier.verify(user_id, call.token_digest, login, answers, call.now)
         if limit is not None and count > limit:
             raise RateLimited(60 - call.now.timestamp() % 60)
 
@@ -323,7 +331,8 @@ def as_app_error(error: Exception, environ: Environ) -> AppError:
         return error
     if isinstance(error, TooMany):
         return RateLimited(error.retry_after_s)
-    if isinstance(error, (RedisDown, DatabaseDown)):
+    # Some work ends beside the place that tells what an error of the driver means: a rollback, for one.
+    if isinstance(error, (RedisDown, DatabaseDown)) or (isinstance(error, DBAPIError) and is_down(error)):
         log.warning(
             "part_down", part=type(error).__name__, reason=str(error), request_id=environ.get(REQUEST_ID)
         )
@@ -366,20 +375,8 @@ def _send(error: AppError, environ: Environ, respond: StartResponse) -> list[byt
         ("Content-Length", str(len(body))),
         *error.headers.items(),
     ]
-    respond(f"{error.http_status} {_REASONS[error.http_status]}", headers)
+    respond(f"{error.http_status} {HTTPStatus(error.http_status).phrase}", headers)
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
-
-
-_REASONS = {
-    200: "OK",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    413: "Request Entity Too Large",
-    415: "Unsupported Media Type",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
 
 
 def _raw_path(environ: Environ) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
-from datingtoday.infra.redis import Command
+from datingtoday.infra.memory import Reading
 
 TOKEN = re.compile(r"[0-9a-f]{32}\Z", re.ASCII)
 _JOINS = re.compile(r"[0-9]{2}|.*(?:1[7-9]|2[0-3])[0-9]{0,8}\Z", re.ASCII)
@@ -46,12 +46,14 @@ def digest_of(token: str) -> str:
 class TokenVerifier(Protocol):
     """Knows which tokens are live, by their digests."""
 
-    def commands(self, digest: str) -> list[Command]:
-        """Commands that fetch what is cached of the token; they only read."""
+    def reading(self, digest: str) -> Reading:
+        """How to read what is cached of the token. :raises RedisDown:"""
 
-    def verify(self, user_id: int, digest: str, answers: Sequence[Any], now: datetime) -> Login:
+    def verify(
+        self, user_id: int, digest: str, reading: Reading, answers: Sequence[Any], now: datetime
+    ) -> Login:
         """Who this is.
 
-        :param answers: to the commands of `commands`.
+        :param reading: what `reading` said. :param answers: to its commands.
         :raises NoPermission, TokenExpired, AccountBanned: in this order of the checks.
         """

@@ -218,7 +218,7 @@ def test_without_an_edition_sql_serves_and_one_is_made(own: Api) -> None:
     people = numbers(ranked(own, 12))
     lose_rankings(own)
     assert ids(own, viewer) == people[:10]
-    wait_until(lambda: own.parts.base.cache_redis.execute("GET", "hot:now"), "an edition")
+    wait_until(lambda: own.parts.base.cache.memory.read(["hot:now"])[0], "an edition")
     data = wait_until(lambda: (found := own.get(PATH, viewer).data)["next"] and found, "a page")
     assert [card["user_id"] for card in data["list"]] == people[:10]
 

@@ -24,7 +24,8 @@ from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.hot.ranking import GENDERS, SHELVES, shelves_for
 from datingtoday.discovery.hot.scores import HotScores
 from datingtoday.infra.db import Database, DatabaseDown
-from datingtoday.infra.redis import Command, RedisDown, RedisRole, Script
+from datingtoday.infra.memory import Memory
+from datingtoday.infra.redis import Command, RedisDown, Script
 
 log = structlog.get_logger(__name__)
 
@@ -71,14 +72,16 @@ class Ranked:
 class Editions:
     """Makes and reads them.
 
-    :param redis: the cache role. :param size: the most people of one list. :param refresh_s: when a new one is due.
+    :param memory: of the cache role: with its loss all editions are lost. :param size: the most people of one list.
+    :param refresh_s: when a new one is due.
     """
 
     def __init__(
-        self, database: Database, redis: RedisRole, scores: HotScores, *, size: int, refresh_s: int
+        self, database: Database, memory: Memory, scores: HotScores, *, size: int, refresh_s: int
     ) -> None:
         self._database = database
-        self._redis = redis
+        self._memory = memory
+        self._redis = memory.redis
         self._scores = scores
         self.size = size
         self._refresh = timedelta(seconds=refresh_s)
@@ -99,7 +102,7 @@ class Editions:
         """The newest edition; None if there is none or Redis is down. Lets a new one be made if it is time."""
         if abs(now - self._looked_at) >= _LOOK_AGAIN:
             try:
-                data = self._redis.execute("GET", _NOW)
+                data = self._memory.read([_NOW])[0]
             except RedisDown:
                 return None
             newest = self._newest = None if data is None else _load(data)
@@ -144,7 +147,7 @@ class Editions:
         first = part * _PART
         try:
             reply: Sequence[bytes] = self._redis.execute(
-                "ZREVRANGE", _key(name, kind), first, first + _PART - 1, "WITHSCORES"
+                "ZREVRANGE", self._name(name, kind), first, first + _PART - 1, "WITHSCORES"
             )
         except RedisDown as error:
             raise EditionLost(name) from error
@@ -162,27 +165,34 @@ class Editions:
 
     def forget(self, name: str) -> None:
         """An edition of which a part is gone is none: the next reader makes a new one. :raises RedisDown:"""
-        data = self._redis.execute("GET", _NOW)
+        data = self._memory.read([_NOW])[0]
         if data is not None and _load(data).name == name:
-            self._redis.execute("DEL", _NOW)
+            self._redis.execute("DEL", *self._memory.names([_NOW]))
+
+    def _name(self, name: str, kind: int) -> str:
+        return self._memory.names([_key(name, kind)])[0]
 
     # --- making
 
     def make(self, now: datetime) -> Edition | None:
         """Make a new edition out of SQL; None if another process is doing it. :raises RedisDown:"""
-        token = secrets.token_hex(8)
+        token, name = secrets.token_hex(8), secrets.token_hex(6)
         if self._redis.execute("SET", _LOCK, token, "NX", "PX", _LOCK_MS) is None:
             return None
         try:
+            # What SQL says from here on goes to this epoch of the memory.
+            now_name, *set_names = self._memory.names(
+                [_NOW, *(_key(name, kind) for kind in range(len(KINDS)))]
+            )
             with self._database.transaction(write=False) as session:
                 shelves = {shelf: self._top_of(session, shelf) for shelf in SHELVES}
-            name = secrets.token_hex(6)
             sizes = tuple(
-                self._write(name, kind, shelves_for(*KINDS[kind]), shelves) for kind in range(len(KINDS))
+                self._write(set_name, shelves_for(*kind), shelves)
+                for set_name, kind in zip(set_names, KINDS, strict=True)
             )
             edition = Edition(name, now, sizes)
             # It is told of before the first of its sets can run out, and no longer.
-            self._redis.execute("SET", _NOW, _dump(edition), "EX", KEPT_S // 2)
+            self._redis.execute("SET", now_name, _dump(edition), "EX", KEPT_S // 2)
             self._looked_at = datetime.min.replace(tzinfo=UTC)
         finally:
             self._redis.run_script(_UNLOCK, [_LOCK], token)
@@ -197,12 +207,9 @@ class Editions:
         )
         return [(score, user_id) for score, user_id in session.execute(best)]
 
-    def _write(
-        self, name: str, kind: int, fitting: Sequence[int], shelves: dict[int, list[tuple[float, int]]]
-    ) -> int:
+    def _write(self, key: str, fitting: Sequence[int], shelves: dict[int, list[tuple[float, int]]]) -> int:
         # Each shelf is in order already, which sorting takes advantage of.
         rows = sorted((row for shelf in fitting for row in shelves[shelf]), reverse=True)[: self.size]
-        key = _key(name, kind)
         for start in range(0, len(rows), _CHUNK):
             members = [
                 part

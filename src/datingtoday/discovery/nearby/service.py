@@ -83,21 +83,17 @@ class Nearby:
 
     # --- what is heard of them
 
-    def logged_in(self, event: LoggedIn) -> None:
-        """The login's address is kept, and the place if it came with one."""
-        self._database.retried(
-            lambda session: self._places.note_login(
-                session, event.user_id, event.address, event.latlng, event.at
-            ),
-        )
+    def logged_in(self, session: Session, event: LoggedIn) -> None:
+        """The login's address is kept, and the place if it came with one: in the login's own transaction."""
+        self._places.note_login(session, event.user_id, event.address, event.latlng, event.at)
 
-    def profile_changed(self, event: ProfileChanged) -> None:
+    def profile_changed(self, session: Session, event: ProfileChanged) -> None:
         """Gender, visibility or standing may be others now."""
-        self._database.retried(lambda session: self._places.refresh(session, [event.user_id], event.at))
+        self._places.refresh(session, [event.user_id], event.at)
 
-    def active(self, event: FirstActiveToday) -> None:
+    def active(self, session: Session, event: FirstActiveToday) -> None:
         """Listener: a user is active again, perhaps after a long time."""
-        self._database.retried(lambda session: self._places.refresh(session, [event.user_id], event.at))
+        self._places.refresh(session, [event.user_id], event.at)
 
     # --- in between
 

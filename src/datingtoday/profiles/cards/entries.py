@@ -179,10 +179,10 @@ class Cards:
         """What is told of these people changes with the session's commit."""
         self._cache.forget(session, self._keys(user_ids))
 
-    def judged(self, event: MediaJudged) -> None:
-        """Listener: a photo may be shown from now on, or no longer."""
+    def judged(self, session: Session, event: MediaJudged) -> None:
+        """Listener: a photo may be shown from the session's commit on, or no longer."""
         if event.kind == Kind.PHOTO:
-            self._cache.drop(self._keys([event.user_id]))
+            self.changed(session, [event.user_id])
 
     def _keys(self, user_ids: Iterable[int]) -> list[str]:
         return [kind.key(user_id) for user_id in user_ids for kind in self._kinds]

@@ -12,6 +12,7 @@ from datingtoday.accounts.parts import AccountParts, make_accounts
 from datingtoday.chat.parts import ChatParts, make_chat
 from datingtoday.discovery.parts import DiscoveryParts, make_discovery
 from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.jobs.gauges import WorkerGauges
 from datingtoday.infra.logs import configure_logs
 from datingtoday.infra.parts import Foundation, make_foundation
 from datingtoday.infra.sms.provider import SmsProvider
@@ -104,6 +105,8 @@ def create_app(
     metrics = Metrics(app) if settings.metrics.enabled else None
     if metrics is not None:
         metrics.register(parts.accounts.sms_numbers.read)
+        metrics.register(WorkerGauges(parts.base.database, parts.base.streams).read)
+        parts.base.streams.observer = metrics.count_stream
     for blueprint in parts.blueprints():
         app.register_blueprint(blueprint)
     register_pages(app, parts.base, metrics, parts.vip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -70,6 +71,44 @@ class TestBesideTheServer:
         server = start(WORKER_WITH_SERVE="0")
         server.wait_for_workers(2)
         assert server.beside().get(SERVED) is None
+
+
+class TestJobsCommand:
+    def test_it_tells_what_the_worker_does(self, start: Start) -> None:
+        server = start()
+        database = database_of(server)
+        wait_until(lambda: is_worker_alive(read_states(database)), "the first run", deadline_s=30)
+        names = {"logins_purge", "accounts_purge", "signatures_purge", "media_purge", "media_leftovers"}
+        wait_until(
+            lambda: all(states(database)[name].runs for name in names), "the first runs", deadline_s=30
+        )
+        told = subprocess.run(
+            [PROGRAM, "jobs", "--check", "--data", server.data],
+            capture_output=True, text=True, check=True, env=clean_environ(),
+        )  # fmt: skip
+        lines = told.stdout.splitlines()
+        assert lines[0].split()[:3] == ["job", "last", "success"]
+        assert names <= {line.split()[0].partition("@")[0] for line in lines}
+        assert "worker: running" in lines
+        assert any(line.startswith("stream visits: 0 entries wait") for line in lines)
+        metrics = server.get("/metrics").text
+        assert "datingtoday_worker_up 1.0" in metrics
+        assert 'datingtoday_stream_lag_seconds{stream="visits"} 0.0' in metrics
+        assert 'datingtoday_job_failures{job="media_purge"} 0.0' in metrics
+        assert server.get("/readyz").json()["data"]["status"] == "ready"
+
+    def test_without_a_worker_the_check_fails(self, start: Start) -> None:
+        server = start(WORKER_WITH_SERVE="0")
+        told = subprocess.run(
+            [PROGRAM, "jobs", "--check", "--data", server.data],
+            capture_output=True, text=True, check=False, env=clean_environ(),
+        )  # fmt: skip
+        assert told.returncode == 1
+        assert "worker: none is running" in told.stdout
+        assert server.get("/readyz").json()["data"] == {
+            "database": "up", "redis": "up", "worker": "down", "status": "degraded",
+        }  # fmt: skip
+        assert "datingtoday_worker_up 0.0" in server.get("/metrics").text
 
 
 class TestCommand:

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from datingtoday.app import create_app
+from datingtoday.infra.jobs.leases import Leases
+from datingtoday.infra.jobs.models import JobLease
+from datingtoday.infra.worker_status import DEAD_S, HEARTBEAT
 from tests.plugins.api import Api, RecordingSms, make_api, settings_of
 from tests.plugins.backend import Backend
 from tests.plugins.mariadb_server import MariaDBServer
@@ -58,9 +61,34 @@ class TestForWhom:
         assert status(FAR, **{forwarded: "10.1.2.3"}) == 404
 
 
+def beat(api: Api) -> None:
+    """Do what a worker does every some seconds."""
+    leases = Leases(api.parts.base.database, "test", lease_ms=1000)
+    leases.ensure([HEARTBEAT])
+    with api.parts.base.database.transaction() as session:
+        session.get_one(JobLease, HEARTBEAT).due_ms = 0
+    assert leases.take(HEARTBEAT) and leases.succeed(HEARTBEAT, every_ms=1)
+
+
 class TestReadiness:
     def test_everything_is_up(self, api: Api) -> None:
-        assert api.send("GET", "/readyz", address=HERE).data == {"database": "up", "redis": "up"}
+        beat(api)
+        assert api.send("GET", "/readyz", address=HERE).data == {
+            "database": "up",
+            "redis": "up",
+            "worker": "up",
+            "status": "ready",
+        }
+
+    def test_without_a_worker_requests_are_answered(self, app_of: Callable[..., Api]) -> None:
+        api = app_of()
+        degraded = {"database": "up", "redis": "up", "worker": "down", "status": "degraded"}
+        assert api.send("GET", "/readyz", address=HERE).data == degraded
+        beat(api)
+        assert api.send("GET", "/readyz", address=HERE).data["status"] == "ready"
+        with api.parts.base.database.transaction() as session:
+            session.get_one(JobLease, HEARTBEAT).finished_ms -= int(DEAD_S * 1000)
+        assert api.send("GET", "/readyz", address=HERE).data == degraded
 
     @pytest.mark.parametrize("how", ["stopped", "frozen"])
     def test_redis_is_down(
@@ -77,7 +105,7 @@ class TestReadiness:
         answer = api.send("GET", "/readyz", address=HERE)
         assert time.monotonic() - began < 3
         assert (answer.status, answer.code) == (503, 503)
-        assert answer.json["data"] == {"database": "up", "redis": "down"}
+        assert answer.json["data"] == {"database": "up", "redis": "down", "worker": "down"}
         assert answer.headers["Retry-After"] == "1"
         assert api.send("GET", "/healthz", address=HERE).status == 200
 
@@ -111,7 +139,7 @@ class TestReadiness:
         answer = api.send("GET", "/readyz", address=HERE)
         assert time.monotonic() - began < 4
         assert answer.status == 503
-        assert answer.json["data"] == {"database": "down", "redis": "up"}
+        assert answer.json["data"] == {"database": "down", "redis": "up", "worker": "down"}
 
     def test_a_database_without_tables_is_down(self, backend: Backend, tmp_path: Path) -> None:
         sms = RecordingSms()

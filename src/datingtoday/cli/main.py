@@ -16,6 +16,7 @@ from datingtoday.infra.text import BilingualError
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("datingtoday.cli.commands.serve", "Run the server."),
     "worker": ("datingtoday.cli.commands.worker", "Run a background worker."),
+    "jobs": ("datingtoday.cli.commands.jobs", "Show what the background worker does."),
     "app": ("datingtoday.cli.commands.app", "Manage client programs: appkeys and secrets."),
     "call": ("datingtoday.cli.commands.call", "Send a signed request to a running server."),
     "config": ("datingtoday.cli.commands.config", "Check and show the settings."),

@@ -10,13 +10,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from datingtoday.infra.redis import RUN_ID, RedisDown, RedisRole
+from datingtoday.infra.worker_status import has_worker
 
 State = Literal["up", "down"]
+NEEDED = ("database", "redis")
+"""Parts without which no request is answered. Without the others requests are answered, and something is late."""
 _TIMEOUT_S = 1
 
 
 class Readiness:
-    """Asks the SQL database and the guard's Redis.
+    """Asks the SQL database, the guard's Redis, and SQL for the last sign of a background worker.
 
     The database is asked on a connection of its own, because those of the pool wait for a hanging server as long as a
     large query may take.
@@ -30,16 +33,17 @@ class Readiness:
         self._engine = create_engine(database_uri, poolclass=NullPool, connect_args=timeouts)
 
     def check(self) -> dict[str, State]:
-        """Part → whether it is up; a database without tables is not."""
-        return {"database": self._database(), "redis": self._guard()}
+        """Part → whether it is up; a database without tables is not, and no worker is known of without it."""
+        database, worker = self._database()
+        return {"database": database, "redis": self._guard(), "worker": worker}
 
-    def _database(self) -> State:
+    def _database(self) -> tuple[State, State]:
         try:
             with self._engine.connect() as connection:
                 connection.execute(text("SELECT version_num FROM alembic_version")).first()
+                return "up", "up" if has_worker(connection) else "down"
         except (SQLAlchemyError, OSError):
-            return "down"
-        return "up"
+            return "down", "down"
 
     def _guard(self) -> State:
         try:

@@ -95,12 +95,25 @@ class Metrics:
             registry=self.registry,
         )
         self._memory_counted = reads_by_name()
+        self._stream_entries = SeriesCounter(
+            "datingtoday_stream_entries",
+            "Entries recorded off the path of requests, by stream and outcome (queued, direct, refused, lost).",
+            ("stream", "outcome"),
+            registry=self.registry,
+        )
         # Appending and taking from the left are atomic: no request ever waits for a lock.
         self._notes: deque[tuple[str, str, int, int]] = deque()
         self._flushing = threading.Lock()
         self._is_flushing = False
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _after_fork(this()))
+
+    def count_stream(self, stream: str, outcome: str, entries: int) -> None:
+        """Count entries of a stream. Never raises: what cannot be counted is logged."""
+        try:
+            self._stream_entries.labels(stream, outcome).inc(entries)
+        except (OSError, ValueError) as error:
+            log.error("metrics_failed", reason=str(error))
 
     def observe(self, environ: Environ, status_line: str, elapsed_ns: int) -> None:
         """Note one answer."""

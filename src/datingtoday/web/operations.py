@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from flask import Blueprint, Response
 
-from datingtoday.infra.readiness import Readiness
+from datingtoday.infra.readiness import NEEDED, Readiness
 from datingtoday.infra.text import Text
 from datingtoday.protocol import envelope
 from datingtoday.protocol.call import Call
@@ -53,7 +53,11 @@ def internal_routes(readiness: Readiness, metrics: Metrics | None, *, addresses:
         require_sign=False,
         own_format=True,
         own_answers={
-            200: Text("`data` names the parts that are up", "`data` 列出可用的部分"),
+            200: Text(
+                "`data` names the parts; its `status` is `ready`, or `degraded` where a part is down without "
+                "which requests are answered all the same (the background worker)",
+                "`data` 列出各部分；`status` 为 `ready`，或在不影响请求的部分（后台进程）不可用时为 `degraded`",
+            ),
             503: Text("`data` says which part is down", "`data` 说明哪一部分不可用"),
         },
         raises=(NotFound,),
@@ -61,11 +65,12 @@ def internal_routes(readiness: Readiness, metrics: Metrics | None, *, addresses:
     def readyz(call: Call) -> Response:
         refuse_others(call)
         found = readiness.check()
-        if any(state != "up" for state in found.values()):
+        down = {part for part, state in found.items() if state != "up"}
+        if down.intersection(NEEDED):
             error = Unavailable()
             error.data = dict(found)
             raise error
-        return _fresh(envelope.success(found))
+        return _fresh(envelope.success({**found, "status": "degraded" if down else "ready"}))
 
     if metrics is None:
         return bp

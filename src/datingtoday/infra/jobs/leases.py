@@ -64,7 +64,7 @@ class Leases:
         self._database = database
         self.holder = holder
         self.lease_ms = lease_ms
-        self._now = now_ms(database)
+        self._now = now_ms(database.engine.dialect.name)
 
     def ensure(self, names: Sequence[str]) -> None:
         """Make missing rows, due at once."""
@@ -153,7 +153,7 @@ class Leases:
 
 def read_states(database: Database, name: str | None = None) -> list[JobState]:
     """All rows, or one, in one statement. :raises DatabaseDown:"""
-    now = now_ms(database)
+    now = now_ms(database.engine.dialect.name)
     wanted = select(
         JobLease.name,
         JobLease.holder,
@@ -173,9 +173,9 @@ def read_states(database: Database, name: str | None = None) -> list[JobState]:
         return [JobState(*row) for row in session.execute(wanted)]
 
 
-def now_ms(database: Database) -> ColumnElement[int]:
+def now_ms(dialect: str) -> ColumnElement[int]:
     """The database's clock in epoch milliseconds, as an expression."""
-    if database.is_sqlite:
+    if dialect == "sqlite":
         # Of the statement's start, like the other database's.
         return literal_column("CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)", Integer)
     return literal_column("CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)", Integer)

@@ -17,8 +17,8 @@ from datingtoday.infra.db import LONG_ANSWER_S
 from datingtoday.infra.jobs.leases import Leases
 from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.jobs.runner import JobRunner
+from datingtoday.infra.jobs.status import HEARTBEAT, HEARTBEAT_S
 from datingtoday.infra.stream_reader import StreamReader
-from datingtoday.infra.worker_status import HEARTBEAT, HEARTBEAT_S
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ import pytest
 from datingtoday.infra import migrations
 from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import JobState, read_states
-from datingtoday.infra.worker_status import HEARTBEAT, is_worker_alive
+from datingtoday.infra.jobs.status import HEARTBEAT, is_worker_alive
 from tests.cli.running_server import PROGRAM, RunningServer, Start, clean_environ, runs
 from tests.cli.test_production import own_servers
 from tests.plugins.backend import Backend

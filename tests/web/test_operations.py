@@ -12,7 +12,7 @@ import pytest
 from datingtoday.app import create_app
 from datingtoday.infra.jobs.leases import Leases
 from datingtoday.infra.jobs.models import JobLease
-from datingtoday.infra.worker_status import DEAD_S, HEARTBEAT
+from datingtoday.infra.jobs.status import DEAD_S, HEARTBEAT
 from tests.plugins.api import Api, RecordingSms, make_api, settings_of
 from tests.plugins.backend import Backend
 from tests.plugins.mariadb_server import MariaDBServer

@@ -9,8 +9,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from datingtoday.infra.jobs.status import has_worker
 from datingtoday.infra.redis import RUN_ID, RedisDown, RedisRole
-from datingtoday.infra.worker_status import has_worker
 
 State = Literal["up", "down"]
 NEEDED = ("database", "redis")

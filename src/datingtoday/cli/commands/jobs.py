@@ -31,8 +31,8 @@ def command(config_file: Path | None, data_dir: Path | None, check: bool) -> Non
     Exit codes: 0 shown, 1 failed (with --check also: no worker runs, a job fails or is late), 2 the settings are wrong.
     """
     from datingtoday.infra.jobs.leases import read_states
+    from datingtoday.infra.jobs.status import is_worker_alive
     from datingtoday.infra.redis import RedisDown
-    from datingtoday.infra.worker_status import is_worker_alive
 
     with open_parts(config_file, data_dir, needs_redis=False) as parts:
         states = read_states(parts.base.database)

@@ -10,9 +10,9 @@ import structlog
 
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.jobs.leases import JobState, read_states
+from datingtoday.infra.jobs.status import is_worker_alive
 from datingtoday.infra.redis import RedisDown
 from datingtoday.infra.streams import Streams
-from datingtoday.infra.worker_status import is_worker_alive
 
 log = structlog.get_logger(__name__)
 

@@ -26,3 +26,22 @@ def signed_gets(path: str, own: Mapping[str, str], count: int) -> list[bytes]:
         sign = hashlib.md5(f"{msg}{token}{timestamp}{nonce}{APPSECRET}".encode()).hexdigest()
         made.append(http_get(f"{path}?{fixed}&nonce={nonce}&sign={sign}"))
     return made
+
+
+def signed_posts(path: str, own: Mapping[str, str]) -> bytes:
+    """One request with a form body; good for a minute from now."""
+    params = {
+        **own,
+        "appkey": APPKEY,
+        "timestamp": str(time.time_ns() // 1_000_000),
+        "nonce": secrets.token_hex(6),
+    }
+    outside = {"appkey", "timestamp", "nonce", "token"}
+    msg = "&".join(sorted(f"{name}={value}" for name, value in params.items() if name not in outside))
+    text = msg + params.get("token", "") + params["timestamp"] + params["nonce"] + APPSECRET
+    body = urlencode({**params, "sign": hashlib.md5(text.encode()).hexdigest()}).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

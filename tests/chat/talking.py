@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from datingtoday.chat.models import Contact, Inbox, Message
+from datingtoday.infra.db import Base
 from tests.plugins.api import Answer, Api, User
 from tests.profiles.people import make_user
 
@@ -74,6 +74,6 @@ def unread(api: Api, user: User) -> int:
     return total
 
 
-def rows(api: Api, table: type[Contact | Inbox | Message], **columns: Any) -> list[Any]:
+def rows(api: Api, table: type[Base], **columns: Any) -> list[Any]:
     with api.parts.base.database.transaction(write=False) as session:
         return list(session.scalars(select(table).filter_by(**columns)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -228,8 +229,8 @@ def _fact(trade: SandboxTrade) -> Fact:
 def _read(body: bytes) -> Notice:
     """:raises NoticeRefused: the body is signed rightly, and wrong."""
     try:
-        told = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        told = json.loads(body, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError):
         raise NoticeRefused("not_json") from None
     if not isinstance(told, dict):
         raise NoticeRefused("not_json")
@@ -261,6 +262,13 @@ def _read(body: bytes) -> Notice:
             refunded_fen=told["refunded_fen"] if is_refund else None,
         ),
     )
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """:raises ValueError: a name is given twice."""
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("doubled")
+    return dict(pairs)
 
 
 def _moment(at_ms: int, trade_no: str) -> datetime:

@@ -195,7 +195,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert all(task.state == "done" for task in tasks)
 
 
-def _down(*_: object) -> bool:
+def _down(trade_no: str) -> bool:
     raise PaymentFailed("sandbox", "timeout")
 
 
@@ -209,7 +209,7 @@ def machine(api: Api) -> Iterator[type[LedgerMachine]]:
 
 
 def _run(machine: type[LedgerMachine], *, examples: int, steps: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=examples,

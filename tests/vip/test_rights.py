@@ -1,4 +1,4 @@
-"""What VIP unlocks: the table that `app/config` tells is what the checks do."""
+"""Rights of VIPs: the table that `app/config` tells is what the checks do."""
 
 from __future__ import annotations
 

@@ -36,22 +36,28 @@ def make_payment_channels(
     if pay.sandbox:
         secret = sandbox_secret(pay.sandbox_secret, secret_key)
         channels["sandbox"] = SandboxPayments(database, secret, pay.public_url)
-    makers: dict[str, Callable[[PaySection], PaymentChannel]] = {
-        "wechat": _wechat,
-        "alipay": _alipay,
-        "apple": _apple,
-    }
     for name in real_channels(pay):
-        channels[name] = _made(name, makers[name], pay)
+        channels[name] = _made(name, pay)
     return channels
 
 
-def _made(name: str, make: Callable[[PaySection], PaymentChannel], pay: PaySection) -> PaymentChannel:
+def channel_problems(settings: Settings) -> list[ConfigError]:
+    """What stands against the channels that are on: keys that are missing or unusable, libraries that are absent."""
+    problems = []
+    for name in real_channels(settings.pay):
+        try:
+            _made(name, settings.pay)
+        except ConfigError as error:
+            problems.append(error)
+    return problems
+
+
+def _made(name: str, pay: PaySection) -> PaymentChannel:
     for channel, key in missing_keys(pay):
         if channel == name:
             raise ConfigError(f"[PAY] {key}: needed by the channel {name}", f"[PAY] {key}：{name} 渠道必填")
     try:
-        return make(pay)
+        return _MAKERS[name](pay)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _MODULES:
             raise
@@ -137,3 +143,10 @@ def _text(key: str, path: str) -> str:
         return _bytes(key, path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"[PAY] {key}: {path} is no text", f"[PAY] {key}：{path} 不是文本文件") from None
+
+
+_MAKERS: dict[str, Callable[[PaySection], PaymentChannel]] = {
+    "wechat": _wechat,
+    "alipay": _alipay,
+    "apple": _apple,
+}

@@ -757,3 +757,13 @@ CREATE TABLE redis_unsent_change (
 CREATE INDEX ix_redis_unsent_change_memory_id ON redis_unsent_change (memory, id);
 
 UPDATE alembic_version SET version_num='0014' WHERE alembic_version.version_num = '0013';
+
+-- Running upgrade 0014 -> 0015
+
+CREATE TABLE sms_decoy (
+    id SMALLINT NOT NULL,
+    tries SMALLINT NOT NULL,
+    CONSTRAINT pk_sms_decoy PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+UPDATE alembic_version SET version_num='0015' WHERE alembic_version.version_num = '0014';

@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 
 from datingtoday.accounts.models import UserAuth
 from datingtoday.accounts.service import LoggedIn
+from datingtoday.discovery.nearby.models import Location
+from datingtoday.infra.db import DatabaseDown
 from datingtoday.profiles.models import FIRST_USER_ID, UserInfo, UserStatus
 from tests.accounts.at_once import at_once
 from tests.accounts.conftest import AppWith
@@ -80,6 +82,29 @@ class TestDeviceAndPlace:
             (user.user_id, (23.129, 113.264)),
             (silent.user_id, None),
         ]
+
+    def test_a_place_that_is_not_kept_is_no_login(
+        self, app_with: AppWith, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was acknowledged is in the commit: here the place cannot be written, so nothing is."""
+        api, phone = app_with(), new_phone()
+        code = api.new_code(phone)
+        before = all_rows(api.parts)
+
+        def fail(*_: Any) -> None:
+            raise DatabaseDown("gone")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(api.parts.discovery.places, "note_login", fail)
+            answer = api.post("/api/auth/login", phone=phone, code=code, latlng="23.129, 113.264")
+            assert (answer.status, answer.code) == (503, 503)
+        assert all_rows(api.parts) == before
+        # The code is still good, and with the login the place is known.
+        data = api.post("/api/auth/login", phone=phone, code=code, latlng="23.129, 113.264").data
+        with api.parts.base.database.transaction(write=False) as session:
+            place = session.get_one(Location, data["user_id"])
+        assert place.cell is not None
+        assert place.ip_addr == api.address
 
     def test_nobody_hears_of_a_login_that_failed(self, app_with: AppWith) -> None:
         api = app_with()

@@ -158,7 +158,7 @@ class TestInterleavings:
     @pytest.fixture
     def there(self, there: Api) -> Api:
         """A new process writes once, at its first request; on SQLite that would wait for the open transaction."""
-        there.new_user()
+        assert code_of(there, there.new_user()) == 0
         return there
 
     def test_a_reader_between_the_word_and_the_commit_caches_nothing(self, here: Api, there: Api) -> None:

@@ -96,3 +96,13 @@ class SmsCode(Base):
     used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     unclear: Mapped[bool] = mapped_column(Boolean, default=False)
     """The provider gave no clear answer: the message may arrive or not, so the code before it stays in force too."""
+
+
+class SmsDecoy(Base):
+    """A row to write where a wrong code has no try to count, so that it costs the same as one that has."""
+
+    __tablename__ = "sms_decoy"
+    __table_args__ = (MYSQL_TABLE,)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    tries: Mapped[int] = mapped_column(SmallInteger)

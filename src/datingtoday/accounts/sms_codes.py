@@ -22,6 +22,7 @@ from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.orm import Session
 
 from datingtoday.accounts.errors import SmsCodeWrong, phone_not_served
+from datingtoday.accounts.even_work import write_decoy
 from datingtoday.accounts.guess_brakes import GuessBrakes
 from datingtoday.accounts.models import SmsCode, SmsNumber
 from datingtoday.accounts.send_limits import SendLimits, SmsRules
@@ -56,6 +57,10 @@ class _SentCode(NamedTuple):
     id: int
     code_hash: str
     network: str
+
+
+_NO_CODE = _SentCode(0, "", "")
+"""Tried where none was sent: the statement finds no row, and costs what it costs elsewhere; see `even_work.py`."""
 
 
 class _Outcome(Enum):
@@ -205,8 +210,8 @@ class SmsCodes:
         :raises TooMany: there were too many wrong tries from this network, or against numbers with this prefix, in the
             last hour; the code was not looked at.
         """
-        in_force = self._newest(session, phone, purpose)
-        if in_force and hmac.compare_digest(in_force[0].network, self._network(phone, address)):
+        in_force = self._newest(session, phone, purpose) or [_NO_CODE]
+        if hmac.compare_digest(in_force[0].network, self._network(phone, address)):
             # Typed where it was asked for: its own tries are limit enough.
             places = []
         else:
@@ -218,6 +223,7 @@ class SmsCodes:
             raise
         self._brakes.settle(places, is_wrong=outcome is _Outcome.WRONG)
         if outcome is not _Outcome.RIGHT:
+            write_decoy(session, self._hash(phone, purpose, ""))
             raise SmsCodeWrong
         self._brakes.forgive(places)
 

@@ -70,6 +70,8 @@ TOOLS = {
         Tool("openssl", ("openssl",), ("openssl",)),
         Tool("dash", ("dash",), ("dash",)),
         Tool("socket.io-client", ("node", "npm"), ("nodejs", "npm"), node_modules="tests/push/js"),
+        Tool("playwright-core", ("node", "npm"), ("nodejs", "npm"), node_modules="tests/web/js"),
+        Tool("typescript-client", ("node", "npm"), ("nodejs", "npm"), node_modules="clients/typescript"),
     )
 }
 

@@ -44,7 +44,7 @@ def use_demo(server: RunningServer, story: str, *files: Path, pictures: Path) ->
 
 
 @pytest.mark.browser
-@pytest.mark.needs("node", "node:web")
+@pytest.mark.needs("playwright-core")
 def test_two_people_talk(server: RunningServer, tmp_path: Path) -> None:
     use_demo(server, "talk", pictures=tmp_path)
     assert (tmp_path / "two-phones.png").stat().st_size > 20_000
@@ -52,7 +52,7 @@ def test_two_people_talk(server: RunningServer, tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.browser
-@pytest.mark.needs("node", "node:web", "ffmpeg")
+@pytest.mark.needs("playwright-core", "ffmpeg")
 @pytest.mark.timeout(600)
 def test_the_whole_demo(server: RunningServer, tmp_path: Path) -> None:
     """Four kinds of messages, recall, an answering person, VIP and visitors, every page at two widths."""
@@ -73,7 +73,7 @@ def test_the_whole_demo(server: RunningServer, tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.png"))) >= 22
 
 
-@pytest.mark.needs("node", "node:client")
+@pytest.mark.needs("typescript-client")
 def test_the_typescript_client(server: RunningServer, tmp_path: Path) -> None:
     """Vectors, clock, errors, and twelve messages over a connection that loses two requests of three."""
     node = program("node")

@@ -84,6 +84,7 @@ class DemoStory:
             cast, others = self._cast(session, user_ids, now)
         with database.transaction() as session:
             self._follow(session, cast, others, now)
+            self._visit(session, cast, others, now)
         for line in _script(cast, others, now):
             with database.transaction() as session:
                 self._say(session, line)
@@ -126,6 +127,19 @@ class DemoStory:
             *((other, cast[0]) for other in others),
         ):
             follows.follow(session, user_id, peer_id, now)
+
+    def _visit(self, session: Session, cast: Sequence[int], others: Sequence[int], now: datetime) -> None:
+        visitors = [*others, cast[2], cast[1]]
+        times = [now - timedelta(minutes=25 * number + 3) for number in range(len(visitors), 0, -1)]
+        self._parts.visitors.service.write(
+            session,
+            [
+                [owner, visitor, int(at.timestamp() * 1_000_000)]
+                for owner in cast[:2]
+                for visitor, at in zip(visitors, times, strict=True)
+                if visitor != owner
+            ],
+        )
 
     def _say(self, session: Session, line: _Line) -> None:
         """Whoever speaks has read what was said before."""

@@ -32,6 +32,7 @@ def user_routes(profiles: Profiles) -> Blueprint:
         params=schemas.ShowParams,
         returns=schemas.ProfileSchema,
         raises=(UserNotFound,),
+        shows="profiles",
         ahead=lambda user_id, params, _: profiles.keys_to_show(user_id, id_or_none(params.get("peerId"))),
     )
     def show(call: Call, peer_id: int | None) -> Any:
@@ -83,12 +84,12 @@ def follow_routes(follows: Follows, blocks: Blocks) -> Blueprint:
         return follows.unfollow(call.session, call.user_id, peer_id)
 
     @bp.get("/follow/list")
-    @endpoint("List the users I follow", "我关注的人", params=PageParams, returns=cards)
+    @endpoint("List the users I follow", "我关注的人", params=PageParams, returns=cards, shows="cards")
     def follow_list(call: Call, page: PageRequest) -> Any:
         return follows.following(call.session, call.user_id, page, call.now)
 
     @bp.get("/fans/list")
-    @endpoint("List my followers", "关注我的人", params=PageParams, returns=cards)
+    @endpoint("List my followers", "关注我的人", params=PageParams, returns=cards, shows="cards")
     def fans_list(call: Call, page: PageRequest) -> Any:
         return follows.fans(call.session, call.user_id, page, call.now)
 
@@ -156,6 +157,7 @@ def album_routes(album: Album) -> Blueprint:
         params=schemas.AlbumParams,
         returns=photos,
         raises=(UserNotFound,),
+        shows="profiles",
     )
     def album_list(call: Call, peer_id: int | None) -> Any:
         return album.show(call.session, call.user_id, peer_id, call.now)

@@ -29,6 +29,9 @@ KeysAhead = Callable[[int, Mapping[str, str], datetime], Sequence[str]]
 """Which entries of the cache a request will want, as far as its claimed user id and its parameters tell, neither of
 which is checked yet: a guess, which costs a little if it is wrong and decides nothing."""
 
+Shown = Literal["cards", "profiles"]
+"""Cards in a list, or the profile or album of the ``peerId``."""
+
 Environ = dict[str, Any]
 
 
@@ -62,6 +65,8 @@ class Endpoint:
     ``params`` then only says for the documentation what stands in the query."""
     own_answers: Mapping[int, Text] = field(default_factory=dict)
     """HTTP statuses of a route with its own format, and what they mean; for the documentation."""
+    shows: Shown | None = None
+    """Other people in the answer; counted against the account's limits."""
     ahead: KeysAhead | None = None
     """Lets the guard read these entries in its own round trip; only where a token is required."""
 
@@ -85,6 +90,8 @@ class Call:
     appkey: str = ""
     token_digest: str = field(default="", repr=False)
     login: Login | None = None
+    limit_answers: tuple[int, int] = (0, 0)
+    """How many of the guard's questions are about limits: requests, people."""
     _session: Session | None = field(default=None, repr=False)
 
     @property

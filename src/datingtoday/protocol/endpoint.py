@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from datingtoday.infra.db import DatabaseDown, raise_if_down, should_retry
 from datingtoday.infra.text import Text
 from datingtoday.protocol import envelope
-from datingtoday.protocol.call import CALL, GUARD, RULE, Admission, Call, Endpoint, KeysAhead, Runner
+from datingtoday.protocol.call import CALL, GUARD, RULE, Admission, Call, Endpoint, KeysAhead, Runner, Shown
 from datingtoday.protocol.errors import AppError
 from datingtoday.protocol.loading import load_params
 
@@ -46,6 +46,7 @@ def endpoint(
     file_name: str = "file",
     own_format: bool = False,
     own_answers: Mapping[int, Text] | None = None,
+    shows: Shown | None = None,
     ahead: KeysAhead | None = None,
 ) -> Callable[[View], View]:
     """Declare a route. The view is called as ``view(call, **parameters)`` and returns what ``returns`` dumps.
@@ -66,6 +67,7 @@ def endpoint(
         file_name=file_name,
         own_format=own_format,
         own_answers=own_answers or {},
+        shows=shows,
         ahead=ahead,
     )
 

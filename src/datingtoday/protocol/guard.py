@@ -10,8 +10,8 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -27,7 +27,8 @@ from datingtoday.infra.memory import Reading
 from datingtoday.infra.ratelimit import TooMany
 from datingtoday.infra.redis import Command, RedisDown
 from datingtoday.protocol import envelope
-from datingtoday.protocol.call import CALL, LANG, Call, Endpoint, Environ, Runner
+from datingtoday.protocol.account_limits import AccountLimits, PeopleLimit
+from datingtoday.protocol.call import CALL, LANG, Call, Endpoint, Environ, Runner, Shown
 from datingtoday.protocol.cross_origin import CrossOrigin
 from datingtoday.protocol.endpoint import declared_endpoint, runner_of
 from datingtoday.protocol.errors import (
@@ -71,6 +72,8 @@ class GuardOptions:
     max_body_bytes: int = 22 * 1024 * 1024
     """For anything that is sent, an uploaded file included."""
     limit_per_user_per_minute: int | None = 600
+    people_limits: Mapping[Shown, PeopleLimit] = field(default_factory=dict)
+    """Different people that an account may be shown; empty: any number."""
     cors_origins: tuple[str, ...] = ()
     access_log: bool = False
 
@@ -104,6 +107,9 @@ class Guard:
         self._observe = observe
         self._cache = cache
         self._clock = clock
+        self.limits = AccountLimits(
+            self._replay.redis, options.limit_per_user_per_minute, options.people_limits
+        )
         self._cross_origin = CrossOrigin(options.cors_origins)
         self._routes: dict[str, dict[str, tuple[Endpoint, Runner]]] = {}
         self._flask: WsgiApp | None = None
@@ -159,7 +165,10 @@ class Guard:
                 declared, run = route
                 call = environ[CALL] = self.admit(environ, declared)
                 if not declared.own_format:
-                    return _answer_with(run(call, {}), environ, respond)
+                    result = run(call, {})
+                    if declared.shows is not None:
+                        self.limits.people.note(call, result)
+                    return _answer_with(result, environ, respond)
             except Exception as error:
                 return _send(as_app_error(error, environ), environ, respond)
         assert self._flask is not None  # noqa: S101 - install() comes first
@@ -286,21 +295,13 @@ class Guard:
             return [], None
         digest = call.token_digest = digest_of(token)
         reading = self._verifier.reading(digest)
-        commands = list(reading.commands)
-        if self._options.limit_per_user_per_minute is not None:
-            # Counted by the token, not by the user id that anybody can send: nobody uses up another's limit.
-            key = f"limit:token:{digest[:32]}:{int(call.now.timestamp()) // 60}"
-            commands += [("INCR", key), ("EXPIRE", key, 60, "NX")]
-        return commands, reading
+        return [*reading.commands, *self.limits.commands(call, int(user_id))], reading
 
     def _check_login(self, call: Call, login: Reading, answers: list[Any]) -> None:
-        limit = self._options.limit_per_user_per_minute
-        if limit is not None:
-            *answers, count, _ = answers
+        known = len(login.commands)
         user_id = int(call.params["userId"])
-        call.login = self._verifier.verify(user_id, call.token_digest, login, answers, call.now)
-        if limit is not None and count > limit:
-            raise RateLimited(60 - call.now.timestamp() % 60)
+        call.login = self._verifier.verify(user_id, call.token_digest, login, answers[:known], call.now)
+        self.limits.check(call, user_id, answers[known:])
 
     def _request_id(self, environ: Environ) -> str:
         """The client's or the proxy's own if it has the form of one, so that logs of several programs meet."""

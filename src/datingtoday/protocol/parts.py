@@ -13,7 +13,8 @@ from flask import Blueprint, Flask
 from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.parts import Foundation
-from datingtoday.protocol.call import GUARD
+from datingtoday.protocol.account_limits import PeopleLimit
+from datingtoday.protocol.call import GUARD, Shown
 from datingtoday.protocol.guard import Guard, GuardOptions
 from datingtoday.protocol.login import TokenVerifier
 from datingtoday.protocol.metrics import Metrics
@@ -109,11 +110,20 @@ def _configured_app(settings: Settings) -> KnownApp | None:
     return KnownApp(settings.app.appkey, ((settings.app.appsecret, None),), settings.app.hmac_only)
 
 
+def _people_limits(settings: Settings) -> dict[Shown, PeopleLimit]:
+    limits = settings.limits
+    return {
+        "cards": PeopleLimit(limits.cards_per_hour, limits.cards_per_day),
+        "profiles": PeopleLimit(limits.profiles_per_hour, limits.profiles_per_day),
+    }
+
+
 def _guard_options(settings: Settings) -> GuardOptions:
     limits = settings.limits
     return GuardOptions(
         max_body_bytes=settings.protocol.max_body_bytes,
         limit_per_user_per_minute=limits.per_user_per_minute if limits.enabled else None,
+        people_limits=_people_limits(settings) if limits.enabled else {},
         cors_origins=settings.server.cors_origins,
         access_log=settings.log.access,
     )

@@ -26,6 +26,7 @@ def visitor_routes(visitors: Visitors) -> Blueprint:
         params=PageParams,
         returns=page_schema(schemas.VisitorSchema),
         raises=(VipRequired,),
+        shows="cards",
         description=Text(
             "For VIPs. The first page marks every visit up to now as read; it shows the status from before. "
             "Only visitors whom one may find now are listed.",

@@ -31,6 +31,7 @@ def hot_routes(hot: HotList) -> Blueprint:
             "按双方想认识的性别筛选（已填写时）；`personal=0` 时所有人看到相同的列表。"
             "用 `cursor` 翻页时，列表保持第一页时的样子。",
         ),
+        shows="cards",
         ahead=lambda user_id, params, _: hot.keys_ahead(user_id, page_ahead(params)),
     )
     def hot_list(call: Call, page: PageRequest) -> Any:

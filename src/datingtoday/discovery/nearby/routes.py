@@ -40,6 +40,7 @@ def nearby_routes(nearby: Nearby) -> Blueprint:
             "传 `latlng` 会先上报自己的位置；不传则用上一次的位置。位置只精确到约 2 公里的网格，"
             "移动到其他网格后数分钟才生效，因此无法定位任何人。",
         ),
+        shows="cards",
         ahead=keys_ahead,
     )
     def nearby_list(call: Call, **wanted: Any) -> Any:

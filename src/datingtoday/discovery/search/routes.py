@@ -25,6 +25,7 @@ def search_routes(search: Search) -> Blueprint:
         "按资料搜索用户",
         params=SearchParams,
         returns=page_schema(CardSchema),
+        shows="cards",
         description=Text(
             "Results match all filters given; newest members come first. A nickname matches any part of it. For "
             "rare combinations a page may hold fewer than asked for, or nobody, while `has_next` is true: go on with "

@@ -10,7 +10,39 @@ class LimitsSection(Section):
         True, en="0 disables every limit; for tests.", zh="关闭后所有限制均不生效，仅供测试。"
     )
     per_user_per_minute: int = key(
-        600, ge=1, le=1_000_000, en="Requests per user per minute.", zh="单个用户每分钟的请求数。"
+        600,
+        ge=1,
+        le=1_000_000,
+        en="Requests per user in any minute, from all devices together.",
+        zh="单个用户所有设备合计每分钟的请求数。",
+    )
+    cards_per_hour: int = key(
+        4000,
+        ge=100,
+        le=10_000_000,
+        en="Different people whose cards lists may show one user in an hour.",
+        zh="单个用户一小时内可在列表中看到的不同用户数。",
+    )
+    cards_per_day: int = key(
+        12_000,
+        ge=100,
+        le=10_000_000,
+        en="The same in a day.",
+        zh="同上，一天内。",
+    )
+    profiles_per_hour: int = key(
+        600,
+        ge=10,
+        le=10_000_000,
+        en="Different people whose profile or album one user may open in an hour.",
+        zh="单个用户一小时内可打开资料或相册的不同用户数。",
+    )
+    profiles_per_day: int = key(
+        2000,
+        ge=10,
+        le=10_000_000,
+        en="The same in a day.",
+        zh="同上，一天内。",
     )
     sms_gap_s: int = key(
         60,

@@ -10,8 +10,9 @@ from flask import Blueprint
 
 from datingtoday.accounts.service import LoggedIn
 from datingtoday.discovery.derived_rows import PeopleIndex
+from datingtoday.discovery.hot import jobs as hot_jobs
 from datingtoday.discovery.hot.attention import AttentionListener
-from datingtoday.discovery.hot.editions import Editions
+from datingtoday.discovery.hot.editions import MIN_REFRESH_S, Editions
 from datingtoday.discovery.hot.givers import GiverWeights
 from datingtoday.discovery.hot.ranking import ForwardDecay
 from datingtoday.discovery.hot.routes import hot_routes
@@ -72,10 +73,10 @@ def make_discovery(base: Foundation, protocol: ProtocolParts, profiles: ProfileP
     editions = Editions(
         base.database,
         base.cache.memory,
-        scores,
         size=settings.hot_size,
         refresh_s=settings.hot_refresh_s,
     )
+    _register_hot_jobs(base, editions, scores)
     places = Places(base.cache, Grid(settings.nearby_grid_m), _place_rules(base.settings))
     base.personal_data.register(PeopleData(people_index))
     base.personal_data.register(PlaceData(places))
@@ -90,6 +91,17 @@ def make_discovery(base: Foundation, protocol: ProtocolParts, profiles: ProfileP
         rebuild=HotRebuild(base.database, people_index, editions),
         places=places,
         nearby=_make_nearby(base, protocol, profiles, places),
+    )
+
+
+def _register_hot_jobs(base: Foundation, editions: Editions, scores: HotScores) -> None:
+    base.jobs.register(Job("hot_edition", MIN_REFRESH_S, editions.make, has_work=editions.is_due))
+    base.jobs.register(
+        Job(
+            "hot_tidy",
+            3600,
+            lambda now: hot_jobs.tidy(base.database, scores, now, tell=base.jobs.checkpoint),
+        )
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from datingtoday.discovery.hot.models import HotPerson
+from datingtoday.discovery.hot.editions import MIN_REFRESH_S
+from datingtoday.discovery.hot.models import HotAttention, HotPerson
 from datingtoday.discovery.hot.ranking import Attention
 from datingtoday.discovery.search.models import SearchGram, SearchName
 from datingtoday.profiles.models import UserInfo
@@ -292,3 +293,43 @@ def test_people_of_before_are_taken_in(own: Api) -> None:
     with own.parts.base.database.transaction(write=False) as session:
         after = {row.user_id: (row.shelf, round(row.score, 9)) for row in session.scalars(select(HotPerson))}
     assert after == before
+
+
+# --- how often
+
+
+def test_editions_come_as_often_as_they_are_cheap(own: Api) -> None:
+    editions, now = own.parts.discovery.editions, datetime.now(UTC)
+    viewer = make_user(own, authority=0)
+    a, b = ranked(own, 2)
+    assert editions.is_due(now), "there is none"
+    first = edition(own)
+    assert MIN_REFRESH_S <= first.refresh_s < 60, "of a handful of people"
+    later = first.made_at + timedelta(seconds=first.refresh_s)
+    assert not editions.is_due(later - timedelta(seconds=0.1))
+    assert editions.is_due(later)
+    score(own, b, 2000.0)
+    second = edition(own)
+    assert second.name != first.name
+    assert ids(own, viewer) == numbers([b, a])
+
+
+def test_what_has_not_changed_stays_the_same_edition(own: Api) -> None:
+    ranked(own, 3)
+    first = edition(own)
+    again = edition(own)
+    assert (again.name, again.sizes) == (first.name, first.sizes)
+    assert again.made_at > first.made_at
+    # But not if a part of it is gone.
+    client = own.parts.base.cache_redis.client
+    for key in client.scan_iter(f"*{first.name}*"):
+        client.delete(key)
+    assert edition(own).name != first.name
+
+
+def test_rows_of_old_days_go_by_the_workers_job(own: Api) -> None:
+    user, now = make_user(own), datetime.now(UTC)
+    assert note(own, user, 7, Attention.VISIT, now - timedelta(days=3))
+    own.parts.base.jobs["hot_tidy"].run(now)
+    with own.parts.base.database.transaction(write=False) as session:
+        assert session.scalars(select(HotAttention.day)).all() == []

@@ -216,6 +216,10 @@ def _prepare(parts: "Parts", settings: Settings) -> bool:
 
     try:
         parts.protocol.replay.prepare()
+        now = datetime.now(UTC)
+        if settings.embedded and parts.discovery.editions.is_due(now):
+            # Quick with the few people of a trial; elsewhere the worker makes one, and SQL serves until then.
+            parts.discovery.editions.make(now)
         app = parts.protocol.apps.find(settings.app.appkey)
         return (
             app is None or app.hmac_only or settings.app.appsecret not in app.live_secrets(datetime.now(UTC))

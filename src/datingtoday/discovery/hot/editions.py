@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 
 import orjson
 import structlog
@@ -22,7 +24,6 @@ from sqlalchemy.orm import Session
 
 from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.hot.ranking import GENDERS, SHELVES, shelves_for
-from datingtoday.discovery.hot.scores import HotScores
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.memory import Memory
 from datingtoday.infra.redis import Command, RedisDown, Script
@@ -32,7 +33,12 @@ log = structlog.get_logger(__name__)
 KINDS = tuple((gender, sexual) for gender in GENDERS for sexual in GENDERS)
 """Kinds of viewers by (gender, wanted gender); the first one is shown everybody."""
 KEPT_S = 3600
-"""How long an edition can be paged through; several times as long as it is the newest."""
+MIN_KEPT_S = 300
+KEPT_PERIODS = 12
+"""How long an edition can be paged through: this many times as long as it is the newest, within these bounds."""
+MIN_REFRESH_S = 2.5
+COST_FACTOR = 1_000
+"""Making editions takes at most one part in this many of a processor's time."""
 _NOW = "hot:now"
 _LOCK = "hot:building"
 _LOCK_MS = 60_000
@@ -40,7 +46,6 @@ _CHUNK = 1_000
 _PART = 200
 _MAX_PARTS = 300
 _LOOK_AGAIN = timedelta(seconds=1)
-_MAX_OLD_ROWS = 2_000
 
 # KEYS: the lock; ARGV: my token.
 _UNLOCK = Script(
@@ -58,7 +63,12 @@ class Edition:
 
     name: str
     made_at: datetime
+    """When SQL said so last: what has not changed meanwhile is the same edition."""
     sizes: tuple[int, ...]
+    refresh_s: float = 0.0
+    """The next one is due so long after it: soon where making one is cheap."""
+    digest: str = ""
+    """Of the lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +83,17 @@ class Editions:
     """Makes and reads them.
 
     :param memory: of the cache role: with its loss all editions are lost. :param size: the most people of one list.
-    :param refresh_s: when a new one is due.
+    :param refresh_s: when a new one is due at the latest.
     """
 
-    def __init__(
-        self, database: Database, memory: Memory, scores: HotScores, *, size: int, refresh_s: int
-    ) -> None:
+    def __init__(self, database: Database, memory: Memory, *, size: int, refresh_s: int) -> None:
         self._database = database
         self._memory = memory
         self._redis = memory.redis
-        self._scores = scores
         self.size = size
-        self._refresh = timedelta(seconds=refresh_s)
+        self._refresh_s = float(refresh_s)
+        # The worker makes them; a request does so only where no worker does.
+        self._overdue = timedelta(seconds=2 * refresh_s)
         self._newest: Edition | None = None
         self._looked_at = datetime.min.replace(tzinfo=UTC)
         self._parts: OrderedDict[tuple[str, int, int], list[Ranked]] = OrderedDict()
@@ -99,7 +108,9 @@ class Editions:
             self._parts.clear()
 
     def newest(self, now: datetime) -> Edition | None:
-        """The newest edition; None if there is none or Redis is down. Lets a new one be made if it is time."""
+        """The newest edition; None if there is none or Redis is down. Lets one be made if there is none, or if it is
+        so old that no worker seems to run.
+        """
         if abs(now - self._looked_at) >= _LOOK_AGAIN:
             try:
                 data = self._memory.read([_NOW])[0]
@@ -107,7 +118,7 @@ class Editions:
                 return None
             newest = self._newest = None if data is None else _load(data)
             self._looked_at = now
-            if newest is None or now - newest.made_at >= self._refresh:
+            if newest is None or now - newest.made_at >= self._overdue:
                 self._make_aside(now)
         return self._newest
 
@@ -174,29 +185,68 @@ class Editions:
 
     # --- making
 
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is time for a new edition. :raises RedisDown:"""
+        data = self._memory.read([_NOW])[0]
+        if data is None:
+            return True
+        newest = _load(data)
+        return (now - newest.made_at).total_seconds() >= min(newest.refresh_s, self._refresh_s)
+
     def make(self, now: datetime) -> Edition | None:
-        """Make a new edition out of SQL; None if another process is doing it. :raises RedisDown:"""
-        token, name = secrets.token_hex(8), secrets.token_hex(6)
+        """Make a new edition out of SQL; None if another process is doing it. Where nothing has changed the newest one
+        stays, and lasts longer.
+
+        :raises RedisDown:
+        """
+        token = secrets.token_hex(8)
         if self._redis.execute("SET", _LOCK, token, "NX", "PX", _LOCK_MS) is None:
             return None
         try:
             # What SQL says from here on goes to this epoch of the memory.
-            now_name, *set_names = self._memory.names(
-                [_NOW, *(_key(name, kind) for kind in range(len(KINDS)))]
-            )
+            now_name = self._memory.names([_NOW])[0]
+            data, began = self._memory.read([_NOW])[0], time.thread_time()
             with self._database.transaction(write=False) as session:
                 shelves = {shelf: self._top_of(session, shelf) for shelf in SHELVES}
-            sizes = tuple(
-                self._write(set_name, shelves_for(*kind), shelves)
-                for set_name, kind in zip(set_names, KINDS, strict=True)
-            )
-            edition = Edition(name, now, sizes)
+            digest = blake2b(orjson.dumps(list(shelves.items())), digest_size=12).hexdigest()
+            newest = None if data is None else _load(data)
+            if newest is not None and newest.digest == digest and self._prolong(newest):
+                edition = replace(newest, made_at=now)
+            else:
+                edition = self._write_all(shelves, digest, now, began)
             # It is told of before the first of its sets can run out, and no longer.
-            self._redis.execute("SET", now_name, _dump(edition), "EX", KEPT_S // 2)
+            self._redis.execute("SET", now_name, _dump(edition), "EX", self._kept_s(edition.refresh_s) // 2)
             self._looked_at = datetime.min.replace(tzinfo=UTC)
         finally:
             self._redis.run_script(_UNLOCK, [_LOCK], token)
         return edition
+
+    @staticmethod
+    def _kept_s(refresh_s: float) -> int:
+        return round(min(max(KEPT_PERIODS * refresh_s, MIN_KEPT_S), KEPT_S))
+
+    def _prolong(self, edition: Edition) -> bool:
+        """Let the sets of an edition last as long as new ones; False if one of them is gone."""
+        kept_s = self._kept_s(edition.refresh_s)
+        filled = [kind for kind, size in enumerate(edition.sizes) if size]
+        names = self._memory.names([_key(edition.name, kind) for kind in filled])
+        answers = self._redis.round_trip([("EXPIRE", name, kept_s) for name in names]) if names else []
+        return all(answers)
+
+    def _write_all(
+        self, shelves: dict[int, list[tuple[float, int]]], digest: str, now: datetime, began: float
+    ) -> Edition:
+        name = secrets.token_hex(6)
+        set_names = self._memory.names([_key(name, kind) for kind in range(len(KINDS))])
+        sizes = tuple(
+            self._write(set_name, shelves_for(*kind), shelves)
+            for set_name, kind in zip(set_names, KINDS, strict=True)
+        )
+        cost_s = COST_FACTOR * (time.thread_time() - began)
+        refresh_s = min(max(cost_s, MIN_REFRESH_S), self._refresh_s)
+        kept_s = self._kept_s(refresh_s)
+        self._redis.round_trip([("EXPIRE", set_name, kept_s) for set_name in set_names])
+        return Edition(name, now, sizes, refresh_s, digest)
 
     def _top_of(self, session: Session, shelf: int) -> list[tuple[float, int]]:
         best = (
@@ -224,13 +274,11 @@ class Editions:
     def _make_aside(self, now: datetime) -> None:
         """Let this process make one without letting anybody wait, unless another one is at it."""
         if self._is_making.acquire(blocking=False):
-            threading.Thread(target=self._make_and_tidy, args=(now,), name="hot edition", daemon=True).start()
+            threading.Thread(target=self._make_or_log, args=(now,), name="hot edition", daemon=True).start()
 
-    def _make_and_tidy(self, now: datetime) -> None:
+    def _make_or_log(self, now: datetime) -> None:
         try:
-            if self.make(now) is not None:
-                with self._database.transaction() as session:
-                    self._scores.remove_old(session, now, most=_MAX_OLD_ROWS)
+            self.make(now)
         except (RedisDown, DatabaseDown) as error:
             log.warning("hot_edition_not_made", reason=str(error))
         except Exception:
@@ -244,9 +292,11 @@ def _key(name: str, kind: int) -> str:
 
 
 def _dump(edition: Edition) -> bytes:
-    return orjson.dumps([edition.name, edition.made_at.timestamp(), edition.sizes])
+    return orjson.dumps(
+        [edition.name, edition.made_at.timestamp(), edition.sizes, edition.refresh_s, edition.digest]
+    )
 
 
 def _load(data: bytes) -> Edition:
-    name, made_s, sizes = orjson.loads(data)
-    return Edition(name, datetime.fromtimestamp(made_s, UTC), tuple(sizes))
+    name, made_s, sizes, *more = orjson.loads(data)
+    return Edition(name, datetime.fromtimestamp(made_s, UTC), tuple(sizes), *more)

@@ -38,8 +38,8 @@ class DiscoverySection(Section):
         300,
         ge=1,
         le=3600,
-        en="Seconds between two editions of the hot list.",
-        zh="热门推荐每隔多少秒生成新一期。",
+        en="Most seconds between two editions of the hot list; fewer where making one is cheap.",
+        zh="热门推荐两期之间最多间隔的秒数；生成代价低时间隔更短。",
     )
     hot_size: int = key(
         10_000,

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
-import ssl
-import struct
 import threading
 import time
 import weakref
@@ -24,6 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
 
+from datingtoday.infra.redis_connection import let_system_time
 from datingtoday.infra.redis_suitability import RedisDown as RedisDown
 from datingtoday.infra.redis_suitability import RedisUnsuitable, facts_of, is_denied, unsuitable
 
@@ -216,7 +214,7 @@ class RedisRole:
     def _new_connection(self) -> Any:
         connection: Any = self.client.connection_pool.make_connection()
         connection.connect()
-        _let_system_time(connection, self._timeout_s)
+        let_system_time(connection, self._timeout_s)
         return connection
 
     def _on_cluster(self, command: Command) -> Any:
@@ -250,22 +248,6 @@ class RedisRole:
             max_connections=10_000,
             **common,
         )
-
-
-def _let_system_time(connection: Any, timeout_s: float) -> None:
-    """Let the operating system watch over the time that sending and receiving take.
-
-    Python would ask it before each of them whether it can be done by now, and let another thread run in between.
-    """
-    sock = connection._sock
-    if isinstance(sock, ssl.SSLSocket):
-        # TLS needs to know which of the two it waits for.
-        return
-    seconds, rest = divmod(timeout_s, 1)
-    span = struct.pack("@ll", int(seconds), int(rest * 1e6))
-    sock.settimeout(None)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
 
 
 def _after_fork(role: RedisRole | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from datetime import datetime
-from enum import Enum, auto
+from enum import auto
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, and_, bindparam, literal, or_, select, union_all
@@ -17,6 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from sqlalchemy.sql.elements import ColumnElement
 
 from datingtoday.infra.cache import CacheEntry, ReadyCache
+from datingtoday.infra.identity_enum import IdentityEnum
 from datingtoday.profiles.enumerations import EVERYONE, FOLLOWED, NOBODY
 from datingtoday.profiles.models import UserBlock, UserFollow, UserInfo, UserStatus
 from datingtoday.profiles.people import VipDeadlines
@@ -24,13 +25,7 @@ from datingtoday.profiles.people import VipDeadlines
 TIES_KEPT_S = 60
 
 
-class _Word(Enum):
-    """An enumeration whose members are found in dictionaries as fast as any object: each is only equal to itself."""
-
-    __hash__ = object.__hash__
-
-
-class Standing(_Word):
+class Standing(IdentityEnum):
     """What a target is to a viewer; of several the last one counts."""
 
     OPEN = auto()
@@ -43,7 +38,7 @@ class Standing(_Word):
     """Also an id that nobody has."""
 
 
-class Action(_Word):
+class Action(IdentityEnum):
     """What a viewer wants to do."""
 
     FIND = auto()
@@ -59,7 +54,7 @@ class Action(_Word):
     REPORT = auto()
 
 
-class Rule(_Word):
+class Rule(IdentityEnum):
     """A cell of the table."""
 
     YES = auto()

@@ -23,6 +23,7 @@ from datingtoday.protocol.multipart_form import (
     too_many,
     twice,
 )
+from datingtoday.protocol.plain_query import plain_params
 
 _URLENCODED = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
@@ -50,7 +51,7 @@ def read_params(
     query = environ.get("QUERY_STRING", "")
     length = _content_length(environ)
     if length == 0:
-        return _plain(query) or _collect(_pairs(query.encode("latin-1"))), None
+        return plain_params(query) or _collect(_pairs(query.encode("latin-1"))), None
     encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip()
     if encoding and encoding.lower() != "identity":
         raise BodyCompressed(encoding)
@@ -73,7 +74,7 @@ def read_params(
             return _collect(_pairs(query.encode("latin-1"))), None
         if query:
             raise _both_places()
-        return _plain(content.decode("latin-1")) or _collect(_pairs(content)), None
+        return plain_params(content.decode("latin-1")) or _collect(_pairs(content)), None
     if mimetype == _MULTIPART:
         if query:
             raise _both_places()
@@ -142,18 +143,6 @@ class _Body:
 
     def read_all(self) -> bytes:
         return b"".join(self.chunks())
-
-
-def _plain(query: str) -> dict[str, str] | None:
-    """The parameters of a query as most are: ASCII, nothing escaped, each once and with a value. None of any other."""
-    if "%" in query or "+" in query or not query.isascii():
-        return None
-    pairs = query.split("&")
-    try:
-        params = dict([pair.split("=", 1) for pair in pairs])
-    except ValueError:
-        return None
-    return params if len(params) == len(pairs) <= MAX_PARAMS else None
 
 
 def _pairs(encoded: bytes) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from datingtoday.media.errors import MediaNotFound
@@ -19,7 +18,7 @@ from datingtoday.profiles.people import lock_people
 from datingtoday.profiles.service import Profiles
 from datingtoday.profiles.visibility import Action, Visibility
 from datingtoday.protocol.envelope import to_json
-from datingtoday.protocol.errors import RateLimited
+from datingtoday.protocol.sql_limits import refuse_above
 from datingtoday.safety.models import UserReport
 
 log = structlog.get_logger(__name__)
@@ -123,17 +122,5 @@ class Reports:
         return held
 
     def _refuse_above_limit(self, session: Session, user_id: int, now: datetime) -> None:
-        if self._per_day is None:
-            return
-        latest = (
-            select(UserReport.create_time)
-            .where(UserReport.user_id == user_id, UserReport.create_time > now - _A_DAY)
-            .order_by(UserReport.create_time.desc())
-            .limit(self._per_day)
-            .subquery()
-        )
-        count, oldest = session.execute(
-            select(func.count(latest.c.create_time), func.min(latest.c.create_time))
-        ).one()
-        if count >= self._per_day:
-            raise RateLimited((oldest + _A_DAY - now).total_seconds())
+        is_theirs = UserReport.user_id == user_id
+        refuse_above(session, UserReport.create_time, is_theirs, self._per_day, _A_DAY, now)

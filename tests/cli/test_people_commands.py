@@ -87,8 +87,8 @@ class TestLabel:
     @pytest.mark.parametrize(
         ("arguments", "code", "words"),
         [
-            (["add", "慢热"], 1, "there is a label"),
-            (["rename", "2", "慢热"], 1, "there is a label"),
+            (["add", "慢热"], 1, "a label 慢热 exists already"),
+            (["rename", "2", "慢热"], 1, "a label 慢热 exists already"),
             (["rename", "999", "x"], 1, "no label 999"),
             (["rename", "0", "x"], 2, "LABEL_ID"),
             (["add", "  "], 2, "NAME"),
@@ -182,7 +182,7 @@ class TestModeration:
     def test_a_ban_for_good_closes_the_reports(self, server: Api, capsys: Capture) -> None:
         _, about, _ = report_about(server)
         assert run(["moderation", "ban", str(about), "--reason", "fraud"]) == 0
-        assert "for good; 1 reports closed" in capsys.readouterr().out
+        assert "is banned permanently; 1 reports closed" in capsys.readouterr().out
         assert run(["moderation", "list"]) == 0
         assert capsys.readouterr().out == "no reports\n"
 

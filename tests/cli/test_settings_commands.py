@@ -29,7 +29,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_check_is_content_without_any_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "check"]) == 0
-    assert capsys.readouterr().out == "The settings are right.\n"
+    assert capsys.readouterr().out == "The settings are valid.\n"
     assert list(tmp_path.iterdir()) == [], "a check writes nothing"
 
 

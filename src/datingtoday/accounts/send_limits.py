@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from datingtoday.accounts.errors import region_not_served
 from datingtoday.accounts.models import SmsCode
 from datingtoday.protocol.errors import RateLimited
 from datingtoday.protocol.phone_numbers import prefix_of, region_of
+from datingtoday.protocol.sql_limits import refuse_above
 
 log = structlog.get_logger(__name__)
 
@@ -71,13 +71,15 @@ class SendLimits:
                 raise RateLimited(min(left_s, rules.gap_s))
         of_number = SmsCode.phone == phone
         clear, unclear = SmsCode.unclear.is_(False), SmsCode.unclear.is_(True)
-        _refuse_above(session, rules.per_hour, _HOUR, now, of_number, clear)
-        _refuse_above(session, rules.per_day, _DAY, now, of_number, clear)
-        _refuse_above(session, rules.per_hour, _HOUR, now, of_number, unclear)
+        refuse_above(session, SmsCode.sent_at, rules.per_hour, _HOUR, now, of_number, clear)
+        refuse_above(session, SmsCode.sent_at, rules.per_day, _DAY, now, of_number, clear)
+        refuse_above(session, SmsCode.sent_at, rules.per_hour, _HOUR, now, of_number, unclear)
         if rules.is_limited:
             # A code sent just before the day began may still be tried within it.
             span = _DAY + timedelta(seconds=rules.code_ttl_s)
-            _refuse_above(session, max(1, MAX_TRIES_PER_DAY // rules.code_tries), span, now, of_number)
+            refuse_above(
+                session, SmsCode.sent_at, max(1, MAX_TRIES_PER_DAY // rules.code_tries), span, now, of_number
+            )
 
     def refuse_ceilings(self, session: Session, phone: str, now: datetime) -> None:
         """Look at the ceilings of the number's prefix and of all numbers; sendings at the same time may pass together.
@@ -86,26 +88,14 @@ class SendLimits:
         """
         prefix, rules = prefix_of(phone), self._rules
         try:
-            _refuse_above(session, rules.per_prefix_per_day, _DAY, now, SmsCode.prefix == prefix)
+            refuse_above(
+                session, SmsCode.sent_at, rules.per_prefix_per_day, _DAY, now, SmsCode.prefix == prefix
+            )
         except RateLimited:
             log.error("sms_ceiling_reached", prefix=prefix, per_day=rules.per_prefix_per_day)
             raise
         try:
-            _refuse_above(session, rules.in_all_per_day, _DAY, now)
+            refuse_above(session, SmsCode.sent_at, rules.in_all_per_day, _DAY, now)
         except RateLimited:
             log.error("sms_ceiling_reached", prefix="all", per_day=rules.in_all_per_day)
             raise
-
-
-def _refuse_above(
-    session: Session, most: int | None, span: timedelta, now: datetime, *which: ColumnElement[bool]
-) -> None:
-    if most is None:
-        return
-    # At most this many are looked at, newest first: where there are as many, the oldest of them makes room.
-    newest = select(SmsCode.sent_at).where(*which, SmsCode.sent_at > now - span)
-    newest = newest.order_by(SmsCode.sent_at.desc()).limit(most)
-    sent = newest.subquery()
-    count, first = session.execute(select(func.count(), func.min(sent.c.sent_at))).one()
-    if count >= most:
-        raise RateLimited((first + span - now).total_seconds())

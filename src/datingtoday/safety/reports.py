@@ -123,4 +123,4 @@ class Reports:
 
     def _refuse_above_limit(self, session: Session, user_id: int, now: datetime) -> None:
         is_theirs = UserReport.user_id == user_id
-        refuse_above(session, UserReport.create_time, is_theirs, self._per_day, _A_DAY, now)
+        refuse_above(session, UserReport.create_time, self._per_day, _A_DAY, now, is_theirs)

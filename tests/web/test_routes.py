@@ -35,6 +35,7 @@ UNSIGNED = {
     "GET /demo/config.json",
     "GET /demo/assets/{name}",
     "GET /openapi.json",
+    "GET /asyncapi.json",
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",

@@ -25,6 +25,8 @@ PING_S = 5.0
 """A server that is silent for twice as long is given up: it may have gone without ending the connection."""
 SUBSCRIBE_S = 2.0
 """How long a subscription may take."""
+SETTLE_S = 1.0
+"""Between a reconnection and telling of the gap: longer than publishers leave a server alone that failed them."""
 MIN_PAUSE_S = 0.05
 MAX_PAUSE_S = 2.0
 _MESSAGES_AT_ONCE = 32
@@ -102,6 +104,7 @@ class Subscriber:
                     await self._restore(link)
                     if not is_first:
                         log.info("push_resubscribed", channels=len(self._wanted))
+                        await asyncio.wait([link.failed], timeout=SETTLE_S)
                         self._on_gap()
                     pause_s, is_first = MIN_PAUSE_S, False
                     await link.failed

@@ -13,7 +13,7 @@ from datingtoday.protocol.peer import Peers, limit_key
 from datingtoday.push.protocols import TRANSPORT
 
 AUTH_S = 5.0
-"""From the opening of a connection until it must have authenticated."""
+"""From the opening of a connection until its client must have sent its `auth`."""
 _VISIT = "datingtoday.visit"
 _PEER_HEADERS = frozenset(
     {
@@ -67,6 +67,8 @@ class Visit:
                 "auth was sent before: open a new connection", "auth 已发送过：请重新建立连接"
             )
         self._has_tried = True
+        # From here on it waits for this server, not the other way round.
+        self._timer.cancel()
 
     def authenticated(self, sid: str) -> None:
         """It may stay."""

@@ -107,6 +107,7 @@ def create_app(
         metrics.register(parts.accounts.sms_numbers.read)
         metrics.register(WorkerGauges(parts.base.database, parts.base.streams).read)
         parts.base.streams.observer = metrics.count_stream
+        parts.base.realtime.observer = metrics.count_push
     for blueprint in parts.blueprints():
         app.register_blueprint(blueprint)
     register_pages(app, parts.base, metrics, parts.vip)

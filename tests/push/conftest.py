@@ -39,10 +39,14 @@ class Client:
         self.sio.on("connect_error", self.refusals.append)
         self.sio.on("disconnect", lambda *_: self.disconnected.set())
         self.url = url
+        self._websocket: Any = None
 
     def connect(self) -> Client:
         """:raises socketio.exceptions.ConnectionError: refused."""
-        self.sio.connect(self.url, transports=["websocket"], auth=self.auth, wait_timeout=10)
+        try:
+            self.sio.connect(self.url, transports=["websocket"], auth=self.auth, wait_timeout=10)
+        finally:
+            self._websocket = self.sio.eio.ws
         return self
 
     def auth(self) -> dict[str, Any]:
@@ -63,6 +67,9 @@ class Client:
     def close(self) -> None:
         """Also holds what was received against the AsyncAPI document; `probe` is the tests' own event."""
         self.sio.disconnect()
+        if self._websocket is not None:
+            # The client leaves it open where the server has ended it.
+            self._websocket.shutdown()
         document = self._api.app.test_client().get("/asyncapi.json").get_json()
         contract = EventContract(document)
         for name, payload in self.events:

@@ -112,7 +112,10 @@ class AsyncDevice:
             if text == "2":
                 self._writer.write(frame(b"3"))
             else:
-                self.received.append(text)
+                self.receive(text)
+
+    def receive(self, text: str) -> None:
+        self.received.append(text)
 
     @staticmethod
     async def _text(reader: asyncio.StreamReader) -> str:

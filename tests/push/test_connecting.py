@@ -65,6 +65,7 @@ def test_a_refusal_says_why(
     [refusal] = client.refusals
     assert refusal["data"]["code"] == code and word in refusal["data"]["msg"]
     assert refusal["message"] == refusal["data"]["msg"]
+    client.close()
 
 
 def test_an_auth_is_good_once(api: Api, pushes: list[PushProcess], connect: Connect) -> None:
@@ -75,6 +76,7 @@ def test_an_auth_is_good_once(api: Api, pushes: list[PushProcess], connect: Conn
     with pytest.raises(socketio.exceptions.ConnectionError):
         client.connect()
     assert client.refusals[0]["data"]["code"] == 1002
+    client.close()
 
 
 def test_hmac_and_integers_are_taken(api: Api, connect: Connect) -> None:

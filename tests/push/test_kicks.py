@@ -103,3 +103,4 @@ def test_a_login_that_ended_is_not_admitted(api: Api, pushes: list[PushProcess])
     with pytest.raises(socketio.exceptions.ConnectionError):
         client.connect()
     assert client.refusals[0]["data"]["code"] == 1101
+    client.close()

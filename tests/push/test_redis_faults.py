@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,24 @@ class FollowingClient(Client):
         super().__init__(api, user, url)
         self.pos = 0
         self.copy: list[int] = []
+        self._one_at_a_time = threading.RLock()
         self.sio.on("*", self._receive)
 
     def _receive(self, name: str, payload: dict[str, int]) -> None:
+        # Each event comes on a thread of its own.
+        with self._one_at_a_time:
+            self._follow(name, payload)
         self.events.append((name, payload))
+
+    def _follow(self, name: str, payload: dict[str, int]) -> None:
         if name == "resync" or payload.get("pos", 0) > self.pos + 1:
             self.catch_up()
         elif payload.get("pos") == self.pos + 1:
             self._apply([payload["pos"]])
 
     def catch_up(self) -> None:
-        self._apply([entry["pos"] for entry in sync(self._api, self.user, self.pos)])
+        with self._one_at_a_time:
+            self._apply([entry["pos"] for entry in sync(self._api, self.user, self.pos)])
 
     def _apply(self, positions: list[int]) -> None:
         self.copy += positions

@@ -101,6 +101,12 @@ class Metrics:
             ("stream", "outcome"),
             registry=self.registry,
         )
+        self._push_events = SeriesCounter(
+            "datingtoday_push_events",
+            "Events for connected devices, by outcome (published, failed: Redis did not take them).",
+            ("outcome",),
+            registry=self.registry,
+        )
         # Appending and taking from the left are atomic: no request ever waits for a lock.
         self._notes: deque[tuple[str, str, int, int]] = deque()
         self._flushing = threading.Lock()
@@ -122,6 +128,13 @@ class Metrics:
         )
         if not self._is_flushing:
             self._begin()
+
+    def count_push(self, outcome: str, events: int) -> None:
+        """Count events that were published to the push processes. Never raises."""
+        try:
+            self._push_events.labels(outcome).inc(events)
+        except (OSError, ValueError) as error:
+            log.error("metrics_failed", reason=str(error))
 
     def _begin(self) -> None:
         """Start the thread: in each process anew, and anew after a time without requests."""

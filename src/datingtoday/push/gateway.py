@@ -27,6 +27,7 @@ from datingtoday.protocol.guard import Guard, as_app_error
 from datingtoday.protocol.language import lang_of
 from datingtoday.push.admission import Busy, Workers, admit, auth_params, refusal
 from datingtoday.push.connections import Connection, Connections, EventPacket
+from datingtoday.push.metrics import PushMetrics
 from datingtoday.push.protocols import TRANSPORT
 from datingtoday.push.registry import Entry, Registry
 from datingtoday.push.subscriber import Subscriber, SubscriberDown
@@ -40,6 +41,7 @@ CONNECTED_ELSEWHERE = 1103
 CLOSE_S = 1.0
 """How long a connection that was refused or kicked may stay open: the client closes it first."""
 LEAVE_S = 0.05
+COUNT_S = 1.0
 _SESSIONS_AT_ONCE = 500
 
 
@@ -87,6 +89,7 @@ class Gateway:
         self.subscriber = subscriber
         self._spawn(subscriber.run())
         self._spawn(self._recheck_for_ever())
+        self._spawn(self._count_for_ever())
 
     async def stop(self) -> None:
         """Leave the registry, so that nobody counts these connections any more."""
@@ -245,6 +248,12 @@ class Gateway:
         await self._server.disconnect(connection.sid)
 
     # --- looking again
+
+    async def _count_for_ever(self) -> None:
+        metrics = PushMetrics()
+        while True:
+            metrics.update(self.counts, len(self.connections))
+            await asyncio.sleep(COUNT_S)
 
     async def _recheck_for_ever(self) -> None:
         while True:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import random
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -87,6 +88,7 @@ class AsyncDevice:
         self._port = port
         self._auth = auth
         self.received: list[str] = []
+        self.has_received = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -105,6 +107,19 @@ class AsyncDevice:
             raise ConnectionError(answer_text)
         self._reading = asyncio.create_task(self._read(reader))
 
+    async def connect_as_documented(self) -> None:
+        """Like a client of docs/push.md: a refusal with 503 is followed by another attempt after about a second."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await self.connect()
+            except ConnectionError as error:
+                if '"code":503' not in str(error):
+                    raise
+            pause = loop.create_future()
+            loop.call_later(random.uniform(0.5, 1.5), pause.set_result, None)
+            await pause
+
     async def _read(self, reader: asyncio.StreamReader) -> None:
         assert self._writer is not None
         while True:
@@ -116,6 +131,7 @@ class AsyncDevice:
 
     def receive(self, text: str) -> None:
         self.received.append(text)
+        self.has_received.set()
 
     @staticmethod
     async def _text(reader: asyncio.StreamReader) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -183,28 +182,20 @@ def _storm(api: Api, push: PushProcess, count: int) -> list[AsyncDevice]:
     """That many devices at once, all of which must get in, and be told of an event."""
     users = [make_user(api) for _ in range(-(-count // 5))]
 
-    async def come_in(device: AsyncDevice) -> None:
-        while True:
-            try:
-                return await device.connect()
-            except ConnectionError as error:
-                # As docs/push.md says: again after a while.
-                assert '"code":503' in str(error)
-                await asyncio.sleep(random.uniform(0.5, 1.5))
-
     async def work() -> list[AsyncDevice]:
         devices = [
             AsyncDevice(push.port, partial(auth_of, api, users[number % len(users)]))
             for number in range(count)
         ]
-        await asyncio.gather(*(come_in(device) for device in devices))
+        await asyncio.gather(*(device.connect_as_documented() for device in devices))
         await asyncio.to_thread(
             api.parts.base.realtime.publish, [PushEvent(user.user_id, "probe", b"{}") for user in users]
         )
         async with asyncio.timeout(30):
-            while not all(any("probe" in text for text in device.received) for device in devices):
-                await asyncio.sleep(0.01)
+            for device in devices:
+                await device.has_received.wait()
         for device in devices:
+            assert "probe" in device.received[0]
             await device.close()
         return devices
 

@@ -116,10 +116,14 @@ def _run(api: Api, place: Any, folder: Path, users: Sequence[User], seconds: flo
 async def _measure(api: Api, push: PushProcess, users: Sequence[User], seconds: float) -> _Numbers:
     assert push.process is not None
     pid = push.process.pid
-    # The first connection loads what every further one finds.
-    first = AsyncDevice(push.port, partial(api.params, "GET", "/socket.io", {}, user=users[0]))
-    await first.connect()
-    await first.close()
+    # The first ones load what all others find: modules, and the threads and connections of admission.
+    first = [
+        AsyncDevice(push.port, partial(api.params, "GET", "/socket.io", {}, user=users[0]))
+        for _ in range(_AT_ONCE)
+    ]
+    await asyncio.gather(*(device.connect() for device in first), return_exceptions=True)
+    for device in first:
+        await device.close()
     before_kib, before_s, started_at = _private_kib(pid), _cpu_s(pid), time.perf_counter()
     arrived: dict[int, float] = {}
     devices = [

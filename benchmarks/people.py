@@ -34,7 +34,7 @@ class People:
         self._tokens = [new_token() for _ in range(LOGGED_IN)]
         self._first_id = self._insert()
         # As after an import: otherwise the servers would do it while they are measured.
-        self._parts.discovery.rebuild.take_in_all(lambda done: None)
+        self._parts.discovery.rebuild.reindex_all(lambda done: None)
         self._parts.discovery.rebuild.make_edition(datetime.now(UTC))
         self.user = self._common(0)
         self._fresh_peers = iter(range(self._first_id + LOGGED_IN, self._first_id + PEOPLE))

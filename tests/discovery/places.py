@@ -140,9 +140,9 @@ def found(api: Api, user: User, now: datetime, **wanted: Any) -> list[int]:
     return [card["user_id"] for card in listed(api, user, now, **wanted)["list"]]
 
 
-def tend(api: Api, now: datetime) -> None:
+def apply_due_moves(api: Api, now: datetime) -> None:
     """What requests do on the side, at most once a second, a few people at a time."""
-    while jobs.tend(api.parts.base.database, api.parts.discovery.places, now):
+    while jobs.apply_due_moves(api.parts.base.database, api.parts.discovery.places, now):
         pass
 
 

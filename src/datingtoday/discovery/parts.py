@@ -114,8 +114,8 @@ def _make_nearby(base: Foundation, protocol: ProtocolParts, profiles: ProfilePar
     base.jobs.register(
         Job(
             "nearby_moves",
-            jobs.TEND_EVERY_S,
-            lambda now: jobs.tend_all(base.database, places, now, tell=base.jobs.checkpoint),
+            jobs.MOVES_EVERY_S,
+            lambda now: jobs.apply_all_due_moves(base.database, places, now, tell=base.jobs.checkpoint),
             has_work=lambda now: jobs.has_moves(base.database, now),
         )
     )

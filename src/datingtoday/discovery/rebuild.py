@@ -28,20 +28,20 @@ class HotRebuild:
         self._index = index
         self._editions = editions
 
-    def take_in_all(self, tell: Callable[[int], None]) -> int:
+    def reindex_all(self, tell: Callable[[int], None]) -> int:
         """Everybody, in small transactions; how many people that were. :param tell: hears how many are done."""
         done = last_id = 0
         while True:
             with self._database.transaction() as session:
                 people = next_people(session, last_id, BATCH)
-                self.take_in(session, people)
+                self.reindex(session, people)
             if not people:
                 return done
             done += len(people)
             last_id = people[-1].user_id
             tell(done)
 
-    def take_in(self, session: Session, people: Sequence[PersonFacts]) -> None:
+    def reindex(self, session: Session, people: Sequence[PersonFacts]) -> None:
         """These people, whose rows nobody else can change meanwhile."""
         connection = session.connection()
         for person in people:

@@ -48,7 +48,7 @@ def parse_range(header: str | None, size_bytes: int) -> ByteRange | None:
     """What the `Range` header means for an object of this size; None: the whole object, with 200.
 
     A header that is malformed, of another unit or with several ranges is ignored, as the RFC allows (several
-    ranges only help attackers, no player sends them). RangeNotSatisfiable if it begins behind the end.
+    ranges only help attackers, no player sends them). RangeNotSatisfiable if it begins after the end.
     Werkzeug's parser is not used: it refuses a suffix longer than the object, where the whole is to be sent.
     """
     match = _BYTE_RANGE.fullmatch(header or "")

@@ -67,10 +67,11 @@ class UrlSigner:
 
     def signature(self, media_id: str, *, viewer_id: int, expires: int, size: str | None = None) -> str:
         """The last part of the URL: the only one that depends on the viewer."""
-        return self.for_viewer(viewer_id)(grounds(media_id, expires=expires, size=size)).decode()
+        return self.for_viewer(viewer_id)(signed_message(media_id, expires=expires, size=size)).decode()
 
     def for_viewer(self, viewer_id: int) -> SignatureOf:
-        """Makes one viewer's signatures from `grounds`, which is what entries that are cached for all viewers keep."""
+        """Makes one viewer's signatures from `signed_message`, which is what entries that are cached for
+        all viewers keep."""
         viewer = viewer_id.to_bytes(_VIEWER_BYTES, "big")
         mac = self._mac
 
@@ -91,7 +92,7 @@ class UrlSigner:
             return None
         assert expires is not None  # noqa: S101 -- _check refused it
         viewer, mac = raw[:_VIEWER_BYTES], raw[_VIEWER_BYTES:]
-        right = self._mac(grounds(media_id, expires=int(expires), size=size), viewer)
+        right = self._mac(signed_message(media_id, expires=int(expires), size=size), viewer)
         if not hmac.compare_digest(mac, right):
             return None
         if now.timestamp() >= int(expires):
@@ -102,7 +103,7 @@ class UrlSigner:
         return blake2b(what + viewer, key=self._key, digest_size=_MAC_BYTES).digest()
 
 
-def grounds(media_id: str, *, expires: int, size: str | None = None) -> bytes:
+def signed_message(media_id: str, *, expires: int, size: str | None = None) -> bytes:
     """What is signed, but for the viewer. ValueError for an id, size or expiry that `verify` would never accept."""
     _check(media_id, size, str(expires))
     # No part can contain the separator and the viewer has a fixed length: no two meanings, one message.

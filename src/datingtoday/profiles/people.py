@@ -46,7 +46,7 @@ class Person:
     vip_until: datetime | None = None
     album: tuple[UserAlbum, ...] = ()
     media: Mapping[str, Media] = field(default_factory=dict)
-    """The uploads behind avatar and album."""
+    """The uploads of avatar and album."""
     days: ServiceDays = UTC_DAYS
     """By which the age is counted."""
 

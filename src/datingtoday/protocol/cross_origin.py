@@ -16,7 +16,7 @@ Headers = list[tuple[str, str]]
 
 ANY = "*"
 _PREFLIGHT_LIFE_S = 7200
-"""What browsers keep at the most."""
+"""Maximum time that browsers cache a preflight."""
 _READABLE = "X-Request-Id, Retry-After, Allow, Content-Range, Accept-Ranges, ETag"
 """Headers of answers that a page may read beside the few that it always may."""
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1000}\Z", re.ASCII)

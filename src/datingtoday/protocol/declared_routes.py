@@ -33,7 +33,7 @@ class Route:
 
     @property
     def group(self) -> str:
-        """The first part of the path behind ``/api``: ``user``, ``auth``, …"""
+        """The first part of the path after ``/api``: ``user``, ``auth``, …"""
         return self.path.removeprefix(API_PREFIX).split("/", 1)[0]
 
     @property

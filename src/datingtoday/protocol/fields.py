@@ -232,7 +232,7 @@ class Number(Parameter):
 class Ids(Parameter):
     """Numbers separated by commas, each once; an empty value is none.
 
-    :param most: how many at the most.
+    :param most: maximum number of ids.
     """
 
     def __init__(self, *, most: int, **options: Any) -> None:

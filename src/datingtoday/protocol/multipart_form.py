@@ -23,7 +23,7 @@ _BOUNDARY_LINE_SLACK_BYTES = 128
 _UNREADABLE = "\ufffd"
 _OTHER_CHARSET = re.compile(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]|[\x80-\xff]")
 """A character of GBK, Big5, Shift JIS or a Latin charset. The second byte may be that of a backslash, which would hide
-the quote behind the name."""
+the quote after the name."""
 _ENCODED_PARTS = ("base64", "quoted-printable")
 _FILE_TYPES = ("image/", "audio/", "video/", "application/octet-stream")
 

@@ -1,6 +1,7 @@
 """Pages of lists: their parameters, their answer, and the cursors that go on from where a page ended.
 
-A list asks `Cursors` for the position behind a cursor and hands a new one out with each page. What a position is made
+A list asks `Cursors` for the position that a cursor stands for and hands a new one out with each page.
+What a position is made
 of is the list's own affair: a few numbers and texts.
 """
 
@@ -49,7 +50,7 @@ Position = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which part of a list is wanted: behind ``cursor`` if there is one, else page ``number``, counted from 1."""
+    """The requested part of a list: after ``cursor`` if there is one, else page ``number``, counted from 1."""
 
     number: int
     count: int
@@ -197,8 +198,8 @@ class Cursors:
         return tuple(orjson.loads(data))
 
     def _tag(self, name: str, user_id: int, data: bytes) -> bytes:
-        grounds = f"{name}\n{user_id}\n".encode() + data
-        return blake2b(grounds, key=self._key, digest_size=_TAG_BYTES).digest()
+        signed_message = f"{name}\n{user_id}\n".encode() + data
+        return blake2b(signed_message, key=self._key, digest_size=_TAG_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ class SandboxDesk:
         self._notifications = notifications
 
     def find(self, page_key: str) -> SandboxTrade | None:
-        """The payment behind a page's address; None: no such page."""
+        """The payment of a page's address; None: no such page."""
         return self._sandbox.page_trade(page_key)
 
     def pay(self, page_key: str, now: datetime) -> SandboxTrade | None:

@@ -99,7 +99,7 @@ TAGS: dict[str, Text] = {
     "app": Text("The app", "应用"),
     "device": Text("Devices", "设备"),
 }
-"""The groups of endpoints: the first part of the path behind ``/api``."""
+"""The groups of endpoints: the first part of the path after ``/api``."""
 
 COMMON_ERRORS: dict[type[AppError], Scope] = {
     ParameterError: "all",

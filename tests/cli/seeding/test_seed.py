@@ -95,7 +95,7 @@ def test_what_is_derived_is_what_a_rebuilding_makes_of_it(app_of: Callable[..., 
     api = app_of()
     SeedLoad(api.parts).load(150, 5, NOW, lambda done: None)
     before = _derived(api)
-    api.parts.discovery.rebuild.take_in_all(lambda done: None)
+    api.parts.discovery.rebuild.reindex_all(lambda done: None)
     assert _derived(api) == before
     with api.parts.base.database.transaction(write=False) as session:
         counted = session.execute(select(func.sum(LocationCell.men), func.sum(LocationCell.women))).one()

@@ -284,7 +284,7 @@ def test_people_of_before_are_taken_in(own: Api) -> None:
     lose_rankings(own)
     assert ids(own, viewer) == []
     told: list[int] = []
-    assert own.parts.discovery.rebuild.take_in_all(told.append) == 4
+    assert own.parts.discovery.rebuild.reindex_all(told.append) == 4
     assert told == [4]
     edition(own)
     assert ids(own, viewer)[0] == people[1].user_id

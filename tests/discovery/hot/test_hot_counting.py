@@ -97,7 +97,7 @@ def test_everybody_counts_once_a_day_and_only_so_many(
         told = {row.day - day_of(now): (row.weight, row.people) for row in rows}
     assert told == {day: (sum(of_day.values()), len(of_day)) for day, of_day in model.items()}
     step_by_step = place(api, user).score
-    api.parts.discovery.rebuild.take_in_all(lambda done: None)
+    api.parts.discovery.rebuild.reindex_all(lambda done: None)
     assert place(api, user).score == pytest.approx(step_by_step, abs=1e-9)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from datingtoday.profiles.models import UserInfo
 from tests.discovery.places import (
+    apply_due_moves,
     crowd,
     found,
     goes_to,
@@ -18,7 +19,6 @@ from tests.discovery.places import (
     person_at,
     place_row,
     seen_by,
-    tend,
     text_of,
 )
 from tests.plugins.api import Api
@@ -140,7 +140,7 @@ class TestFilters:
         other = person_at(api, here)
         row = place_row(api, other)
         assert row is not None and row.shown_cell is not None
-        tend(api, now + timedelta(days=31))
+        apply_due_moves(api, now + timedelta(days=31))
         row = place_row(api, other)
         assert row is not None and row.shown_cell is None and row.cell is not None
 

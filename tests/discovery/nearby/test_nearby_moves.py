@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from datingtoday.discovery.nearby.models import Location, LocationCell
 from tests.discovery.places import (
     Point,
+    apply_due_moves,
     crowd,
     found,
     goes_to,
@@ -26,7 +27,6 @@ from tests.discovery.places import (
     place_row,
     seen_by,
     set_place,
-    tend,
     text_of,
     user_of,
 )
@@ -92,9 +92,9 @@ class TestToAnotherCell:
         due = [_row(api, user_id).pending_due for user_id in people]
         assert all(moment is not None and EARLIEST <= moment - now <= LATEST for moment in due)
         assert len(set(due)) == len(people)
-        tend(api, now + EARLIEST - timedelta(seconds=1))
+        apply_due_moves(api, now + EARLIEST - timedelta(seconds=1))
         assert _bands(api, viewer, now) == dict.fromkeys(people, 2)
-        tend(api, now + LATEST)
+        apply_due_moves(api, now + LATEST)
         assert _bands(api, viewer, now + LATEST) == dict.fromkeys(people, 10)
 
     def test_takes_effect_by_the_workers_job(self, api: Api) -> None:
@@ -114,7 +114,7 @@ class TestToAnotherCell:
         there = neighbour(api.parts.discovery.places.grid, here, north=4)
         viewer, other = person_at(api, here), person_at(api, here)
         assert seen_by(api, viewer, latlng=text_of(there)) == {other.user_id: 2}
-        tend(api, now + LATEST + timedelta(seconds=5))
+        apply_due_moves(api, now + LATEST + timedelta(seconds=5))
         assert seen_by(api, viewer) == {other.user_id: 10}
 
     def test_who_turns_back_has_never_been_away(self, api: Api) -> None:
@@ -123,7 +123,7 @@ class TestToAnotherCell:
         viewer, mover = person_at(api, here), person_at(api, here)
         set_place(api, mover, neighbour(grid, here, north=4), now)
         set_place(api, mover, here, now + timedelta(minutes=1))
-        tend(api, now + LATEST)
+        apply_due_moves(api, now + LATEST)
         assert _bands(api, viewer, now + LATEST) == {mover.user_id: 2}
         row = place_row(api, mover)
         assert row is not None and row.pending_cell is None and row.left_cell is None
@@ -140,12 +140,12 @@ class TestToAnotherCell:
         due = row.pending_due
         # On the way it is not put off, whatever is reported.
         set_place(api, mover, second, due - timedelta(seconds=1))
-        tend(api, due)
+        apply_due_moves(api, due)
         row = place_row(api, mover)
         assert row is not None and row.cell == grid.cell_of(*first)
         assert row.pending_cell == grid.cell_of(*second)
         assert row.pending_due is not None and EARLIEST <= row.pending_due - due <= LATEST
-        tend(api, due + LATEST)
+        apply_due_moves(api, due + LATEST)
         row = place_row(api, mover)
         assert row is not None and row.cell == grid.cell_of(*second)
 
@@ -163,7 +163,7 @@ class TestToAnotherCell:
         set_place(api, mover, neighbour(api.parts.discovery.places.grid, here, north=4), now)
         api.post("/api/user/location", mover, hide=0).data  # noqa: B018
         assert _bands(api, viewer, now) == {mover.user_id: 2}
-        tend(api, now + LATEST)
+        apply_due_moves(api, now + LATEST)
         assert _bands(api, viewer, now + LATEST) == {mover.user_id: 10}
 
     def test_without_delay_it_shows_at_once(self, app_of: Callable[..., Api]) -> None:
@@ -235,7 +235,7 @@ class TestAtTheSameTime:
         for user_id in people:
             set_place(api, user_of(user_id), neighbour(grid, here, north=4), now)
         with ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(tend, api, now + LATEST) for _ in range(4)]:
+            for done in [pool.submit(apply_due_moves, api, now + LATEST) for _ in range(4)]:
                 done.result()
         _hold_counts(api)
         assert {_row(api, user_id).cell for user_id in people} == {

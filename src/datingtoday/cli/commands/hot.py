@@ -27,7 +27,7 @@ def rebuild(config_file: Path | None, data_dir: Path | None) -> None:
     Exit codes: 0 done, 1 failed (finished batches are kept), 2 the settings are wrong.
     """
     with open_parts(config_file, data_dir) as parts, Progress() as progress:
-        done = parts.discovery.rebuild.take_in_all(
+        done = parts.discovery.rebuild.reindex_all(
             lambda done: progress.report(done, f"{done} people", f"{done} 人")
         )
         edition = parts.discovery.rebuild.make_edition(datetime.now(UTC))

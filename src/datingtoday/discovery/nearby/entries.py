@@ -33,7 +33,7 @@ KEPT_S = 600
 REMEMBERED = timedelta(hours=1)
 """How long a viewer who pages through a list keeps finding people where they were when it began."""
 MAX_BUCKET = 32
-"""People in a bucket on the average at the most; and half of it at the least, where there are more."""
+"""Maximum average number of people in a bucket; at least half of that where a cell has more."""
 MAX_BITS = 16
 _BITS_ASIDE = 2
 """Readers may know counts of a few minutes ago: buckets of so many more halvings than needed are forgotten, too."""
@@ -89,7 +89,7 @@ class Place(NamedTuple):
     is_shown: bool
     gender: int
     counts: Counts
-    """Of the cell, some minutes ago at the most."""
+    """Of the cell, at most some minutes old."""
 
 
 NO_PLACE = Place(None, None, False, 0.0, False, 0, NOBODY)

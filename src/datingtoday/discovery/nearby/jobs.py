@@ -18,7 +18,7 @@ from datingtoday.infra.cache import CacheRequest, ReadyCache
 from datingtoday.infra.db import Database
 from datingtoday.profiles.enumerations import GENDER
 
-MAX_TENDED = 50
+MAX_MOVED_AT_ONCE = 50
 """People of one kind whom one tending changes."""
 _PEOPLE_AT_ONCE = 500
 _CELLS_AT_ONCE = 100
@@ -26,8 +26,8 @@ _COUNTED_AT_ONCE = 20_000
 _FETCHED_AT_ONCE = 64
 
 
-TEND_EVERY_S = 1.0
-"""How late a move takes effect at the most after it is due."""
+MOVES_EVERY_S = 1.0
+"""Maximum delay of a move after it is due."""
 
 
 def has_moves(database: Database, now: datetime) -> bool:
@@ -38,18 +38,18 @@ def has_moves(database: Database, now: datetime) -> bool:
         return session.scalar(due) is not None or session.scalar(lapsed) is not None
 
 
-def tend_all(
+def apply_all_due_moves(
     database: Database, places: Places, now: datetime, *, tell: Callable[[int], None] = lambda done: None
 ) -> int:
     """`tend` until nothing is due; how many people it was. :param tell: called after every step with that number."""
     done = 0
-    while some := tend(database, places, now):
+    while some := apply_due_moves(database, places, now):
         done += some
         tell(done)
     return done
 
 
-def tend(database: Database, places: Places, now: datetime) -> int:
+def apply_due_moves(database: Database, places: Places, now: datetime) -> int:
     """Let moves that are due take effect, and take off who was not seen for long; how many people it was.
 
     May run in any number of processes at once: each move takes effect once.
@@ -59,13 +59,13 @@ def tend(database: Database, places: Places, now: datetime) -> int:
             select(Location.user_id)
             .where(Location.pending_due <= now)
             .order_by(Location.pending_due)
-            .limit(MAX_TENDED)
+            .limit(MAX_MOVED_AT_ONCE)
         ).all()
         lapsed = session.scalars(
             select(Location.user_id)
             .where(Location.shown_until <= now)
             .order_by(Location.shown_until)
-            .limit(MAX_TENDED)
+            .limit(MAX_MOVED_AT_ONCE)
         ).all()
     if moving:
         database.retried(lambda session: places.take_effect(session, moving, now))
@@ -120,7 +120,7 @@ class Rebuilding:
         done = last = 0
         while user_ids := self._next_people(last):
             self._database.retried(
-                lambda session, chosen=user_ids: self._places.correct(session, chosen, self._now),  # type: ignore[misc]
+                lambda session, chosen=user_ids: self._places.repair(session, chosen, self._now),  # type: ignore[misc]
             )
             last = user_ids[-1]
             done += len(user_ids)

@@ -30,4 +30,4 @@ class PlaceData:
         return {"place": place}
 
     def remove(self, session: Session, user_id: int, most: int) -> int:
-        return int(self._places.take_off(session, user_id))
+        return int(self._places.delete_place(session, user_id))

@@ -93,14 +93,14 @@ class Places:
         self._take_effect(row, now)
         self._move(row, point, now)
         row.report_time = now
-        self._settle(session, [(row, before)], now)
+        self._publish(session, [(row, before)], now)
 
     def hide(self, session: Session, user_id: int, hidden: bool, now: datetime) -> None:
         """Hide a person from people nearby, or show them again. The server keeps their location."""
         row = self._locked(session, user_id)
         before = _listing(row, now)
         row.hidden = hidden
-        self._settle(session, [(row, before)], now)
+        self._publish(session, [(row, before)], now)
 
     def note_login(
         self, session: Session, user_id: int, address: str, point: Point | None, now: datetime
@@ -113,13 +113,13 @@ class Places:
             self._take_effect(row, now)
             self._move(row, point, now)
             row.report_time = now
-        self._settle(session, [(row, before)], now)
+        self._publish(session, [(row, before)], now)
 
     def refresh(self, session: Session, user_ids: Iterable[int], now: datetime) -> None:
         """What decides whether and how these people are shown may have changed in their profiles, or by time."""
         rows = self._lock_existing(session, user_ids)
         listings = [(row, _listing(row, now)) for row in rows]
-        self._settle(session, listings, now)
+        self._publish(session, listings, now)
 
     def take_effect(self, session: Session, user_ids: Iterable[int], now: datetime) -> int:
         """Moves of these people that are due take effect; how many did."""
@@ -128,10 +128,10 @@ class Places:
             before = _listing(row, now)
             if self._take_effect(row, now):
                 listings.append((row, before))
-        self._settle(session, listings, now)
+        self._publish(session, listings, now)
         return len(listings)
 
-    def correct(self, session: Session, user_ids: Iterable[int], now: datetime) -> None:
+    def repair(self, session: Session, user_ids: Iterable[int], now: datetime) -> None:
         """Put right what follows from these people's reports and profiles; also after the grid became another one.
 
         A point that was written by another program is snapped to its cell.
@@ -146,16 +146,16 @@ class Places:
             if row.cell is None or not self.grid.knows(row.cell):
                 row.cell, row.cell_since, row.left_cell = cell, row.report_time or now, None
                 row.pending_cell = row.pending_due = None
-        self._settle(session, listings, now)
+        self._publish(session, listings, now)
 
-    def take_off(self, session: Session, user_id: int) -> bool:
+    def delete_place(self, session: Session, user_id: int) -> bool:
         """Delete the row of a deleted account; False if there was none."""
         rows = self._lock_existing(session, [user_id])
         for row in rows:
             if row.shown_until is not None:
                 before = _listing(row, row.shown_until)
                 row.hidden = True
-                self._settle(session, [(row, before)], row.shown_until)
+                self._publish(session, [(row, before)], row.shown_until)
             session.delete(row)
         return bool(rows)
 
@@ -226,7 +226,9 @@ class Places:
 
     # --- who is shown
 
-    def _settle(self, session: Session, listings: Sequence[tuple[Location, _Listing]], now: datetime) -> None:
+    def _publish(
+        self, session: Session, listings: Sequence[tuple[Location, _Listing]], now: datetime
+    ) -> None:
         """Show people where they are now, and nowhere else; forget what is kept ready of them."""
         if not listings:
             return

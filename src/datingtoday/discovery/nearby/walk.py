@@ -102,7 +102,7 @@ class Walk:
             self._fetch([Grid.tile_of(view.cell)], [first])
 
     def meet(self, after: WalkPosition, at_once: int) -> Iterator[FoundPerson]:
-        """Everybody behind a step, in order; never the viewer, and nobody twice.
+        """Everybody after a position, in order; never the viewer, and nobody twice.
 
         :param at_once: about how many will be wanted.
         """

@@ -127,7 +127,7 @@ class Matching:
 
 
 def last_of_next(session: Session, leader: Leader, start: int, rows: int) -> int | None:
-    """The last of the next so many of the leader's people below ``start``; None if there are fewer."""
+    """The last of the next ``rows`` of the leader's people below ``start``; None if there are fewer."""
     return session.scalar(
         _last_of_next(leader.kind), {"value": leader.value, "start": start, "skipped": rows - 1}
     )

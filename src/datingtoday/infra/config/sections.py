@@ -217,7 +217,7 @@ class AccountsSection(Section):
 
 
 class MediaSection(Section):
-    """Photos, sound and film that people upload."""
+    """Photos, audio and video that people upload."""
 
     max_file_bytes: int = key(
         21 * 1024 * 1024,

@@ -141,7 +141,7 @@ class SandboxPayments:
     # --- the provider
 
     def page_trade(self, page_key: str) -> SandboxTrade | None:
-        """The payment behind a page's address."""
+        """The payment of a page's address."""
         with self._database.transaction(write=False) as session:
             return session.scalars(
                 select(SandboxTrade).where(SandboxTrade.page_key == page_key)

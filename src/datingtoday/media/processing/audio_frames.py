@@ -1,4 +1,4 @@
-"""The outermost structure of sound files: frames of MP3 and ADTS, pages of OGG.
+"""The outermost structure of audio files: frames of MP3 and ADTS, pages of OGG.
 
 MP3 and ADTS have no signature; they are told by two frames that follow each other. They have no end either: a
 file that was cut is a shorter file.
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 _PADDING_BYTES = 4096
-"""Zeros that some programs leave between the tags and the sound."""
+"""Zeros that some programs leave between the tags and the audio."""
 
 _MAX_TAGS = 32
-"""Of them two or three are ordinary. After so many, what follows is taken for sound, and is none."""
+"""Of them two or three are ordinary. After so many, what follows is taken for audio, and is none."""
 
 _MP3_KBITS = {
     # MPEG version bits → kbit/s by index, layer III.
@@ -26,7 +26,7 @@ _ADTS_RATES = 13
 
 
 def start_of_frames(file: BinaryIO, size_bytes: int) -> int:
-    """Where the sound begins: behind ID3v2 tags (there may be several) and zeros."""
+    """Where the audio begins: after ID3v2 tags (there may be several) and zeros."""
     at = 0
     for _ in range(_MAX_TAGS):
         if at >= size_bytes:
@@ -97,5 +97,5 @@ def ogg_is_whole(file: BinaryIO, size_bytes: int) -> bool:
         if len(lengths) < head[26] or at > size_bytes:
             return False
         pages += 1
-    # Header, comments, sound.
+    # Header, comments, audio.
     return pages >= 3

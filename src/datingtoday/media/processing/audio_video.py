@@ -1,6 +1,6 @@
-"""Sound and film: the packets of one sound and one picture stream move into a new container, nothing else does.
+"""Audio and video: the packets of one audio and one video stream move into a new container, nothing else does.
 
-Nothing is transcoded (a phone records what a phone can play, and a minute of film would cost minutes of CPU), so
+Nothing is transcoded (a phone records what a phone can play, and a minute of video would cost minutes of CPU), so
 quality stays, and places, devices, titles, covers, subtitles, data streams and chapters stay behind.
 """
 
@@ -79,13 +79,13 @@ class ProcessedFilm:
 
 
 def process_audio(file: Path, file_type: FileType, tools: Ffmpeg | None) -> ProcessedSound:
-    """Take the sound out of a file that `inspect_file` knew; FileRefused. About 0.3 s, in other processes."""
+    """Take the audio out of a file that `inspect_file` knew; FileRefused. About 0.3 s, in other processes."""
     tools = _enabled(tools)
     kind = Kind.AUDIO
     try:
         found = tools.probe(file, file_type)
         if any(stream.kind == "video" and not stream.attached_picture for stream in found.streams):
-            raise refused(kind, "it is a film, not a sound", "这是视频，不是音频")
+            raise refused(kind, "it is a video, not audio", "这是视频，不是音频")
         stream = _only(found, "audio")
         if stream is None or stream.codec not in _SOUND_CODECS[file_type]:
             raise refused(kind, _codec_en(stream), _codec_zh(stream))
@@ -105,7 +105,7 @@ def process_audio(file: Path, file_type: FileType, tools: Ffmpeg | None) -> Proc
 
 
 def process_video(file: Path, file_type: FileType, tools: Ffmpeg | None) -> ProcessedFilm:
-    """Take picture and sound out of an MP4 that `inspect_file` knew; FileRefused. About 0.7 s, elsewhere."""
+    """Take video and audio out of an MP4 that `inspect_file` knew; FileRefused. About 0.7 s, elsewhere."""
     tools = _enabled(tools)
     kind = Kind.VIDEO
     try:

@@ -85,7 +85,7 @@ _OGG_CODECS = (b"OpusHead", b"\x01vorbis")
 
 
 def refused(kind: Kind, en: str, zh: str) -> FileRefused:
-    """The refusal, with what is allowed for this kind behind it."""
+    """The refusal, followed by what is allowed for this kind."""
     allowed = ALLOWED[kind]
     return FileRefused(f"{en}; allowed: {allowed.en}", f"{zh}；允许：{allowed.zh}")
 

@@ -19,7 +19,7 @@ _SELF_CONTAINED = b"\0\0\0\1"
 
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"dinf", b"edts", b"mvex", b"stbl"})
 _FORBIDDEN = frozenset({b"cmov", b"rmra", b"rmda", b"rdrf"})
-"""Compressed and referencing film headers of QuickTime."""
+"""Compressed and referencing movie headers of QuickTime."""
 
 
 class BoxError(Exception):
@@ -51,7 +51,7 @@ def brands_of(file: BinaryIO) -> list[bytes]:
 
 
 def check_mp4(file: BinaryIO) -> None:
-    """Raise BoxError unless the boxes are whole, there is a film header, and all data is in this file."""
+    """Raise BoxError unless the boxes are whole, there is a movie header, and all data is in this file."""
     file.seek(0, os.SEEK_END)
     size_bytes = file.tell()
     kinds = set()
@@ -61,7 +61,7 @@ def check_mp4(file: BinaryIO) -> None:
         if box.kind == b"moov":
             _check_inside(file, box, budget, 1)
     if b"moov" not in kinds:
-        raise BoxError("no film header")
+        raise BoxError("no movie header")
     if not kinds & {b"mdat", b"moof"}:
         raise BoxError("no data")
 
@@ -71,7 +71,7 @@ def _check_inside(file: BinaryIO, parent: _Box, budget: Iterator[int], depth: in
         raise BoxError("boxes nested too deep")
     for box in _boxes(file, parent.start, parent.end, budget):
         if box.kind in _FORBIDDEN:
-            raise BoxError("a film header that is compressed or elsewhere")
+            raise BoxError("a movie header that is compressed or elsewhere")
         if box.kind == b"dref":
             _check_references(file, box, budget)
         elif box.kind in _CONTAINERS:

@@ -44,7 +44,7 @@ class Prepared:
     kind: Kind
     main: Form
     thumbs: Mapping[str, Form]
-    """`medium` and `thumb` for pictures and films, nothing for sounds."""
+    """`medium` and `thumb` for images and videos, nothing for audio."""
     duration_ms: int | None
 
 

@@ -35,7 +35,7 @@ from datingtoday.profiles.people import (
 from datingtoday.protocol.envelope import ReadyJson, to_json
 
 KEPT_S = 600
-"""How long an entry is kept at the most. Photo URLs work for a day or longer from the moment that they are made."""
+"""Maximum lifetime of an entry. Photo URLs work for a day or longer from the moment that they are made."""
 
 
 class _Entries:
@@ -125,7 +125,7 @@ class ViewerEntries(_Entries):
 
 @cache
 def preferences_in(data: bytes) -> Preferences:
-    """What an entry says; there are some hundred different ones at the most."""
+    """Content of an entry; there are at most some hundred different ones."""
     return Preferences(*SignableJson.load(data).head)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from datingtoday.media.signed_urls import SignatureOf, grounds, unsigned_url
+from datingtoday.media.signed_urls import SignatureOf, signed_message, unsigned_url
 from datingtoday.profiles.photo_urls import PhotoUrl
 from datingtoday.protocol.envelope import ReadyJson, wire_time
 
@@ -40,7 +40,7 @@ class SignableJson:
 
         def on_the_wire(value: Any) -> Any:
             if isinstance(value, PhotoUrl):
-                gaps.append(grounds(value.media_id, expires=value.expires, size=value.size))
+                gaps.append(signed_message(value.media_id, expires=value.expires, size=value.size))
                 url = unsigned_url(value.media_id, expires=value.expires, size=value.size)
                 return orjson.Fragment(b'"' + url.encode() + _GAP + b'"')
             if isinstance(value, datetime):

@@ -305,7 +305,7 @@ def test_editions_come_as_often_as_they_are_cheap(own: Api) -> None:
     assert editions.is_due(now), "there is none"
     first = edition(own)
     assert MIN_REFRESH_S <= first.refresh_s < 60, "of a handful of people"
-    later = first.made_at + timedelta(seconds=first.refresh_s)
+    later = first.made_at + timedelta(seconds=first.refresh_s + 0.001)
     assert not editions.is_due(later - timedelta(seconds=0.1))
     assert editions.is_due(later)
     score(own, b, 2000.0)

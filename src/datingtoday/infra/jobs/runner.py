@@ -7,6 +7,7 @@ be due or its lease would end, so of a worker that dies another one learns by it
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -26,6 +27,7 @@ MAX_WAIT_S = 30.0
 DOWN_WAIT_S = 1.0
 """Until the next look after the database could not be reached."""
 _MIN_WAIT_S = 0.01
+_AGAIN_S = 0.1
 _RENEWAL = "renewal"
 
 
@@ -128,9 +130,24 @@ class JobRunner:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             self._leases.fail(name, reason, failures=state.failures)
         else:
-            if not self._leases.succeed(name, every_ms=round(job.every_s * 1000)):
-                log.warning("job_outlived_its_lease", job=name)
+            self._note_success(job, name)
         return _MIN_WAIT_S
+
+    def _note_success(self, job: Job, name: str) -> None:
+        """Write down that the job is done; while the database is away, again and again until the lease is over, so that
+        a restart of it does not let the job be done twice.
+
+        :raises DatabaseDown: it stayed away.
+        """
+        give_up_at = time.monotonic() + self._leases.lease_ms / 1000
+        while True:
+            try:
+                if not self._leases.succeed(name, every_ms=round(job.every_s * 1000)):
+                    log.warning("job_outlived_its_lease", job=name)
+                return
+            except DatabaseDown:
+                if time.monotonic() >= give_up_at or self._is_stopping.wait(_AGAIN_S):
+                    raise
 
     # --- leases
 

@@ -76,3 +76,11 @@ def names_of(node: ast.stmt) -> set[str]:
         return {node.name}
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "CONTRIBUTING.zh-CN.md"])
+def test_every_file_of_the_newcomers_page_exists(page: str) -> None:
+    given = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", (PROJECT / page).read_text(encoding="utf-8")))
+    assert len(given) > 20
+    missing = [path for path in given if not any((root / path).exists() for root in (PROJECT, PACKAGE))]
+    assert [path for path in missing if not path.startswith("/")] == []

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import Connection, bindparam, func, insert, select, text
+from sqlalchemy import Connection, bindparam, func, insert, literal, select, text
 
 from datingtoday.app import create_app
 from datingtoday.chat import conversations, history, pairs, sending
-from datingtoday.chat.models import ChatEpoch, ChatEvent, Contact
+from datingtoday.chat.models import ChatEpoch, ChatEvent, Contact, Inbox
 from datingtoday.infra.config.settings import load_settings
+from datingtoday.infra.packets import Packet
+from datingtoday.profiles.visibility import RELATION
 from datingtoday.protocol.call import Call
 
 COMMIT_DELAY_S = 0.3
+COLUMNS = ("user_id", "kind", "conversation_id", "seq", "peer_id", "by_me")
 
 
 def whole() -> Flask:
@@ -23,38 +26,60 @@ def whole() -> Flask:
     return create_app(load_settings())
 
 
+def _draw(connection: Connection, entry: Mapping[str, Any]) -> None:
+    drawn = connection.execute(text("INSERT INTO drawn () VALUES ()")).lastrowid
+    connection.execute(insert(ChatEvent).values(**{**entry, "pos": drawn}))
+
+
+class DrawnPositions:
+    """Both entries of a message, at positions that are drawn."""
+
+    rest = Packet(sending._INSERT_MESSAGE, sending._UPDATE_CONTACTS)
+
+    def run(self, connection: Connection, params: Mapping[str, Any]) -> None:
+        self.rest.run(connection, params)
+        for number in range(2):
+            _draw(connection, {name: params[f"{name}_{number}"] for name in COLUMNS})
+
+
 def auto_increment() -> Flask:
     """Positions are drawn from AUTO_INCREMENT, and no inbox is locked: who draws first may commit last."""
 
+    inbox = select(Inbox.head).where(Inbox.user_id == Contact.user_id).scalar_subquery()
+    zero = literal(0)
+    lock = (
+        # The locks of a statement do not reach into its subqueries.
+        select(Contact.conversation_id, Contact.last_seq, inbox, inbox, zero, inbox, inbox, zero, literal(1))
+        .where(Contact.user_id == bindparam("low"), Contact.peer_id == bindparam("high"))
+        .with_for_update()
+    )
+
     def lock_pair(connection: Connection, user_id: int, peer_id: int) -> pairs.LockedPair | None:
         low, high = sorted((user_id, peer_id))
-        row = connection.execute(
-            select(Contact.conversation_id, Contact.last_seq)
-            .where(Contact.user_id == low, Contact.peer_id == high)
-            .with_for_update()
-        ).one_or_none()
-        if row is None:
-            return None
-        return pairs.LockedPair(row[0], row[1], 1, {low: 0, high: 0}, {low: 0, high: 0}, frozenset())
+        rows = connection.execute(lock, {"low": low, "high": high}).all()
+        return pairs.locked_pair(rows, low, high)
 
     def tell(
         connection: Connection, pair: pairs.LockedPair, entries: Sequence[pairs.Entry], **_: Any
     ) -> list[pairs.ToldEntry]:
         for entry in entries:
-            drawn = connection.execute(text("INSERT INTO drawn () VALUES ()")).lastrowid
-            connection.execute(
-                insert(ChatEvent).values(
-                    user_id=entry.user_id, pos=drawn, kind=entry.kind.value, conversation_id=pair.conversation_id,
-                    seq=entry.seq, peer_id=entry.peer_id, by_me=entry.by_me,
-                )
-            )  # fmt: skip
+            _draw(
+                connection,
+                {**entry._asdict(), "kind": entry.kind.value, "conversation_id": pair.conversation_id},
+            )
         return []
 
     head = select(func.max(ChatEvent.pos)).where(ChatEvent.user_id == bindparam("user_id"))
     epoch = select(ChatEpoch.epoch).where(ChatEpoch.id == 1)
     history._HEAD = select(head.scalar_subquery(), epoch.scalar_subquery())
-    for module in (sending, conversations):
-        module.lock_pair, module.tell = lock_pair, tell  # type: ignore[attr-defined]
+    for module, name, broken in (
+        (conversations, "lock_pair", lock_pair),
+        (conversations, "tell", tell),
+        (sending, "lock_pair", lock_pair),
+        (sending, "_LOOK", Packet(RELATION, lock)),
+        (sending, "_WRITE_TEXT", DrawnPositions()),
+    ):
+        setattr(module, name, broken)
     return whole()
 
 

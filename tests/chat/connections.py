@@ -68,7 +68,9 @@ def upload(request: Request, kind: str, content: bytes) -> str:
             continue
         if answer["code"] == 0:
             return str(answer["data"]["media_id"])
-        assert answer["code"] in (503, 1001), answer
+        # 429: an upload whose answer was lost is still being worked on.
+        assert answer["code"] in (429, 503, 1001), answer
+        threading.Event().wait(0.3)
 
 
 class DroppingProxy:

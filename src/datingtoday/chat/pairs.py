@@ -13,13 +13,25 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Connection, Insert, Table, bindparam, case, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Executable,
+    Table,
+    bindparam,
+    case,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.mysql import insert as mysql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import aliased
 
 from datingtoday.chat.models import FIRST_EPOCH, ChatEpoch, ChatEvent, Contact, EventKind, Inbox
 from datingtoday.infra.db import Base
+from datingtoday.infra.packets import Packet
 
 
 @dataclass(slots=True)
@@ -54,7 +66,7 @@ class ToldEntry(NamedTuple):
 
 
 _low, _high = aliased(Inbox), aliased(Inbox)
-_LOCK = (
+LOCK = (
     select(
         Contact.conversation_id,
         Contact.last_seq,
@@ -93,10 +105,16 @@ _MOVE_HEADS = (
 def lock_pair(connection: Connection, user_id: int, peer_id: int) -> LockedPair | None:
     """Lock the conversation of these two until the transaction ends; None if there is none."""
     low, high = sorted((user_id, peer_id))
-    row = connection.execute(_LOCK, {"low": low, "high": high}).one_or_none()
-    if row is None:
+    return locked_pair(connection.execute(LOCK, {"low": low, "high": high}).all(), low, high)
+
+
+def locked_pair(rows: Sequence[Sequence[Any]], low: int, high: int) -> LockedPair | None:
+    """What the rows of `LOCK` say; None if there is no conversation."""
+    if not rows:
         return None
-    conversation_id, last_seq, low_head, low_pace, low_closed, high_head, high_pace, high_closed, epoch = row
+    conversation_id, last_seq, low_head, low_pace, low_closed, high_head, high_pace, high_closed, epoch = (
+        rows[0]
+    )
     return LockedPair(
         conversation_id,
         last_seq,
@@ -115,8 +133,19 @@ def tell(
     :param pace: (user_id, new ``pace_ms``) to be written with it.
     :return: the entries with their positions.
     """
+    told, values = entries_to_tell(pair, entries, pace=pace)
+    if told:
+        events_packet(len(told)).run(connection, values)
+    return told
+
+
+def entries_to_tell(
+    pair: LockedPair, entries: Sequence[Entry], *, pace: tuple[int, int] = (0, 0)
+) -> tuple[list[ToldEntry], dict[str, Any]]:
+    """The entries with their positions, and the parameters of `event_statements` that write them."""
     told: list[ToldEntry] = []
-    values: dict[str, Any] = {}
+    low, high = sorted(pair.heads)
+    values: dict[str, Any] = {"low": low, "high": high, "paced": pace[0], "new_pace_ms": pace[1]}
     moves = dict.fromkeys(pair.heads, 0)
     for entry in entries:
         if entry.user_id in pair.closed:
@@ -134,29 +163,22 @@ def tell(
             f"peer_id_{number}": entry.peer_id,
             f"by_me_{number}": entry.by_me,
         }
-    if told:
-        connection.execute(_insert_events(len(told)), values)
-        low, high = sorted(pair.heads)
-        connection.execute(
-            _MOVE_HEADS,
-            {
-                "low": low,
-                "high": high,
-                "by_low": moves[low],
-                "by_high": moves[high],
-                "paced": pace[0],
-                "new_pace_ms": pace[1],
-            },
-        )
-    return told
+    return told, {**values, "by_low": moves[low], "by_high": moves[high]}
+
+
+def event_statements(count: int) -> tuple[Executable, ...]:
+    """Statements that write so many entries, and the heads of both streams."""
+    columns = ("user_id", "pos", "kind", "conversation_id", "seq", "peer_id", "by_me")
+    rows: list[dict[str, Any]] = [
+        {name: bindparam(f"{name}_{number}") for name in columns} for number in range(count)
+    ]
+    return insert(ChatEvent).values(rows), _MOVE_HEADS
 
 
 @cache
-def _insert_events(count: int) -> Insert:
-    columns = ("user_id", "pos", "kind", "conversation_id", "seq", "peer_id", "by_me")
-    return insert(ChatEvent).values(
-        [{name: bindparam(f"{name}_{number}") for name in columns} for number in range(count)]
-    )
+def events_packet(count: int) -> Packet:
+    """`event_statements`, ready to be run."""
+    return Packet(*event_statements(count))
 
 
 def both_contacts() -> Any:

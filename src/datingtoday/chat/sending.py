@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,14 +28,25 @@ from datingtoday.chat.models import (
     Message,
     MessageMedia,
 )
-from datingtoday.chat.pairs import Entry, LockedPair, both_contacts, insert_if_missing, lock_pair, tell
+from datingtoday.chat.pairs import (
+    LOCK,
+    Entry,
+    LockedPair,
+    both_contacts,
+    entries_to_tell,
+    event_statements,
+    insert_if_missing,
+    lock_pair,
+    locked_pair,
+)
 from datingtoday.chat.push_events import ChatPush
+from datingtoday.infra.packets import Packet
 from datingtoday.media.errors import MediaNotFound
 from datingtoday.media.models import Media
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
 from datingtoday.profiles.follows import refuse_oneself
-from datingtoday.profiles.visibility import Action, Relation, Visibility
+from datingtoday.profiles.visibility import RELATION, Action, Relation, Visibility
 from datingtoday.protocol.envelope import ReadyJson, to_json
 from datingtoday.protocol.errors import ClientIdReused, RateLimited
 
@@ -94,6 +105,10 @@ _UPDATE_CONTACTS = (
         ),
     )
 )
+_LOOK = Packet(RELATION, LOCK)
+"""Whether the other side may be written to, before the locks are waited for; and the locks."""
+_WRITE_TEXT = Packet(_INSERT_MESSAGE, _UPDATE_CONTACTS, *event_statements(2))
+_WRITE_MEDIA = Packet(_INSERT_MESSAGE, _INSERT_MEDIA, _UPDATE_CONTACTS, *event_statements(2))
 _EARLIER = select(*MESSAGE_COLUMNS, Message.digest).where(
     Message.from_uid == bindparam("from_uid"), Message.client_id == bindparam("client_id")
 )
@@ -136,12 +151,16 @@ class Sending:
             return earlier
 
     def _send_new(self, session: Session, user_id: int, draft: Draft, now: datetime) -> ReadyJson:
-        relation = self._visibility.relations(session, user_id, [draft.peer_id], now)[draft.peer_id]
         media: dict[str, Media] = {}
         if draft.media_id is not None:
             media[draft.media_id] = self._media.attach(session, user_id, draft.media_id, Kind(draft.msg_type))
         connection = session.connection()
-        pair = lock_pair(connection, user_id, draft.peer_id)
+        low, high = sorted((user_id, draft.peer_id))
+        related, locked = _LOOK.run(
+            connection, {"viewer": user_id, "target": draft.peer_id, "low": low, "high": high}
+        )
+        relation = self._visibility.relation_of(related, now)
+        pair = locked_pair(locked, low, high)
         self._refuse_if_unwelcome(session, user_id, draft.peer_id, relation, pair, now)
         if pair is None:
             pair = self._begin(session, user_id, draft.peer_id, now)
@@ -149,17 +168,16 @@ class Sending:
             raise NotAccepted
         pace_ms = self._paced(pair, user_id, now)
         message = _stored(pair, user_id, draft, now)
-        _write(connection, message, draft)
-        seq = message.seq
-        told = tell(
-            connection,
+        told, values = entries_to_tell(
             pair,
             [
-                Entry(user_id, EventKind.MESSAGE, draft.peer_id, seq, by_me=True),
-                Entry(draft.peer_id, EventKind.MESSAGE, user_id, seq, by_me=False),
+                Entry(user_id, EventKind.MESSAGE, draft.peer_id, message.seq, by_me=True),
+                Entry(draft.peer_id, EventKind.MESSAGE, user_id, message.seq, by_me=False),
             ],
             pace=(user_id, pace_ms),
         )
+        packet = _WRITE_TEXT if draft.media_id is None else _WRITE_MEDIA
+        packet.run(connection, {**values, **_values_of(message, draft)})
         self._push.announce(session, pair, told, now, message=message, media=media)
         return ReadyJson(to_json(self._forms.message(message, user_id, media, now, read=False)))
 
@@ -278,31 +296,16 @@ def _stored(pair: LockedPair, user_id: int, draft: Draft, now: datetime) -> Stor
     )
 
 
-def _write(connection: Connection, message: StoredMessage, draft: Draft) -> None:
-    """:raises IntegrityError: the ``clientId`` was used before."""
-    connection.execute(_INSERT_MESSAGE, {**message._asdict(), "digest": draft.digest})
-    if message.media_id is not None:
-        connection.execute(
-            _INSERT_MEDIA,
-            {
-                "media_id": message.media_id,
-                "conversation_id": message.conversation_id,
-                "seq": message.seq,
-            },
-        )
-    low, high = sorted((message.from_uid, message.to_uid))
-    connection.execute(
-        _UPDATE_CONTACTS,
-        {
-            "low": low,
-            "high": high,
-            "to_uid": message.to_uid,
-            "new_seq": message.seq,
-            "new_msg": (message.content or "")[:PREVIEW_CHARS],
-            "new_type": message.msg_type,
-            "new_ms": message.send_ms,
-        },
-    )
+def _values_of(message: StoredMessage, draft: Draft) -> dict[str, Any]:
+    """Parameters of `_WRITE_TEXT` and `_WRITE_MEDIA`, but for those of the entries."""
+    return {
+        **message._asdict(),
+        "digest": draft.digest,
+        "new_seq": message.seq,
+        "new_msg": (message.content or "")[:PREVIEW_CHARS],
+        "new_type": message.msg_type,
+        "new_ms": message.send_ms,
+    }
 
 
 def _new_contact(

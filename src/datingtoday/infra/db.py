@@ -314,6 +314,7 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
         isolation_level="READ COMMITTED",
         connect_args={
             "connect_timeout": max(1, int(timeout_s)),
+            **_several_at_once(uri),
             # A lock that is held longer is a transaction that hangs: the work is then done again, or refused with 503.
             "init_command": f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {_LOCK_WAIT_S}",
         },
@@ -326,6 +327,16 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
     )
     event.listen(engine, "handle_error", _throw_away)
     return engine
+
+
+def _several_at_once(uri: str) -> dict[str, int]:
+    """The flag by which PyMySQL takes several statements in one packet; see `packets.py`."""
+    if make_url(uri).get_driver_name() != "pymysql":
+        return {}
+    from pymysql.constants import CLIENT
+
+    # SQLAlchemy counts on FOUND_ROWS, which it sets only where no flags are given.
+    return {"client_flag": CLIENT.MULTI_STATEMENTS | CLIENT.FOUND_ROWS}
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -8,7 +8,7 @@ them are meant, which chat knows; "seen" is what visitors knows. Both register t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import auto
 from typing import Any, NamedTuple
 
@@ -187,6 +187,21 @@ class Visibility:
                 )
         return {target_id: found.get(target_id, NOBODY_HAS_IT) for target_id in target_ids}
 
+    @staticmethod
+    def relation_of(rows: Sequence[Sequence[Any]], now: datetime) -> Relation:
+        """What one target is, from the rows of `RELATION`, which may come straight from the driver."""
+        if not rows:
+            return NOBODY_HAS_IT
+        _, status, banned_until, authority, *ends = rows[0]
+        if banned_until is not None and banned_until.tzinfo is None:
+            banned_until = banned_until.replace(tzinfo=UTC)
+        return Relation(
+            authority,
+            banned=status == UserStatus.BANNED and (banned_until is None or banned_until > now),
+            deleted=status == UserStatus.DELETED,
+            ties=Ties(*(end is not None for end in ends)),
+        )
+
     def allowed(
         self, session: Session, viewer_id: int, target_ids: Collection[int], action: Action, now: datetime
     ) -> set[int]:
@@ -330,7 +345,7 @@ class TiesEntries:
 _follows, _followed = aliased(UserFollow), aliased(UserFollow)
 _blocks, _blocked = aliased(UserBlock), aliased(UserBlock)
 _viewer: BindParameter[int] = bindparam("viewer")
-_RELATIONS = (
+_OF_ALL = (
     select(
         UserInfo.id,
         UserInfo.status,
@@ -345,5 +360,8 @@ _RELATIONS = (
     .outerjoin(_followed, and_(_followed.user_id == UserInfo.id, _followed.peer_id == _viewer))
     .outerjoin(_blocks, and_(_blocks.user_id == _viewer, _blocks.peer_id == UserInfo.id))
     .outerjoin(_blocked, and_(_blocked.user_id == UserInfo.id, _blocked.peer_id == _viewer))
-    .where(UserInfo.id.in_(bindparam("targets", expanding=True)))
 )
+_RELATIONS = _OF_ALL.where(UserInfo.id.in_(bindparam("targets", expanding=True)))
+RELATION = _OF_ALL.where(UserInfo.id == bindparam("target"))
+"""What one ``target`` is to a ``viewer``, for `Visibility.relation_of`: chat sends it together with a statement of its
+own."""

@@ -24,7 +24,7 @@ def hidden(**record: object) -> dict[str, object]:
 def test_phone_numbers_are_masked_in_any_text(text: str) -> None:
     shown = str(hidden(reason=text)["reason"])
     assert "18922986865" not in shown
-    assert "<number>" in shown
+    assert "<number>" in shown or "phone=***" in shown
 
 
 @pytest.mark.parametrize("token", ["575f680ddbd0d494a1b5fad8497293d2", "ab" * 32])

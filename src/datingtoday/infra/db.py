@@ -300,6 +300,7 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
     if make_url(uri).get_backend_name() == "sqlite":
         engine = create_engine(
             uri,
+            hide_parameters=True,
             connect_args={"timeout": timeout_s, "check_same_thread": False, "isolation_level": None},
             pool_size=pool_size,
             max_overflow=pool_size,
@@ -312,6 +313,8 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
         uri,
         # Every statement sees what others committed before it: no stale snapshot behind a lock that was waited for.
         isolation_level="READ COMMITTED",
+        # An error's text goes to the log: without the values of the statement.
+        hide_parameters=True,
         connect_args={
             "connect_timeout": max(1, int(timeout_s)),
             **_several_at_once(uri),

@@ -4,7 +4,9 @@ A production setup that starts gunicorn by itself (`gunicorn datingtoday.wsgi:ap
 as its `logger_class`; `wsgi` calls `answer_errors_in_json`.
 """
 
+import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -28,18 +30,36 @@ from datingtoday.infra.server.garbage_collector import settle_collector
 
 log = structlog.get_logger(__name__)
 
+_QUOTE = re.compile(r"""['"?]""")
 GRACE_S = 15
 """How long a worker may finish its requests after SIGTERM."""
 
 
 class JsonLog(Logger):
-    """gunicorn's own messages through the root logger, which writes JSON lines."""
+    """gunicorn's own messages through the root logger, which writes JSON lines; none of them quotes a request."""
 
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
         for handler in list(self.error_log.handlers):
             self.error_log.removeHandler(handler)
         self.error_log.propagate = True
+        self.error_log.addFilter(_leave_requests_out)
+
+
+def _leave_requests_out(record: logging.LogRecord) -> bool:
+    """Cut a message where it begins to quote: request lines and headers carry tokens and phone numbers.
+
+    gunicorn quotes what it cannot read, in which no parameter can be told from another.
+    """
+    if record.levelno < logging.ERROR and not record.exc_info:
+        text = record.getMessage()
+        quoted = _QUOTE.search(text)
+        if quoted is not None:
+            record.msg, record.args = text[: quoted.start()] + "…", ()
+    elif isinstance(record.args, tuple):
+        # "Error handling request %s %s": the path without what follows it.
+        record.args = tuple(_QUOTE.split(arg, 1)[0] if isinstance(arg, str) else arg for arg in record.args)
+    return True
 
 
 def answer_errors_in_json() -> None:

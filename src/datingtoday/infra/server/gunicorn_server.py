@@ -27,6 +27,7 @@ from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.server.child_processes import ChildProcess, ChildProcesses
 from datingtoday.infra.server.embedded_redis import end_with_parent
 from datingtoday.infra.server.garbage_collector import settle_collector
+from datingtoday.infra.server.idle_connections import PollingWorker, max_connections
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +144,8 @@ class HttpServer(BaseApplication):
         options: dict[str, Any] = {
             "bind": [f"fd://{self._listener_fd}"],
             "workers": server.workers,
-            "worker_class": server.worker_class,
+            "worker_class": PollingWorker if server.worker_class == "gthread" else server.worker_class,
+            "worker_connections": max_connections(),
             "threads": server.threads if server.worker_class == "gthread" else 1,
             "preload_app": True,
             "timeout": 60,

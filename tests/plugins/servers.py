@@ -114,16 +114,20 @@ def _servers_are_required() -> bool:
 # -- tests that cannot be run here
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what runs on real servers by a fixture's parameter, so that ``-m real`` chooses all that needs them."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if any(parameters.get(name) == "real" for name in ("backend", "shared_backend")):
+        item.add_marker(pytest.mark.real)
+
+
 def needed_tools(item: pytest.Item) -> set[str]:
     """The names of the tools without which this test cannot be run."""
     needed = {str(name) for mark in item.iter_markers("needs") for name in mark.args}
     if item.get_closest_marker("browser"):
         needed.add("chromium")
     fixtures = getattr(item, "fixturenames", ())
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    if item.get_closest_marker("real") or any(
-        parameters.get(name) == "real" for name in ("backend", "shared_backend")
-    ):
+    if item.get_closest_marker("real"):
         needed.update(REAL_SERVERS)
     if "private_mariadb" in fixtures:
         needed.add("mariadb")

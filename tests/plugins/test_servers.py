@@ -168,3 +168,8 @@ def test_a_port_belongs_to_one() -> None:
     assert first.number != second.number
     second.release()
     first.release()
+
+
+def test_the_mark_says_what_a_test_runs_on(request: pytest.FixtureRequest, shared_backend: Backend) -> None:
+    """``-m real`` and ``-m "not real"`` choose by it."""
+    assert (request.node.get_closest_marker("real") is not None) == shared_backend.is_real

@@ -202,6 +202,9 @@ class Api:
             **options,
         )
         body = response.data
+        if response.status_code in (429, 503) and path.startswith("/api/"):
+            # OpenAPI promises it.
+            assert int(response.headers["Retry-After"]) >= 1, response.headers
         contract_of(self.app).check(
             method, path.partition("?")[0], response.status_code, response.content_type or "", body
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, RunFolder, hearing, remove_dead_runs
 

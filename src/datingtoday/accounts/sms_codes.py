@@ -153,7 +153,8 @@ class SmsCodes:
         self, phone: str, purpose: str, code: str, address: str, now: datetime
     ) -> tuple[int, datetime | None]:
         """Store the new code if the number's limits allow it; the number's row makes others wait meanwhile."""
-        with self._database.transaction() as session:
+
+        def work(session: Session) -> tuple[int, datetime | None]:
             before = self._lock_number(session, phone)
             self._send_limits.refuse_number(session, phone, before, now)
             self._send_limits.refuse_ceilings(session, phone, now)
@@ -171,6 +172,8 @@ class SmsCodes:
             session.flush()
             return row.id, before
 
+        return self._database.retried(work)
+
     @staticmethod
     def _lock_number(session: Session, phone: str) -> datetime | None:
         """Lock the number's row, made if there is none; when the last code was sent to it."""
@@ -185,7 +188,7 @@ class SmsCodes:
     def _take_back(
         self, phone: str, code_id: int, sent_before: datetime | None, now: datetime, *, maybe_sent: bool
     ) -> None:
-        with self._database.transaction() as session:
+        def work(session: Session) -> None:
             if maybe_sent:
                 session.execute(update(SmsCode).where(SmsCode.id == code_id).values(unclear=True))
             else:
@@ -196,6 +199,8 @@ class SmsCodes:
                 .where(SmsNumber.phone == phone, SmsNumber.last_sent_at == now)
                 .values(last_sent_at=sent_before)
             )
+
+        self._database.retried(work)
 
     # --- checking
 

@@ -91,7 +91,7 @@ FORM = re.compile(r"[0-9]{13}|[0-9]{10}(\.[0-9]{1,9})?", re.ASCII)
 @given(
     st.one_of(
         st.text(max_size=24),
-        st.from_regex(FORM),
+        st.from_regex(FORM, fullmatch=True),
         st.from_regex(r"[0-9.٠-٩０-９+\-eE_ \n]{9,16}", fullmatch=True),
     )
 )

@@ -11,6 +11,7 @@ from flask import Flask
 from datingtoday.app import create_app
 from datingtoday.infra.config.serving import validate_for_serving
 from datingtoday.infra.config.settings import METRICS_FOLDER, ConfigError, Settings, load_settings
+from datingtoday.infra.migrations import DatabaseUnreachable, MigrationError, require_current, require_utf8
 from datingtoday.infra.server.garbage_collector import settle_collector
 from datingtoday.protocol.metrics import FOLDER_VARIABLE, count_across_processes
 
@@ -44,7 +45,19 @@ def _application() -> Flask:
                 f"[METRICS] enabled: cannot count in {folder}: {error.strerror}; another folder: {FOLDER_VARIABLE}",
                 f"[METRICS] enabled：无法在 {folder} 中计数：{error.strerror}；可用 {FOLDER_VARIABLE} 另指定目录",
             ) from error
+    _check_schema(settings)
     return create_app(settings)
+
+
+def _check_schema(settings: Settings) -> None:
+    """Refuse to serve on a schema of another revision; a database that is down may come back."""
+    try:
+        require_utf8(settings.database.uri)
+        require_current(settings.database.uri)
+    except DatabaseUnreachable as error:
+        print(f"datingtoday: {error.en}\ndatingtoday: {error.zh}", file=sys.stderr, flush=True)
+    except MigrationError as error:
+        raise ConfigError(error.en, error.zh) from error
 
 
 try:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import requests
+from sqlalchemy import create_engine, text
 
 from datingtoday.infra import migrations
-from tests.cli.running_server import Start, clean_environ
+from tests.cli.running_server import PROGRAM, Start, clean_environ
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn
@@ -31,7 +33,7 @@ def own_servers(backend: Backend) -> dict[str, str]:
 
 def test_it_runs_on_servers_of_ones_own(start: Start, backend: Backend) -> None:
     settings = own_servers(backend)
-    server = start(**settings)
+    server = start("--migrate", **settings)
     assert migrations.is_current(backend.database_uri)
     assert server.redis_pid() is None
     assert settings["APP_APPSECRET"] not in server.printed
@@ -101,3 +103,85 @@ def test_gunicorn_stops_at_wrong_settings(data: Path, environ: dict[str, str], s
     assert done.returncode == 4
     assert f"datingtoday: {said}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def serve(data: Path, environ: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+    """`datingtoday serve` that is expected to end by itself."""
+    data.mkdir(parents=True, exist_ok=True)
+    return subprocess.run(
+        [PROGRAM, "serve", "--data", data, *options],
+        capture_output=True,
+        text=True,
+        cwd=data,
+        env=clean_environ(**environ),
+        timeout=60,
+        check=False,
+    )
+
+
+def own_environ(backend: Backend) -> dict[str, str]:
+    return {f"DATINGTODAY_{name}": value for name, value in own_servers(backend).items()}
+
+
+def test_a_taken_port_is_an_error_in_production(data: Path, backend: Backend) -> None:
+    migrations.upgrade(backend.database_uri)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        done = serve(data, own_environ(backend), "--port", str(number))
+    assert done.returncode == 1
+    assert f"port {number} is taken" in done.stderr
+
+
+@pytest.mark.parametrize("revision", [None, "0001", "9999"])
+def test_another_schema_is_neither_served_nor_migrated_unasked(
+    data: Path, backend: Backend, revision: str | None
+) -> None:
+    if revision is not None:
+        migrations.upgrade(backend.database_uri)
+        engine = create_engine(backend.database_uri)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": revision})
+        engine.dispose()
+    cure = "install the newer program" if revision == "9999" else "run `datingtoday db upgrade`"
+    port = Port()
+    done = serve(data, own_environ(backend), "--port", str(port.number))
+    assert (done.returncode, cure in done.stderr) == (1, True), done.stderr
+    under_gunicorn = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--bind",
+            f"127.0.0.1:{port.number}",
+            "datingtoday.wsgi:application",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=data,
+        env=clean_environ(**own_environ(backend)),
+        timeout=60,
+        check=False,
+    )
+    port.release()
+    assert (under_gunicorn.returncode, cure in under_gunicorn.stderr) == (4, True), under_gunicorn.stderr
+    assert migrations.current(backend.database_uri) == revision
+
+
+@pytest.mark.parametrize("backend", ["real"], indirect=True)
+def test_a_latin1_database_is_refused_with_the_alter_that_helps(data: Path, backend: Backend) -> None:
+    engine = create_engine(backend.database_uri)
+    name = engine.url.database
+    with engine.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE `{name}` CHARACTER SET latin1"))
+    alter = f"ALTER DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+    with pytest.raises(migrations.MigrationError, match="latin1") as refused:
+        migrations.upgrade(backend.database_uri)
+    assert alter in refused.value.en
+    assert alter in serve(data, own_environ(backend)).stderr
+    assert migrations.current(backend.database_uri) is None
+    with engine.connect() as connection:
+        connection.execute(text(alter))
+    engine.dispose()
+    migrations.upgrade(backend.database_uri)

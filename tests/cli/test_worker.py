@@ -106,7 +106,7 @@ class TestJobsCommand:
         assert told.returncode == 1
         assert "worker: none is running" in told.stdout
         assert server.get("/readyz").json()["data"] == {
-            "database": "up", "redis": "up", "worker": "down", "status": "degraded",
+            "database": "up", "schema": "up", "redis": "up", "worker": "down", "status": "degraded",
         }  # fmt: skip
         assert "datingtoday_worker_up 0.0" in server.get("/metrics").text
 

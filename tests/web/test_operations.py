@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from datingtoday.app import create_app
+from datingtoday.infra import migrations
 from datingtoday.infra.jobs.leases import Leases
 from datingtoday.infra.jobs.models import JobLease
 from datingtoday.infra.jobs.status import DEAD_S, HEARTBEAT
@@ -75,6 +77,7 @@ class TestReadiness:
         beat(api)
         assert api.send("GET", "/readyz", address=HERE).data == {
             "database": "up",
+            "schema": "up",
             "redis": "up",
             "worker": "up",
             "status": "ready",
@@ -82,7 +85,7 @@ class TestReadiness:
 
     def test_without_a_worker_requests_are_answered(self, app_of: Callable[..., Api]) -> None:
         api = app_of()
-        degraded = {"database": "up", "redis": "up", "worker": "down", "status": "degraded"}
+        degraded = {"database": "up", "schema": "up", "redis": "up", "worker": "down", "status": "degraded"}
         assert api.send("GET", "/readyz", address=HERE).data == degraded
         beat(api)
         assert api.send("GET", "/readyz", address=HERE).data["status"] == "ready"
@@ -105,7 +108,7 @@ class TestReadiness:
         answer = api.send("GET", "/readyz", address=HERE)
         assert time.monotonic() - began < 3
         assert (answer.status, answer.code) == (503, 503)
-        assert answer.json["data"] == {"database": "up", "redis": "down", "worker": "down"}
+        assert answer.json["data"] == {"database": "up", "schema": "up", "redis": "down", "worker": "down"}
         assert answer.headers["Retry-After"] == "1"
         assert api.send("GET", "/healthz", address=HERE).status == 200
 
@@ -139,10 +142,22 @@ class TestReadiness:
         answer = api.send("GET", "/readyz", address=HERE)
         assert time.monotonic() - began < 4
         assert answer.status == 503
-        assert answer.json["data"] == {"database": "down", "redis": "up", "worker": "down"}
+        assert answer.json["data"] == {
+            "database": "down", "schema": "down", "redis": "up", "worker": "down",
+        }  # fmt: skip
 
-    def test_a_database_without_tables_is_down(self, backend: Backend, tmp_path: Path) -> None:
+    def test_a_schema_of_another_revision(self, backend: Backend, tmp_path: Path) -> None:
         sms = RecordingSms()
         api = Api(create_app(settings_of(backend, tmp_path), sms=sms), sms)
-        answer = api.send("GET", "/readyz", address=HERE)
-        assert (answer.status, answer.json["data"]["database"]) == (503, "down")
+
+        def told() -> tuple[int, str, str]:
+            answer = api.send("GET", "/readyz", address=HERE)
+            return answer.status, answer.json["data"]["database"], answer.json["data"]["schema"]
+
+        assert told() == (503, "up", "down")
+        migrations.upgrade(backend.database_uri)
+        assert told() == (200, "up", "up")
+        for revision in ("0001", "9999"):
+            with api.parts.base.database.transaction() as session:
+                session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": revision})
+            assert told() == (503, "up", "down")

@@ -36,12 +36,13 @@ class MigrationError(BilingualError):
     """The schema could not be read or brought up to date. One line in both languages."""
 
 
+class DatabaseUnreachable(MigrationError):
+    """The database does not answer, or not to this user; nothing is known of its schema."""
+
+
 def head() -> str:
     """The newest revision among the files; found without importing Alembic. Raises MigrationError."""
-    below: dict[str, str | None] = {}
-    for file in sorted((FOLDER / "versions").glob("*.py")):
-        names = _constants(file)
-        below[names["revision"] or ""] = names["down_revision"]
+    below = _revisions()
     heads = sorted(set(below) - set(below.values()))
     if len(heads) != 1:
         found = ", ".join(heads) or "none"
@@ -50,6 +51,15 @@ def head() -> str:
             f"{FOLDER}/versions 必须恰有一个最新版本；现有：{found}",
         )
     return heads[0]
+
+
+def _revisions() -> dict[str, str | None]:
+    """Revision → the one below it, of every file."""
+    below: dict[str, str | None] = {}
+    for file in sorted((FOLDER / "versions").glob("*.py")):
+        names = _constants(file)
+        below[names["revision"] or ""] = names["down_revision"]
+    return below
 
 
 def _constants(file: Path) -> dict[str, str | None]:
@@ -99,6 +109,53 @@ def is_current(uri: str) -> bool:
     return current(uri) == head()
 
 
+def require_current(uri: str) -> None:
+    """Refuse a schema that this program was not written for.
+
+    :raises MigrationError: it is missing, older or newer, and what to do. :raises DatabaseUnreachable:
+    """
+    at, newest = current(uri), head()
+    if at == newest:
+        return
+    if at is None or at in _revisions():
+        raise MigrationError(
+            f"the database is at revision {at or 'none'}, this program needs {newest}: run `datingtoday db upgrade`",
+            f"数据库处于版本 {at or '无'}，本程序需要 {newest}：请运行 `datingtoday db upgrade`",
+        )
+    raise _too_new(at, newest)
+
+
+def require_utf8(uri: str) -> None:
+    """Refuse a MySQL or MariaDB database whose character set cannot hold every text.
+
+    :raises MigrationError: names the ALTER that helps. :raises DatabaseUnreachable:
+    """
+    url = make_url(uri)
+    if url.get_backend_name() == "sqlite":
+        return
+    engine = _engine(uri, wait_s=10)
+    try:
+        with engine.connect() as connection:
+            charset = connection.execute(text("SELECT @@character_set_database")).scalar()
+    except DBAPIError as error:
+        raise _unreachable(error) from error
+    finally:
+        engine.dispose()
+    if charset != "utf8mb4":
+        alter = f"ALTER DATABASE `{url.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        raise MigrationError(
+            f"the database's character set is {charset}, which cannot hold every text: {alter}",
+            f"数据库字符集为 {charset}，无法保存所有文字：请执行 {alter}",
+        )
+
+
+def _too_new(at: str | None, newest: str) -> MigrationError:
+    return MigrationError(
+        f"the database is at revision {at}, this program knows up to {newest}: install the newer program",
+        f"数据库处于版本 {at}，本程序只到 {newest}：请安装更新的程序",
+    )
+
+
 def upgrade(uri: str, progress: Callable[[str], None] | None = None) -> None:
     """Apply what is missing; does nothing if nothing is.
 
@@ -109,6 +166,7 @@ def upgrade(uri: str, progress: Callable[[str], None] | None = None) -> None:
     from alembic import command
     from alembic.util.exc import CommandError
 
+    require_utf8(uri)
     config = _config()
     config.attributes["progress"] = progress
     newest = head()
@@ -117,11 +175,7 @@ def upgrade(uri: str, progress: Callable[[str], None] | None = None) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, newest)
     except CommandError as error:
-        at = current(uri)
-        raise MigrationError(
-            f"the database is at revision {at}, this program knows up to {newest}: install the newer program",
-            f"数据库处于版本 {at}，本程序只到 {newest}：请安装更新的程序",
-        ) from error
+        raise _too_new(current(uri), newest) from error
     except DBAPIError as error:
         if error.connection_invalidated or _number(error) >= 2000 or _number(error) in (1044, 1045, 1049):
             raise _unreachable(error) from error
@@ -272,9 +326,9 @@ def _number(error: DBAPIError) -> int:
     return arguments[0] if arguments and isinstance(arguments[0], int) else 0
 
 
-def _unreachable(error: DBAPIError) -> MigrationError:
+def _unreachable(error: DBAPIError) -> DatabaseUnreachable:
     # The driver's text names user and host, never the password.
-    return MigrationError(
+    return DatabaseUnreachable(
         f"[DATABASE] uri: the database cannot be used: {error.orig}",
         f"[DATABASE] uri：数据库无法使用：{error.orig}",
     )

@@ -36,7 +36,7 @@ PORTS_TO_TRY = 20
 @click.command()
 @settings_options
 @click.option("--host", help="Address to listen on [127.0.0.1].")
-@click.option("--port", help="Port; if it is taken, the next free one is used [8000].")
+@click.option("--port", help="Port; without [DATABASE] uri the next free one is used if it is taken [8000].")
 @click.option("--workers", help="Number of worker processes [2].")
 @click.option(
     "--seed",
@@ -46,6 +46,7 @@ PORTS_TO_TRY = 20
     show_default=True,
     help="Made-up people on the first start without settings, so that lists are not empty.",
 )
+@click.option("--migrate", is_flag=True, help="With [DATABASE] uri: bring the database up to date first.")
 def command(
     config_file: Path | None,
     data_dir: Path | None,
@@ -53,6 +54,7 @@ def command(
     port: str | None,
     workers: str | None,
     seed_users: int,
+    migrate: bool,
 ) -> int:
     """Run the server.
 
@@ -67,14 +69,16 @@ def command(
     validate_for_serving(settings)
     _end_at_once_on_signals(None)
     with ExitStack() as at_end:
-        return _serve(settings, at_end, seed_users)
+        return _serve(settings, at_end, seed_users, migrate=migrate)
 
 
-def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
+def _serve(settings: Settings, at_end: ExitStack, seed_users: int, *, migrate: bool) -> int:
     folder = DataFolder(settings.data_dir)
     folder.take()
     at_end.callback(folder.release)
-    listener, port = _listen(settings.server.host, settings.server.port)
+    # In production something else expects the server at this port, and at no other.
+    ports = PORTS_TO_TRY if settings.embedded else 0
+    listener, port = _listen(settings.server.host, settings.server.port, ports)
 
     from datingtoday.infra.server.embedded_redis import EmbeddedRedis
 
@@ -86,7 +90,7 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int) -> int:
         at_end.callback(redis.stop)
         settings = settings.with_redis_uri(redis.uri)
 
-    is_first_start = _migrate(settings)
+    is_first_start = _migrate(settings, asked=migrate)
     from datingtoday.protocol.metrics import count_across_processes
 
     if settings.metrics.enabled:
@@ -175,10 +179,14 @@ def _end_at_once_on_signals(redis: "EmbeddedRedis | None") -> None:
         signal.signal(number, end)
 
 
-def _migrate(settings: Settings) -> bool:
-    """Bring the database up to date; whether there was none."""
+def _migrate(settings: Settings, *, asked: bool) -> bool:
+    """Bring the database up to date, in production only if that was asked for; whether there was none."""
     from datingtoday.infra import migrations
 
+    if not (settings.embedded or asked):
+        migrations.require_utf8(settings.database.uri)
+        migrations.require_current(settings.database.uri)
+        return False
     current = migrations.current(settings.database.uri)
     if current != migrations.head():
         migrations.upgrade(settings.database.uri, lambda line: click.echo(f"database: {line}", err=True))
@@ -237,8 +245,8 @@ def _prepare(parts: "Parts", settings: Settings) -> bool:
         parts.base.database.dispose()
 
 
-def _listen(host: str, wanted: int) -> tuple[socket.socket, int]:
-    """A listening socket on the wanted port, or on the next free one."""
+def _listen(host: str, wanted: int, more: int) -> tuple[socket.socket, int]:
+    """A listening socket on the wanted port, or on the first free one of so many after it."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, wanted, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -247,7 +255,7 @@ def _listen(host: str, wanted: int) -> tuple[socket.socket, int]:
         raise CommandFailed(
             f"[SERVER] host: {host}: {error.strerror}", f"[SERVER] host：{host}：{error.strerror}"
         ) from None
-    last = min(wanted + PORTS_TO_TRY, 65535)
+    last = min(wanted + more, 65535)
     for port in range(wanted, last + 1):
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -266,6 +274,11 @@ def _listen(host: str, wanted: int) -> tuple[socket.socket, int]:
         if port != wanted:
             note(f"port {wanted} is taken, using {port}", f"端口 {wanted} 已被占用，改用 {port}")
         return listener, port
+    if not more:
+        raise CommandFailed(
+            f"port {wanted} is taken; end what listens there, or choose another with --port",
+            f"端口 {wanted} 已被占用；请结束占用它的程序，或用 --port 另选",
+        )
     raise CommandFailed(
         f"ports {wanted} to {last} are all taken; choose another with --port",
         f"端口 {wanted} 到 {last} 均被占用；请用 --port 另选",

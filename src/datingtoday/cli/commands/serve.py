@@ -76,9 +76,7 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int, *, migrate: b
     folder = DataFolder(settings.data_dir)
     folder.take()
     at_end.callback(folder.release)
-    # In production something else expects the server at this port, and at no other.
-    ports = PORTS_TO_TRY if settings.embedded else 0
-    listener, port = _listen(settings.server.host, settings.server.port, ports)
+    listener, port = _listen(settings)
 
     from datingtoday.infra.server.embedded_redis import EmbeddedRedis
 
@@ -245,8 +243,11 @@ def _prepare(parts: "Parts", settings: Settings) -> bool:
         parts.base.database.dispose()
 
 
-def _listen(host: str, wanted: int, more: int) -> tuple[socket.socket, int]:
-    """A listening socket on the wanted port, or on the first free one of so many after it."""
+def _listen(settings: Settings) -> tuple[socket.socket, int]:
+    """A listening socket on the wanted port, or in the embedded default on the next free one."""
+    host, wanted = settings.server.host, settings.server.port
+    # In production something else expects the server at this port, and at no other.
+    more = PORTS_TO_TRY if settings.embedded else 0
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, wanted, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -69,18 +69,42 @@ class Rule(IdentityEnum):
     """Yes, with the neutral card."""
 
 
+def _row(
+    *,
+    open: Rule,
+    hidden: Rule = Rule.NO,
+    blocked: Rule = Rule.NO,
+    banned: Rule = Rule.NO,
+    deleted: Rule = Rule.NO,
+) -> Mapping[Standing, Rule]:
+    return {
+        Standing.OPEN: open,
+        Standing.HIDDEN: hidden,
+        Standing.BLOCKED: blocked,
+        Standing.BANNED: banned,
+        Standing.DELETED: deleted,
+    }
+
+
 RULES: Mapping[Action, Mapping[Standing, Rule]] = {
-    action: dict(zip(Standing, rules, strict=True))
-    for action, rules in {
-        Action.FIND: (Rule.YES, Rule.NO, Rule.NO, Rule.NO, Rule.NO),
-        Action.SHOW: (Rule.YES, Rule.IF_KNOWN, Rule.NO, Rule.NO, Rule.NO),
-        Action.WRITE_FIRST: (Rule.YES, Rule.NO, Rule.NO, Rule.NO, Rule.NO),
-        Action.WRITE_ON: (Rule.YES, Rule.YES, Rule.NO, Rule.NO, Rule.NO),
-        Action.READ: (Rule.YES, Rule.YES, Rule.WITHOUT_LINK, Rule.NEUTRAL, Rule.NEUTRAL),
-        Action.VISIT: (Rule.UNLESS_STEALTHY, Rule.NO, Rule.NO, Rule.NO, Rule.NO),
-        Action.REPORT: (Rule.YES, Rule.IF_KNOWN, Rule.IF_KNOWN_OR_SEEN, Rule.IF_KNOWN, Rule.NO),
-    }.items()
+    # In SQL as well: `findable`, below. Both change together; a test compares them.
+    Action.FIND: _row(open=Rule.YES),
+    Action.SHOW: _row(open=Rule.YES, hidden=Rule.IF_KNOWN),
+    Action.WRITE_FIRST: _row(open=Rule.YES),
+    Action.WRITE_ON: _row(open=Rule.YES, hidden=Rule.YES),
+    Action.READ: _row(
+        open=Rule.YES,
+        hidden=Rule.YES,
+        blocked=Rule.WITHOUT_LINK,
+        banned=Rule.NEUTRAL,
+        deleted=Rule.NEUTRAL,
+    ),
+    Action.VISIT: _row(open=Rule.UNLESS_STEALTHY),
+    Action.REPORT: _row(
+        open=Rule.YES, hidden=Rule.IF_KNOWN, blocked=Rule.IF_KNOWN_OR_SEEN, banned=Rule.IF_KNOWN
+    ),
 }
+"""Rules by action and standing; a standing that is not named is `Rule.NO`."""
 
 
 class Ties(NamedTuple):
@@ -265,7 +289,7 @@ class Visibility:
 
 
 def findable(viewer_id: int | BindParameter[int], now: datetime | BindParameter[Any]) -> ColumnElement[bool]:
-    """`Action.FIND` as a condition on rows of `UserInfo`, for lists whose pages and totals SQL makes.
+    """`Action.FIND` of `RULES` as a condition on rows of `UserInfo`, for lists whose pages and totals SQL makes.
 
     Making it takes longer than many a statement runs: what runs often is made once, with bound parameters.
     """
@@ -298,12 +322,12 @@ def findable_id(
 
 
 def circle_key(user_id: int) -> str:
-    """Of the entry that lists whom a person has to do with; see `finding.py`."""
+    """Cache key of a person's circle; see `cards/circles.py`."""
     return f"circles:{{{user_id}}}"
 
 
 class TiesEntries:
-    """Of two people, in whichever order: what connects them, cached for `user/show`."""
+    """Cache entry: pair of users → follows and blocks between them, for `user/show`."""
 
     def key(self, what: tuple[int, int]) -> str:
         low, high = sorted(what)

@@ -23,7 +23,7 @@ from datingtoday.infra.stream_reader import StreamReader
 log = structlog.get_logger(__name__)
 
 STOP_S = 3.0
-"""How long jobs and batches in hand may take to come to their next commit after SIGTERM."""
+"""Time that jobs and batches in hand may take to come to their next commit after SIGTERM."""
 _TIDY_S = 86_400
 
 

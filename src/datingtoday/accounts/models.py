@@ -15,7 +15,7 @@ DEVICE_CHARS = 64
 
 
 class UserAuth(Base):
-    """How a person logs in: one row per person, one to one with `UserInfo`, navigable both ways."""
+    """Login of a person: one row per person, one to one with `UserInfo`, navigable both ways."""
 
     __tablename__ = "user_auth"
     __table_args__ = (

@@ -34,7 +34,7 @@ class LoggedIn:
 
 @dataclass(frozen=True)
 class NewLogin:
-    """What a client gets of its login."""
+    """Answer to a login."""
 
     token: str
     expire_time: datetime

@@ -22,7 +22,8 @@ from datingtoday.infra.redis import RedisRole, Script
 log = structlog.get_logger(__name__)
 
 CACHE_S = 330
-"""How long an entry lives, whatever it says: somewhat longer than sessions in use go without being renewed, so that
+"""Time for which an entry lives, whatever it says: somewhat longer than sessions in use go without being
+renewed, so that
 SQL is not read for them."""
 FILL_WITHIN_S = 20
 """How old an answer of SQL may be to become an entry: well below the life of an "ask" that it must not miss."""
@@ -47,7 +48,7 @@ _REPLACE = Script(
 
 
 class Entry(NamedTuple):
-    """What is kept of a session; moments in epoch seconds."""
+    """Cached state of a session; moments in epoch seconds."""
 
     user_id: int
     session_id: int

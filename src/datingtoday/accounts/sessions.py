@@ -28,7 +28,7 @@ from datingtoday.protocol.login import Login, digest_of, new_token
 log = structlog.get_logger(__name__)
 
 SEEN_EVERY = timedelta(minutes=5)
-"""How exact `last_seen` is, and how often a used session is renewed."""
+"""Exactness of `last_seen` is, and how often a used session is renewed."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ PURPOSES = ("login", "delete", "phone", "export")
 CODE_DIGITS = 6
 _HOUR_S = 3600
 _MAX_IN_FORCE = 8
-"""How many codes are looked at for one number and purpose; more than one only where a provider was unclear."""
+"""Number of codes examined for one number and purpose; more than one only where a provider was unclear."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ RECALLED = "recalled"
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What a client is told after reading."""
+    """Answer after reading."""
 
     unread: int
 

@@ -30,7 +30,7 @@ MESSAGE_COLUMNS: tuple[InstrumentedAttribute[Any] | ColumnElement[Any], ...] = (
 
 
 class StoredMessage(NamedTuple):
-    """What a client's view of a message is made of."""
+    """Values of a message as a client sees it."""
 
     conversation_id: int
     seq: int

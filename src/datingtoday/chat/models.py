@@ -33,7 +33,7 @@ def place_of(message_id: int) -> tuple[int, int]:
 
 
 class EventKind(IntEnum):
-    """What an entry of an account's stream tells; the numbers are stored."""
+    """Kinds of entries of an account's stream; the numbers are stored."""
 
     MESSAGE = 1
     READ = 2
@@ -55,7 +55,7 @@ class Conversation(Base):
     """The smaller of the two user ids."""
     high_uid: Mapped[int] = mapped_column(Integer)
     creator_id: Mapped[int] = mapped_column(Integer)
-    """Who wrote first."""
+    """Author of the first message."""
     create_time: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
@@ -74,7 +74,7 @@ class Contact(Base):
     peer_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     conversation_id: Mapped[int] = mapped_column(Integer)
     creator_id: Mapped[int] = mapped_column(Integer)
-    """Who wrote first; for the limit on new conversations."""
+    """Author of the first message; for the limit on new conversations."""
     last_seq: Mapped[int] = mapped_column(Integer, default=0)
     last_msg: Mapped[str] = mapped_column(String(PREVIEW_CHARS), default="")
     last_type: Mapped[str] = mapped_column(String(8), default="")
@@ -89,7 +89,7 @@ class Contact(Base):
     known: Mapped[bool] = mapped_column(Boolean, default=False)
     """The peer has written."""
     update_ms: Mapped[int] = mapped_column(BigInteger, default=0)
-    """When the last message was sent; never goes back."""
+    """Moment at which the last message was sent; never goes back."""
     create_time: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
@@ -104,7 +104,7 @@ class Inbox(Base):
     head: Mapped[int] = mapped_column(Integer, default=0)
     """The last position that was given out."""
     pace_ms: Mapped[int] = mapped_column(BigInteger, default=0)
-    """When this account's sends will have been paid off at the allowed pace (a leaky bucket, GCRA)."""
+    """Moment at which this account's sends will have been paid off at the allowed pace (a leaky bucket, GCRA)."""
     closed: Mapped[bool] = mapped_column(Boolean, default=False)
     """The account was purged: nothing is written into its stream any more."""
 

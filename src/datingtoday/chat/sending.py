@@ -71,7 +71,7 @@ class Draft:
 
     @property
     def digest(self) -> bytes:
-        """What a repeated ``clientId`` must agree with."""
+        """Content with which a repeated ``clientId`` must agree."""
         what = self.content if self.msg_type == TEXT else self.media_id
         return hashlib.sha256(f"{self.peer_id}\n{self.msg_type}\n{what}".encode()).digest()
 

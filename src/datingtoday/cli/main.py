@@ -40,7 +40,7 @@ EXIT_USAGE = 2
 
 
 class CommandFailed(BilingualError):
-    """What a command raises to end with exit code 1 and one line in both languages that says what to do."""
+    """Error with which a command ends with exit code 1 and one line in both languages that says what to do."""
 
 
 class _LazyGroup(click.Group):

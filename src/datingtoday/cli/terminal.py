@@ -33,5 +33,5 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _columns(text: str) -> int:
-    """How wide a terminal shows it: Chinese characters take two."""
+    """Width on a terminal: Chinese characters take two."""
     return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)

@@ -19,14 +19,14 @@ from datingtoday.profiles.models import UserInfo, UserStatus
 
 @dataclass(frozen=True, slots=True)
 class PersonFacts:
-    """What discovery derives its own rows from."""
+    """Facts about a person from which discovery derives its own rows."""
 
     user_id: int
     nickname: str
     gender: int
     sexual: int
     details_given: int
-    """How many of `ranking.DETAILS`."""
+    """Number of `ranking.DETAILS`."""
     create_time: datetime
     is_deleted: bool
     is_hidden: bool
@@ -70,7 +70,7 @@ def _person_updated(_mapper: Any, connection: Connection, person: UserInfo) -> N
 
 
 def registered_at(session: Session, user_ids: Collection[int]) -> dict[int, datetime]:
-    """When these people registered; those who do not exist are left out."""
+    """Moments at which these people registered; those who do not exist are left out."""
     rows = select(UserInfo.id, UserInfo.create_time).where(UserInfo.id.in_(user_ids))
     return dict(session.execute(rows).all())
 

@@ -34,10 +34,10 @@ from datingtoday.infra.redis import RedisDown, RedisRole, Script
 log = structlog.get_logger(__name__)
 
 MARK_S = 60
-"""How long a mark stands if nobody takes it away; far longer than a commit takes."""
+"""Time for which a mark stands if nobody takes it away; far longer than a commit takes."""
 LEASE_MS = 2_000
 WAIT_S = 0.15
-"""How long a reader waits for another who is making the entry, before asking SQL itself."""
+"""Time for which a reader waits for another who is making the entry, before asking SQL itself."""
 _POLL_S = 0.008
 
 _ENTRY, _LEASE, _MARK = ord("="), ord("+"), b"?"
@@ -60,7 +60,7 @@ NOTHING_AHEAD: ReadAhead = MappingProxyType({})
 
 
 def value_of(entry: bytes | None) -> bytes | None:
-    """What a key holds for an entry that `ReadyCache.fetch` gave."""
+    """Value of a key for an entry that `ReadyCache.fetch` gave."""
     return None if entry is None else b"=" + entry
 
 
@@ -139,7 +139,7 @@ class ReadyCache:
         return entries if len(entries) == len(values) else None
 
     def read(self, keys: Sequence[str]) -> ReadAhead:
-        """What keys hold, in one round trip; nothing with Redis down."""
+        """Values of keys, in one round trip; nothing with Redis down."""
         try:
             return dict(zip(keys, self.memory.read(keys), strict=True))
         except RedisDown:
@@ -177,7 +177,7 @@ class ReadyCache:
         return entries[0] if entries else self.fetch([CacheRequest(source, what)], now, ahead)[0]
 
     def forget(self, session: Session, keys: Iterable[str]) -> None:
-        """What these entries say changes with the session's commit.
+        """Invalidate entries with the session's commit.
 
         With Redis down the change goes on, and Redis is told as soon as any process reaches it again.
         """

@@ -32,7 +32,7 @@ class CacheReader:
         return not self._values
 
     def value(self, key: str) -> bytes | None:
-        """What a key held when it was read ahead; None if it held nothing or was not read."""
+        """Value of a key when it was read ahead; None if it held nothing or was not read."""
         return self._values.get(key)
 
     def values(self, keys: Sequence[str]) -> list[bytes | None]:

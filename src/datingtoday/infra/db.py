@@ -28,7 +28,7 @@ _BEFORE_COMMIT = "before_commit"
 _AFTER_COMMIT = "after_commit"
 _ATTEMPTS = 5
 ANSWER_S = 10.0
-"""How long a server of requests waits for the answer to one statement: far beyond any that a request needs."""
+"""Time for which a server of requests waits for the answer to one statement: far beyond any that a request needs."""
 LONG_ANSWER_S = 300.0
 """The same for commands, which touch many rows at once, and where nobody waits."""
 _LOCK_WAIT_S = 5
@@ -122,7 +122,7 @@ class Database:
     def __init__(self, uri: str, *, pool_size: int = 10, timeout_s: float = 5.0) -> None:
         self.uri = uri
         self.answer_s = ANSWER_S
-        """How long MariaDB or MySQL may take for one statement; then the connection is given up. Counts for
+        """Time that MariaDB or MySQL may take for one statement; then the connection is given up. Counts for
         connections that are made from now on. A server that hangs holds who asks for up to twice as long: the
         connection at hand is tried, then a new one."""
         self.engine = _make_engine(uri, pool_size, timeout_s)

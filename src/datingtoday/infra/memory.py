@@ -39,11 +39,11 @@ log = structlog.get_logger(__name__)
 BUCKETS = 64
 """Of a cluster."""
 LOOK_EVERY_S = 1.0
-"""How often a process that reads looks in SQL for another epoch, and for what Redis was not told."""
+"""Frequency with which a process that reads looks in SQL for another epoch, and for what Redis was not told."""
 MAX_UNSENT = 5_000
 """Changes that are told one by one; when there are more a new epoch begins."""
 _WAIT_S = 1.0
-"""How long one thread waits for another that finds out the epoch."""
+"""Time for which one thread waits for another that finds out the epoch."""
 _ATTEMPTS = 3
 _CHUNK = 500
 
@@ -171,7 +171,7 @@ class Memory:
     # --- changing
 
     def change(self, session: Session, keys: Iterable[str]) -> None:
-        """What these entries say changes with the session's commit.
+        """Invalidate entries with the session's commit.
 
         :raises RedisDown: from the commit, where the memory must be reached; then nothing is committed.
         """

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER = migrations_folder()
 LOCK_WAIT_S = 600
-"""How long to wait for another process that is migrating the same database."""
+"""Time to wait for another process that is migrating the same database."""
 
 _NO_SUCH_TABLE = 1146
 

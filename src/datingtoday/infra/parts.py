@@ -18,7 +18,7 @@ from datingtoday.infra.streams import Streams
 
 @dataclass(frozen=True)
 class Foundation:
-    """What features stand on; opens no connection until it is used."""
+    """Services below all features; opens no connection until it is used."""
 
     settings: Settings
     secret_key: bytes

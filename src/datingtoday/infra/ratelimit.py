@@ -69,7 +69,7 @@ class RateLimits:
             return
 
     def give_back(self, name: str, key: str, receipt: str) -> None:
-        """What was counted did not happen."""
+        """Take back a count whose event did not happen."""
         if receipt:
             self._redis.execute("ZREM", self._key(name, key), receipt)
 

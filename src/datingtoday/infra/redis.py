@@ -55,7 +55,7 @@ class Script:
 
 
 class RedisRole:
-    """What one role of Redis is used through; safe for threads, connects lazily, survives a fork.
+    """Client of one Redis role; safe for threads, connects lazily, survives a fork.
 
     :param uri: where the server is.
     :param timeout_s: for connecting and for every answer. After a failure the role answers `RedisDown` without

@@ -39,19 +39,19 @@ Observer = Callable[[str, str, int], None]
 GROUP = "worker"
 BATCH = 500
 SEND_S = 0.03
-"""How long entries are collected in memory; what a process that is killed had not sent is lost."""
+"""Time for which entries are collected in memory; what a process that is killed had not sent is lost."""
 MAX_QUEUED = 200_000
 """Entries in Redis beyond which a process writes to SQL by itself."""
 MAX_UNSENT = 50_000
 """Entries in a process's memory; what comes on top of them is lost."""
 FULL_S = 1.0
-"""How long a full stream is not asked again."""
+"""Time for which a full stream is not asked again."""
 _SENT_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What is recorded, and how.
+    """Declaration of a stream.
 
     :param name: lower-case letters, digits and ``_``.
     :param write_batch: called with a session and up to some hundred entries, in the order in which they came, each as

@@ -41,7 +41,7 @@ class Authoriser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request for the bytes says; everything as it came, None where it says nothing."""
+    """Request for media bytes; everything as it came, None where it says nothing."""
 
     media_id: str
     size: str | None = None

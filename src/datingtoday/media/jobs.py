@@ -27,7 +27,7 @@ LOOK_AGAIN = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Purged:
-    """What a purge did."""
+    """Result of a purge."""
 
     unused: int
     """Uploads that nothing had shown for long enough."""

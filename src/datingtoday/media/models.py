@@ -53,7 +53,7 @@ class Media(Base):
     reference: Mapped[str] = mapped_column(String(100), default="")
     """The vendor's own number for the case."""
     asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    """When a moderator last answered, be it with pending; null: it has to be asked (again)."""
+    """Moment at which a moderator last answered, be it with pending; null: it has to be asked (again)."""
     uses: Mapped[int] = mapped_column(Integer, default=0)
     """How many things (album photos, an avatar, messages) show it."""
     unused_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -75,7 +75,7 @@ class Media(Base):
 
 
 class MediaUsage(Base):
-    """How much a person has stored. Written in the transactions that write `media`, so the two always agree; the
+    """Storage used by a person. Written in the transactions that write `media`, so the two always agree; the
     row's lock makes uploads that end at the same time count one after another."""
 
     __tablename__ = "media_usage"

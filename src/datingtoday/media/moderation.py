@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is to be judged. `read` fetches the bytes (of a video: those of its poster image)."""
+    """Upload to be judged. `read` fetches the bytes (of a video: those of its poster image)."""
 
     media_id: str
     kind: str

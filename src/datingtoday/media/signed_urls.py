@@ -44,7 +44,7 @@ SignatureOf = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a valid URL says: `viewer_id` may be given `media_id` in `size`, if it is still theirs to see."""
+    """Grant of a valid URL: `viewer_id` may be given `media_id` in `size`, if it is still theirs to see."""
 
     media_id: str
     size: str | None
@@ -104,7 +104,8 @@ class UrlSigner:
 
 
 def signed_message(media_id: str, *, expires: int, size: str | None = None) -> bytes:
-    """What is signed, but for the viewer. ValueError for an id, size or expiry that `verify` would never accept."""
+    """Message that a URL's signature covers, without the viewer. ValueError for an id, size or expiry
+    that `verify` would never accept."""
     _check(media_id, size, str(expires))
     # No part can contain the separator and the viewer has a fixed length: no two meanings, one message.
     return f"{media_id}\n{size or ''}\n{expires}\n".encode()

@@ -30,7 +30,7 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class FollowState:
-    """What a client is told of its follow; ``mutual``: each follows the other."""
+    """Answer to a follow; ``mutual``: each follows the other."""
 
     following: bool
     mutual: bool

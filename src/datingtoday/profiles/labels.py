@@ -27,7 +27,7 @@ class LabelTaken(Exception):
 
 
 class LabelListEntries:
-    """Of a gender (None: all): the list as JSON."""
+    """Cache entry: gender (None: all) → labels as JSON."""
 
     def key(self, what: int | None) -> str:
         return f"labels:{'all' if what is None else what}"

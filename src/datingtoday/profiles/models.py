@@ -66,14 +66,15 @@ class UserInfo(Base):
     """Null while banned means for good."""
     ban_reason: Mapped[str | None] = mapped_column(String(200))
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    """When the person deleted the account; null again once everything was purged and only this row is left."""
+    """Moment at which the person deleted the account; null again once everything was purged and only
+    this row is left."""
     last_active: Mapped[datetime] = mapped_column(UTCDateTime)
     create_time: Mapped[datetime] = mapped_column(UTCDateTime)
     update_time: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Label(Base):
-    """What people can call themselves. The first ones come with the migration, others by `datingtoday label`."""
+    """Labels that people can choose. The first ones come with the migration, others by `datingtoday label`."""
 
     __tablename__ = "label"
     __table_args__ = (
@@ -84,7 +85,7 @@ class Label(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     name: Mapped[str] = mapped_column(String(50))
     gender: Mapped[int] = mapped_column(SmallInteger, default=0)
-    """Whom it fits: 0 everyone, 1 men, 2 women."""
+    """Gender it is for: 0 everyone, 1 men, 2 women."""
     meaning: Mapped[str] = mapped_column(String(20), default="")
 
 

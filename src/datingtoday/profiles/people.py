@@ -161,7 +161,7 @@ def neutral_card(user_id: int) -> dict[str, Any]:
 
 
 def public_profile_of(person: Person, now: datetime, *, to_owner: bool = False) -> dict[str, Any]:
-    """What everybody who may see this person sees, without what depends on the viewer."""
+    """Public profile, without what depends on the viewer."""
     return {
         **_basics(person, now, to_owner=to_owner),
         "labels": [{"label_id": label_id, "name": name} for label_id, name in person.labels],
@@ -172,7 +172,7 @@ def public_profile_of(person: Person, now: datetime, *, to_owner: bool = False) 
 
 
 def own_profile_of(person: Person, now: datetime) -> dict[str, Any]:
-    """What a person sees of themselves."""
+    """Own profile."""
     row = person.row
     return {
         **public_profile_of(person, now, to_owner=True),
@@ -209,7 +209,8 @@ def album_of(
 
 
 def true_until(person: Person, now: datetime) -> datetime | None:
-    """When what is told of a person changes by itself: a birthday, the end of VIP or of a ban. None: never."""
+    """Moment at which this profile next changes on its own: a birthday, the end of VIP or of a
+    ban. None: never."""
     row = person.row
     moments = []
     if row.birthday is not None:

@@ -205,7 +205,7 @@ class Profiles:
         self._cards.changed(session, [person.id])
 
     def snapshot(self, session: Session, user_id: int, now: datetime) -> dict[str, Any]:
-        """How a person looks to others now, with media ids in place of URLs, which expire: evidence for moderators."""
+        """Profile as others see it now, with media ids in place of URLs, which expire: evidence for moderators."""
         person = self._cards.people.read(session, [user_id], album=True)[user_id]
         row = person.row
         return {

@@ -26,7 +26,7 @@ TIES_KEPT_S = 60
 
 
 class Standing(IdentityEnum):
-    """What a target is to a viewer; of several the last one counts."""
+    """Standing of a target towards a viewer; of several the last one counts."""
 
     OPEN = auto()
     """Visible to everyone, or to those whom the target follows, and the viewer is among them."""
@@ -39,7 +39,7 @@ class Standing(IdentityEnum):
 
 
 class Action(IdentityEnum):
-    """What a viewer wants to do."""
+    """Action of a viewer."""
 
     FIND = auto()
     """See a person in hot, search, nearby (unless their location is hidden) and follow lists."""
@@ -108,7 +108,7 @@ RULES: Mapping[Action, Mapping[Standing, Rule]] = {
 
 
 class Ties(NamedTuple):
-    """What connects a viewer and a target."""
+    """Follows and blocks between a viewer and a target."""
 
     follows: bool
     """The viewer follows the target."""

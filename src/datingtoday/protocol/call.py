@@ -19,7 +19,7 @@ from datingtoday.protocol.login import Login
 from datingtoday.protocol.multipart_form import UploadedFile
 
 CALL = "datingtoday.call"
-"""Where the guard leaves the admitted `Call` in the WSGI environ."""
+"""Key of the admitted `Call` in the WSGI environ."""
 LANG = "datingtoday.lang"
 RULE = "datingtoday.rule"
 """The routing rule of a path with a variable part, for whoever counts requests."""
@@ -37,7 +37,7 @@ Environ = dict[str, Any]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What a route declares.
+    """Declaration of a route.
 
     :param params: marshmallow schema of its own parameters; the common ones are the guard's.
     :param returns: schema of ``data``; None if there is none. Many: ``many=True`` on the instance.
@@ -91,12 +91,12 @@ class Call:
     token_digest: str = field(default="", repr=False)
     login: Login | None = None
     limit_answers: tuple[int, int] = (0, 0)
-    """How many of the guard's questions are about limits: requests, people."""
+    """Number of the guard's questions that are about limits: requests, people."""
     _session: Session | None = field(default=None, repr=False)
 
     @property
     def user_id(self) -> int:
-        """Who is logged in; only where the endpoint requires a token."""
+        """User id of the login; only where the endpoint requires a token."""
         if self.login is None:
             raise RuntimeError("this endpoint does not require a token")
         return self.login.user_id

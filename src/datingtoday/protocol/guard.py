@@ -65,7 +65,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z", re.ASCII)
 
 @dataclass(frozen=True)
 class GuardOptions:
-    """What the settings decide about the guard."""
+    """Options of the guard."""
 
     max_form_bytes: int = 64 * 1024
     """For all parameters of a request together; they are kept in memory and hashed before anything is known of it."""
@@ -327,7 +327,7 @@ class Guard:
 
 
 def as_app_error(error: Exception, environ: Environ) -> AppError:
-    """What a client is told of any exception; an unexpected one is logged with the request's id."""
+    """Answer to any exception; an unexpected one is logged with the request's id."""
     if isinstance(error, AppError):
         return error
     if isinstance(error, TooMany):

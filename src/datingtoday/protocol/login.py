@@ -20,7 +20,7 @@ USER_ID = re.compile(r"[1-9][0-9]{0,9}\Z", re.ASCII)
 
 
 class Login(NamedTuple):
-    """Who is logged in, and by which session."""
+    """User and session of a login."""
 
     user_id: int
     session_id: int

@@ -45,7 +45,7 @@ _ALLOWED = Text(
 )
 
 Position = Sequence[Any]
-"""Where a page ended: numbers and texts."""
+"""Position at which a page ended: numbers and texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class PageRequest:
 
     @property
     def offset(self) -> int:
-        """How many items lie before the page; only without a cursor."""
+        """Number of items that lie before the page; only without a cursor."""
         return (self.number - 1) * self.count
 
 
@@ -133,7 +133,7 @@ def _page_class(item: type[Schema]) -> type[Schema]:
 
 
 class Total(NamedTuple):
-    """How many there are; ``more``: more than `MAX_TOTAL`, and ``number`` is that."""
+    """Total number; ``more``: more than `MAX_TOTAL`, and ``number`` is that."""
 
     number: int
     more: bool = False

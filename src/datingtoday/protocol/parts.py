@@ -37,7 +37,7 @@ class Feature(Protocol):
 
 @dataclass(frozen=True)
 class ProtocolParts:
-    """What every signed request needs."""
+    """Services of signed requests."""
 
     replay: ReplayGuard
     apps: ClientApps

@@ -25,7 +25,7 @@ _VALUE_ALLOWED = Text("a string or an integer", "字符串或整数")
 _NAMES_ALLOWED = Text("the common parameters and `lang` only", "只允许公共参数和 `lang`")
 
 CONNECT = Endpoint(summary=Text("Connect to push", "连接推送"))
-"""What a connection needs: a signature and a login."""
+"""Requirements of a connection: a signature and a login."""
 
 
 def auth_params(auth: Any) -> dict[str, str]:

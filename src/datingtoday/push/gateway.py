@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 KICK = b"kick"
 CONNECTED_ELSEWHERE = 1103
 CLOSE_S = 1.0
-"""How long a connection that was refused or kicked may stay open: the client closes it first."""
+"""Time for which a connection that was refused or kicked may stay open: the client closes it first."""
 LEAVE_S = 0.05
 COUNT_S = 1.0
 _SESSIONS_AT_ONCE = 500

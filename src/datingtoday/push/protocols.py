@@ -22,9 +22,9 @@ from datingtoday.protocol.envelope import CONTENT_TYPE
 
 MAX_PACKET_BYTES = 16 * 1024
 HEAD_S = 5.0
-"""How long a client may take to send the head of its request."""
+"""Time that a client may take to send the head of its request."""
 STALLED_S = 20.0
-"""How long a client may take nothing of what is sent to it."""
+"""Time that a client may take nothing of what is sent to it."""
 MAX_BUFFERED_BYTES = 256 * 1024
 """Written but not yet taken by the client."""
 FRAMES_BURST = 60

@@ -36,7 +36,7 @@ from datingtoday.push.visits import Visits, peer_of
 log = structlog.get_logger(__name__)
 
 GRACE_S = 2
-"""How long clients may take to close after SIGTERM; then their connections are aborted."""
+"""Time that clients may take to close after SIGTERM; then their connections are aborted."""
 END_S = 4.5
 """After SIGTERM the process ends at the latest after so long, whatever still waits."""
 _HEALTH = "/healthz"

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 PING_S = 5.0
 """A server that is silent for twice as long is given up: it may have gone without ending the connection."""
 SUBSCRIBE_S = 2.0
-"""How long a subscription may take."""
+"""Time that a subscription may take."""
 SETTLE_S = 1.0
 """Between a reconnection and telling of the gap: longer than publishers leave a server alone that failed them."""
 MIN_PAUSE_S = 0.05

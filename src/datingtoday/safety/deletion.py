@@ -22,7 +22,7 @@ from datingtoday.infra.personal_data import PersonalData, PersonalDataStore
 from datingtoday.profiles.service import Profiles
 
 KEPT = timedelta(days=30)
-"""How long the data of a deleted account is kept, for moderators and courts."""
+"""Retention of the data of a deleted account, for moderators and courts."""
 BATCH_ROWS = 1000
 
 

@@ -42,7 +42,7 @@ class Export:
     def export(
         self, session: Session, user_id: int, code: str, *, address: str, now: datetime
     ) -> dict[str, Any]:
-        """What every feature stores on the person. The code is used up and the day counted if all of it succeeds.
+        """All personal data of the person, by feature. The code is used up and the day counted if all of it succeeds.
 
         :param code: sent to their own number for the purpose ``export``.
         :raises TooMany: once a day; the code is still good. :raises SmsCodeWrong:

@@ -15,7 +15,7 @@ NOTE_CHARS = 200
 
 
 class ReportState(StrEnum):
-    """What became of a report."""
+    """State of a report."""
 
     OPEN = "open"
     DISMISSED = "dismissed"

@@ -26,7 +26,7 @@ MembershipListener = Callable[[Session, Collection[int]], None]
 
 @dataclass(frozen=True, slots=True)
 class VipStatus:
-    """What a client is told of its own membership."""
+    """Membership as its owner sees it."""
 
     vip: bool
     vip_deadline: datetime | None

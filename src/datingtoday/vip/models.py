@@ -21,7 +21,7 @@ TRANSACTION_CHARS = 64
 
 
 class OrderState(StrEnum):
-    """Where an order stands; `order_states.py` holds the ways between them."""
+    """State of an order; `order_states.py` holds the ways between them."""
 
     UNPAID = "unpaid"
     PAID = "paid"
@@ -31,7 +31,7 @@ class OrderState(StrEnum):
 
 
 class RefundState(StrEnum):
-    """Where a refund stands: to be asked for, accepted by the provider, over, or given up."""
+    """State of a refund: to be asked for, accepted by the provider, over, or given up."""
 
     DUE = "due"
     PROCESSING = "processing"
@@ -40,7 +40,7 @@ class RefundState(StrEnum):
 
 
 class Product(Base):
-    """What can be bought. An order copies name, days and price: a change never touches existing orders."""
+    """Product on sale. An order copies name, days and price: a change never touches existing orders."""
 
     __tablename__ = "product"
     __table_args__ = (
@@ -102,7 +102,7 @@ class UserOrder(Base):
     is_closed: Mapped[bool] = mapped_column(Boolean, default=False)
     """The provider takes no payment for it any more."""
     poll_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    """When the provider is asked about it next; null: no more."""
+    """Moment at which the provider is asked about it next; null: no more."""
     polls: Mapped[int] = mapped_column(SmallInteger, default=0)
 
     def state_at(self, now: datetime) -> OrderState:
@@ -138,7 +138,7 @@ class VipInfo(Base):
     user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     vip_deadline: Mapped[datetime | None] = mapped_column(UTCDateTime)
     left_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    """When the person deleted the account: later payments are refunded."""
+    """Moment at which the person deleted the account: later payments are refunded."""
 
 
 class PayNotice(Base):

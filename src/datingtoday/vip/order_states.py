@@ -59,7 +59,7 @@ class FactRefused(Exception):
 
 
 class RefundReason(StrEnum):
-    """Why a payment goes back."""
+    """Reason of a refund."""
 
     LATE = "late"
     TWICE = "twice"

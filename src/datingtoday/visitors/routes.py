@@ -16,7 +16,7 @@ from datingtoday.visitors.service import Visitors
 
 
 def visitor_routes(visitors: Visitors) -> Blueprint:
-    """Who visited the caller's profile."""
+    """Visitors of the caller's profile."""
     bp = Blueprint("visitor", __name__, url_prefix="/api/visitor")
 
     @bp.get("/list")

@@ -25,7 +25,7 @@ class VisitorSchema(Schema):
 
 
 class VisitorCountSchema(Schema):
-    """How many visitors there are."""
+    """Number of visitors."""
 
     total = fields.Integer(
         required=True, metadata={"description": f"exact up to {MAX_TOTAL}, see total_more"}

@@ -48,7 +48,7 @@ PAGE_HEADERS = {
 
 @dataclass(frozen=True)
 class PageKey:
-    """What the page may sign with on this machine."""
+    """Credentials that the page signs with on this machine."""
 
     appkey: str
     appsecret: str

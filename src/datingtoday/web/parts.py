@@ -29,7 +29,7 @@ from datingtoday.web.sandbox_page import sandbox_routes
 
 @dataclass(frozen=True)
 class WebParts:
-    """What clients are told about the app."""
+    """Content of `/api/app/config`."""
 
     app_config: AppConfig
 

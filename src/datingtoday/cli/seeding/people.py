@@ -79,7 +79,7 @@ class MadeUp:
 
     @property
     def details_given(self) -> int:
-        """How many of `ranking.DETAILS` the profile says."""
+        """Number of `ranking.DETAILS` that the profile states."""
         said = (self.intro, self.birthday, self.height, self.education, self.salary, self.gender)
         return sum(bool(value) for value in said) + (self.emotion is not None) + (self.picture is not None)
 

@@ -28,7 +28,7 @@ class Given(NamedTuple):
     peer_id: int
     kind: Attention
     at_s: int
-    """When it happened last, in epoch seconds."""
+    """Moment at which it happened last, in epoch seconds."""
 
 
 class AttentionListener:

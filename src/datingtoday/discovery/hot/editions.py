@@ -35,7 +35,7 @@ KINDS = tuple((gender, sexual) for gender in GENDERS for sexual in GENDERS)
 KEPT_S = 3600
 MIN_KEPT_S = 300
 KEPT_PERIODS = 12
-"""How long an edition can be paged through: this many times as long as it is the newest, within these bounds."""
+"""Time for which an edition can be paged through: this many times as long as it is the newest, within these bounds."""
 MIN_REFRESH_S = 2.5
 COST_FACTOR = 1_000
 """Making editions takes at most one part in this many of a processor's time."""

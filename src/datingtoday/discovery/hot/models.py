@@ -30,7 +30,7 @@ class HotPerson(Base):
 
 
 class HotDay(Base):
-    """How much attention a person got on a day, counted in days from the landmark."""
+    """Attention that a person received on a day, counted in days from the landmark."""
 
     __tablename__ = "hot_day"
     __table_args__ = (Index("ix_hot_day_day", "day"), MYSQL_TABLE)
@@ -46,7 +46,7 @@ class HotDay(Base):
 
 
 class HotAttention(Base):
-    """That ``peer_id`` has counted for ``user_id`` on a day, and how much; nobody counts twice. Kept for two days."""
+    """Attention of ``peer_id`` that counted for ``user_id`` on a day; nobody counts twice. Kept for two days."""
 
     __tablename__ = "hot_attention"
     __table_args__ = (

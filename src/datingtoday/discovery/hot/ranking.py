@@ -28,9 +28,9 @@ class Attention(IntEnum):
 
 
 NEWCOMER = 20
-"""What everybody begins with: as if that much attention had come on the day of registration."""
+"""Points of a new user: as if that much attention had come on the day of registration."""
 DETAILS = ("avatar", "intro", "birthday", "height", "education", "salary", "emotion", "gender")
-"""What a complete profile says."""
+"""Columns of a complete profile."""
 
 GENDERS = (0, 1, 2)
 SHELVES = tuple(range(9))

@@ -74,7 +74,7 @@ _Judged = tuple[_Stretch, Found]
 
 
 class _Reading(NamedTuple):
-    """What a page is taken from."""
+    """Source of a page."""
 
     edition: Edition | None
     kind: int
@@ -89,7 +89,7 @@ class _Filled(NamedTuple):
 
     cards: list[ReadyJson]
     end: _Position | None
-    """Where the next page begins."""
+    """Position at which the next page begins."""
     has_more: bool
 
 

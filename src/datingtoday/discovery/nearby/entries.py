@@ -31,7 +31,7 @@ from datingtoday.profiles.standing import with_activity
 
 KEPT_S = 600
 REMEMBERED = timedelta(hours=1)
-"""How long a viewer who pages through a list keeps finding people where they were when it began."""
+"""Time for which a viewer who pages through a list keeps finding people where they were when it began."""
 MAX_BUCKET = 32
 """Maximum average number of people in a bucket; at least half of that where a cell has more."""
 MAX_BITS = 16
@@ -96,7 +96,7 @@ NO_PLACE = Place(None, None, False, 0.0, False, 0, NOBODY)
 
 
 class PlaceEntries:
-    """Of the user id: a `Place`."""
+    """Cache entry: user id → `Place`."""
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
@@ -141,7 +141,7 @@ class PlaceEntries:
 
 
 class TileEntries:
-    """Of a tile: `Counts` by cell, also of cells that were left within `REMEMBERED`.
+    """Cache entry: tile → `Counts` by cell, also of cells that were left within `REMEMBERED`.
 
     Compressed: readers compare it with what they know far more often than they look inside.
     """
@@ -194,7 +194,7 @@ class Members:
 
 
 class BucketEntries:
-    """Of a `Bucket`: its `Members`.
+    """Cache entry: `Bucket` → `Members`.
 
     :param active: who has not been seen for longer is not to be found.
     """

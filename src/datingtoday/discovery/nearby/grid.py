@@ -80,7 +80,7 @@ class Grid:
         return south, west, south + self.row_height, west + width
 
     def outside_m(self, cell: int, latitude: float, longitude: float) -> float:
-        """How far a point lies from the cell; 0 within it."""
+        """Distance of a point from the cell; 0 within it."""
         south, west, north, east = self.bounds(cell)
         up_m = max(south - latitude, latitude - north, 0.0) * DEGREE_M
         off = abs((longitude - (west + east) / 2 + 180.0) % 360.0 - 180.0) - (east - west) / 2
@@ -164,7 +164,7 @@ class Grid:
 
     @staticmethod
     def _fitting(degrees_from_south_pole: float, width_m: float) -> int:
-        """How many of this width fit around the earth there; at least one."""
+        """Number of cells of this width that fit around the earth there; at least one."""
         around_m = 2 * math.pi * EARTH_RADIUS_M * math.sin(math.radians(degrees_from_south_pole))
         return max(1, int(around_m / width_m))
 

@@ -76,7 +76,7 @@ def apply_due_moves(database: Database, places: Places, now: datetime) -> int:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What a rebuilding did."""
+    """Result of a rebuilding."""
 
     people: int
     cells: int

@@ -57,7 +57,8 @@ class Location(Base):
 
 
 class LocationCell(Base):
-    """How many people are shown in a cell, by gender; kept in step with `Location.shown_cell` in its transactions."""
+    """Number of people shown in a cell, by gender; kept in step with `Location.shown_cell` in
+    its transactions."""
 
     __tablename__ = "location_cell"
     __table_args__ = (MYSQL_TABLE,)
@@ -67,4 +68,4 @@ class LocationCell(Base):
     men: Mapped[int] = mapped_column(Integer, default=0)
     women: Mapped[int] = mapped_column(Integer, default=0)
     changed_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    """When a person last came or went."""
+    """Moment at which a person last came or went."""

@@ -30,7 +30,7 @@ _MAX_EXAMINED = 500
 
 
 class NearbyQuery(NamedTuple):
-    """What a viewer asks for."""
+    """Query of a viewer."""
 
     radius_km: int
     gender: int | None
@@ -44,7 +44,7 @@ class NearbyQuery(NamedTuple):
 
 
 class _Start(NamedTuple):
-    """Where a page begins."""
+    """Beginning of a page."""
 
     view: View
     day: int
@@ -56,7 +56,7 @@ class _Start(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """What a page is taken from."""
+    """Source of a page."""
 
     shown: Page
     total: Total
@@ -80,7 +80,7 @@ class NearbyList:
         self._cells = BoundedMemory[int, int]("nearby cells", _MAX_CELLS)
 
     def place_of(self, user_id: int, cache: CacheReader) -> Place:
-        """Where a person is, as all answers have it."""
+        """Location of a person, as all answers have it."""
         return self._places.places.load(cache.fetch_one(self._places.places, user_id))
 
     def keys_ahead(self, user_id: int, query: NearbyQuery, day: int) -> list[str]:

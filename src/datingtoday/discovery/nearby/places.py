@@ -58,7 +58,7 @@ class PlaceRules:
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """Where a person is found."""
+    """Cells in which a person is found."""
 
     cell: int | None
     gender: int
@@ -116,7 +116,7 @@ class Places:
         self._publish(session, [(row, before)], now)
 
     def refresh(self, session: Session, user_ids: Iterable[int], now: datetime) -> None:
-        """What decides whether and how these people are shown may have changed in their profiles, or by time."""
+        """Show people again by their profiles and the time, after either may have changed."""
         rows = self._lock_existing(session, user_ids)
         listings = [(row, _listing(row, now)) for row in rows]
         self._publish(session, listings, now)
@@ -284,7 +284,7 @@ class Places:
     def _add(
         session: Session, cell: int, difference: Sequence[int] | None, now: datetime
     ) -> tuple[Counts, Counts]:
-        """How many people were in the cell before, and how many are now."""
+        """People in the cell before and after."""
         find = (
             select(LocationCell)
             .where(LocationCell.cell == cell)

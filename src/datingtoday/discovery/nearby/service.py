@@ -20,11 +20,11 @@ from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.paging import PageRequest
 
 REPORT_EVERY = timedelta(minutes=10)
-"""How exact `Location.report_time` is: a report that changes nothing else is not written more often."""
+"""Exactness of `Location.report_time` is: a report that changes nothing else is not written more often."""
 
 
 class Nearby:
-    """What the routes of places call, and what listens to logins and profiles."""
+    """Service of the routes, and listener to logins and profiles."""
 
     def __init__(self, database: Database, places: Places, people: NearbyList) -> None:
         self._database = database

@@ -57,14 +57,14 @@ class _Piece(NamedTuple):
 
 
 class View(NamedTuple):
-    """Who looks, from where, at whom."""
+    """Viewer, location and filters of a walk."""
 
     viewer_id: int
     cell: int
     radius_km: int
     gender: int | None
     as_of_s: float | None
-    """When the list began, in seconds since 1970; None: now."""
+    """Moment at which the list began, in seconds since 1970; None: now."""
 
 
 class Walk:

@@ -21,7 +21,7 @@ from datingtoday.protocol.paging import MAX_TOTAL
 LOOKAHEAD = 2
 """People after a page who are judged together with it, to know whether there is another page."""
 _DISTANCES = {km: b',"distance_km":%d' % km for km in BANDS_KM}
-"""What a card gets at its end."""
+"""Ends of cards, by distance."""
 _MAX_PAGES = 1_000
 _MAX_SHARED = 5_000
 _MAX_MET = 150
@@ -30,7 +30,7 @@ _MAX_ENTRIES = 150
 
 
 class Question(NamedTuple):
-    """What decides who is met, beside the entries."""
+    """Inputs that decide who is met, beside the entries."""
 
     day: int
     cell: int
@@ -42,7 +42,7 @@ class Question(NamedTuple):
 
     @property
     def most(self) -> int:
-        """How many people are wanted, the viewer perhaps among them."""
+        """Number of people wanted, the viewer perhaps among them."""
         return self.skip + self.page_count + LOOKAHEAD + 1
 
 

@@ -25,13 +25,13 @@ from datingtoday.protocol.fields import MAX_ID
 from datingtoday.protocol.paging import MAX_TOTAL, Cursors, PageRequest, Total, page_answer
 
 LOOKED_AT = (2_000, 8_000)
-"""How many of the leading filter's people are looked at: the second number only if the first did not fill the page."""
+"""People of the leading filter who are examined: the second number only if the first did not fill the page."""
 GRAMS_TRIED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What is asked for; None: anything."""
+    """Filters of a search; None: anything."""
 
     nickname: str | None = None
     gender: int | None = None

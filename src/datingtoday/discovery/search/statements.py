@@ -103,7 +103,7 @@ def _led_by(kind: LeaderKind, value: str = "value") -> Select[int]:
 
 @dataclass(frozen=True)
 class Matching:
-    """Which of the leader's people are wanted.
+    """Conditions on the leader's people.
 
     :param text: a folded part of the nickname. :param values: by the names of `_CONDITIONS`; None: anything.
     """
@@ -153,7 +153,7 @@ def count(session: Session, leader: Leader, matching: Matching, *, most: int) ->
 
 
 class _Shape(NamedTuple):
-    """What decides about the text of a statement."""
+    """Inputs that decide the text of a statement."""
 
     leader: LeaderKind
     conditions: tuple[str, ...]

@@ -4,7 +4,7 @@ from datingtoday.infra.config.fields import Section, key
 
 
 class DiscoverySection(Section):
-    """How people find each other."""
+    """Hot list and people nearby."""
 
     hot_half_life_days: float = key(
         7.0,

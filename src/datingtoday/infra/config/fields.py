@@ -35,7 +35,7 @@ _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,9})?")
 
 @dataclass(frozen=True)
 class KeyNotes:
-    """What a key knows beyond its pydantic type; `key()` makes it and `notes_of()` finds it again."""
+    """Notes of a key beyond its pydantic type; `key()` makes it and `notes_of()` finds it again."""
 
     about: Text
     secret: bool = False

@@ -4,7 +4,7 @@ from datingtoday.infra.config.fields import Section, key
 
 
 class LimitsSection(Section):
-    """How often is too often."""
+    """Limits per user, number and address."""
 
     enabled: bool = key(
         True, en="0 disables every limit; for tests.", zh="关闭后所有限制均不生效，仅供测试。"

@@ -7,7 +7,7 @@ from datingtoday.infra.config.value_types import FolderPath, HttpUrl, Location, 
 
 
 class SmsSection(Section):
-    """Who carries the codes."""
+    """SMS provider."""
 
     provider: Literal["console", "aliyun", "tencent"] = key(
         "console",
@@ -93,7 +93,7 @@ class SmsSection(Section):
 
 
 class StorageSection(Section):
-    """Where uploads lie."""
+    """Store of uploads."""
 
     provider: Literal["local", "s3"] = key(
         "local",

@@ -55,7 +55,7 @@ class AppSection(Section):
 
 
 class DatabaseSection(Section):
-    """Where the truth lies."""
+    """Database."""
 
     uri: DatabaseUri = key(
         "",
@@ -144,7 +144,7 @@ class SecuritySection(Section):
 
 
 class ProtocolSection(Section):
-    """What every request obeys."""
+    """Rules for every request."""
 
     window_s: int = key(
         60,

@@ -119,7 +119,7 @@ class Settings(BaseModel):
         return self.model_copy(update={"redis": redis})
 
     def origin_of(self, section: str, key: str) -> str:
-        """Where the value of `[SECTION] key` came from: `file:line`, an environment name, `default`, …"""
+        """Origin of the value of `[SECTION] key`: `file:line`, an environment name, `default`, …"""
         return self.origins.get(f"{section} {key}", "default")
 
 

@@ -162,7 +162,7 @@ class ApplePayments:
         return Notice(notice_id, kind, self._transaction(transaction, _KINDS[kind]))
 
     def _transaction(self, jws: str, kind: FactKind | None) -> Fact:
-        """What a signed transaction says.
+        """Content of a signed transaction.
 
         :param kind: what is told to have happened; None: what the transaction itself tells.
         """

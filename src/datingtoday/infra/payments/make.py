@@ -42,7 +42,7 @@ def make_payment_channels(
 
 
 def channel_problems(settings: Settings) -> list[ConfigError]:
-    """What stands against the channels that are on: keys that are missing or unusable, libraries that are absent."""
+    """Problems of the channels that are on: keys that are missing or unusable, libraries that are absent."""
     problems = []
     for name in real_channels(settings.pay):
         try:

@@ -12,7 +12,7 @@ from datingtoday.infra.db import MYSQL_TABLE, Base, UTCDateTime
 
 
 class TradeState(StrEnum):
-    """Where a payment stands at the sandbox."""
+    """State of a payment at the sandbox."""
 
     OPEN = "open"
     PAID = "paid"

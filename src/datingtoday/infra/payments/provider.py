@@ -21,7 +21,7 @@ CNY = "CNY"
 
 
 class FactKind(StrEnum):
-    """What happened at the provider."""
+    """Fact reported by the provider."""
 
     PAID = "paid"
     REFUNDED = "refunded"
@@ -79,7 +79,7 @@ class NoticeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What the provider is asked to take money for.
+    """Payment requested from the provider.
 
     :param account_token: names the order where the provider does not take our number.
     :param apple_id: the product's id in App Store Connect, empty if it has none.
@@ -96,7 +96,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """What the provider is asked to give back. The same ``refund_no`` is the same refund."""
+    """Refund requested from the provider. The same ``refund_no`` is the same refund."""
 
     trade_no: str
     transaction_id: str
@@ -140,7 +140,7 @@ class NoticeRefused(Exception):
 
 @dataclass(frozen=True)
 class ChannelTraits:
-    """What a channel can do."""
+    """Capabilities of a channel."""
 
     refunds: bool = True
     """We can give money back; else only the provider can."""

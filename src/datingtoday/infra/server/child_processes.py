@@ -21,7 +21,7 @@ from datingtoday.infra.server.embedded_redis import end_with_parent, name_proces
 log = structlog.get_logger(__name__)
 
 STOP_S = 5.0
-"""How long a process may take to end after SIGTERM, before it is killed."""
+"""Time that a process may take to end after SIGTERM, before it is killed."""
 MIN_PAUSE_S = 0.5
 MAX_PAUSE_S = 30.0
 """Pauses before a process is started again: they double while it keeps ending within `STEADY_S`."""

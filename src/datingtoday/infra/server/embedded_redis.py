@@ -38,7 +38,7 @@ _SOCKET_LIMIT_BYTES = 103 if sys.platform == "darwin" else 107
 _TEMP_PREFIX = "datingtoday-"
 _POLL_S = 0.005
 PATIENCE_S = 10.0
-"""How long each way of ending Redis may take before the next, rougher one is tried."""
+"""Time that each way of ending Redis may take before the next, rougher one is tried."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 

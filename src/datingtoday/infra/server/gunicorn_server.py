@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 _QUOTE = re.compile(r"""['"?]""")
 GRACE_S = 15
-"""How long a worker may finish its requests after SIGTERM."""
+"""Time for which a worker may finish its requests after SIGTERM."""
 
 
 class JsonLog(Logger):
@@ -80,7 +80,7 @@ def _write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -
 
 @dataclass(frozen=True)
 class ServerHooks:
-    """What the server calls.
+    """Hooks of the server.
 
     :param on_ready: in its parent process, when requests are accepted.
     :param on_tick: in the parent, about once a second, and soon after the end of any child.

@@ -35,7 +35,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a vendor's API is: `scheme://netloc`, no path."""
+    """Address of a vendor's API: `scheme://netloc`, no path."""
 
     scheme: str
     netloc: str

@@ -30,7 +30,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class S3Access:
-    """Where the store is and how to enter it. The bucket exists already and is not public."""
+    """Address and credentials of the store. The bucket exists already and is not public."""
 
     bucket: str
     region: str

@@ -24,7 +24,7 @@ MEGABYTE = 1024 * 1024
 
 
 class Kind(StrEnum):
-    """What an upload is to be; the parameter `kind` of the API."""
+    """Intended kind of an upload; the parameter `kind` of the API."""
 
     PHOTO = "photo"
     IMAGE = "image"

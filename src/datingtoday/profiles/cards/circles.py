@@ -24,7 +24,7 @@ _MAX_CIRCLES_LOADED = 200
 
 
 class Circle(NamedTuple):
-    """Whom a viewer has to do with; None: too many to be listed."""
+    """Blocks and follows of a viewer; None: too many to be listed."""
 
     blocked: frozenset[int] | None
     """Who blocks the viewer, or is blocked by them."""
@@ -60,7 +60,7 @@ def may_find(authority: int, banned: bool, deleted: bool, is_fan: bool, is_block
 
 
 class CircleEntries:
-    """Of the user id: the circle. `Visibility.ties_changed` lets it be made anew."""
+    """Cache entry: user id → circle. `Visibility.ties_changed` lets it be made anew."""
 
     def key(self, what: int) -> str:
         return circle_key(what)

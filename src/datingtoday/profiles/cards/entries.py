@@ -39,7 +39,7 @@ KEPT_S = 600
 
 
 class _Entries:
-    """What the three kinds have in common."""
+    """Base of the three kinds."""
 
     kind: str
     with_album = False
@@ -70,7 +70,7 @@ class _Entries:
 
 
 class CardEntries(_Entries):
-    """Of the user id: the card. The head is (authority, banned, deleted)."""
+    """Cache entry: user id → card. The head is (authority, banned, deleted)."""
 
     kind = "card"
 
@@ -79,7 +79,8 @@ class CardEntries(_Entries):
 
 
 class ProfileEntries(_Entries):
-    """Of the user id: what another sees. The head is (authority, banned, deleted); of the gone there is only a head."""
+    """Cache entry: user id → profile as others see it. The head is (authority, banned, deleted); of the
+    gone there is only a head."""
 
     kind = "profile"
     with_album = True
@@ -100,7 +101,7 @@ class OwnEntries(_Entries):
 
 
 class Preferences(NamedTuple):
-    """What lists and profiles need to know of their viewer."""
+    """Preferences of a viewer, as lists and profiles need them."""
 
     gender: int
     sexual: int
@@ -113,7 +114,7 @@ class Preferences(NamedTuple):
 
 
 class ViewerEntries(_Entries):
-    """Of the user id: what lists and profiles need to know of their viewer, in the head."""
+    """Cache entry: user id → preferences of a viewer, in the head."""
 
     kind = "viewer"
 
@@ -176,7 +177,7 @@ class Cards:
         return preferences_in(data) if data else _NO_PREFERENCES
 
     def changed(self, session: Session, user_ids: Iterable[int]) -> None:
-        """What is told of these people changes with the session's commit."""
+        """Invalidate the entries of these people with the session's commit."""
         self._cache.forget(session, self._keys(user_ids))
 
     def judged(self, session: Session, event: MediaJudged) -> None:

@@ -57,7 +57,7 @@ NOBODY = Found({})
 
 
 class FoundTogether(NamedTuple):
-    """What came out the last time for people who were asked for together."""
+    """Remembered result for people who were asked for together."""
 
     keys: Sequence[str]
     """Of their cards …"""

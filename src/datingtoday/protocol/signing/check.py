@@ -130,7 +130,7 @@ class SignatureCheck:
         return read
 
     def _wait_ms(self, timestamp: str, lost_at_ms: int, now_ms: int) -> int:
-        """How long until a timestamp of the same form is after the moment up to which memory was lost."""
+        """Time until a timestamp of the same form is after the moment up to which memory was lost."""
         first_good_ms = lost_at_ms + self.replay.ahead_ms + 1
         if len(timestamp) == 10:
             # Whole seconds: the next one.

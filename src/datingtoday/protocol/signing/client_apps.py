@@ -33,7 +33,7 @@ class ClientAppError(BilingualError):
 
 @dataclass(frozen=True, slots=True)
 class KnownApp:
-    """What the guard needs of a client program."""
+    """Client program as the guard needs it."""
 
     appkey: str
     secrets: tuple[tuple[str, datetime | None], ...]

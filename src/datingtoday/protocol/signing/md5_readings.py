@@ -22,7 +22,7 @@ _LONGEST = 10 + 1 + 9 + 64
 
 
 class Readings(NamedTuple):
-    """When a request was sent, as it says, and all other times that its signature can be read as.
+    """Moment at which a request was sent, as it says, and all other times that its signature can be read as.
 
     :param sent_ms: the request's own timestamp.
     :param earliest_ms, latest_ms: within the same second; the cut after the timestamp moves them.

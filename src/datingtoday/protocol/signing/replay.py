@@ -116,7 +116,7 @@ _REPAIR = Script(
 
 
 class Verdict(NamedTuple):
-    """What the guard says: accepted, seen before, or (``lost_at_ms``) from before a loss of memory."""
+    """Verdict of the guard: accepted, seen before, or (``lost_at_ms``) from before a loss of memory."""
 
     accepted: bool
     lost_at_ms: int | None = None
@@ -151,7 +151,7 @@ class ReplayGuard:
         self._span_ms = (window_s + ahead_s) * 1000
         self._buckets = CLUSTER_BUCKETS if redis.is_cluster else 1
         self._born_ms: dict[int, int] = {}
-        """When each bucket that this process has looked at was used for the first time ever."""
+        """First use ever of each bucket that this process has examined."""
         self._repairing = threading.Lock()
         self._failed_at = float("-inf")
 

@@ -16,6 +16,7 @@ EXTENSIONS: Mapping[str, str] = {
     "audio/mpeg": "mp3",
     "audio/ogg": "ogg",
     "video/mp4": "mp4",
+    "video/webm": "webm",
 }
 """Every type that media ever delivers."""
 

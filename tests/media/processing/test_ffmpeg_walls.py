@@ -103,7 +103,7 @@ def test_the_trap_works(trap: Trap, tmp_path: Path) -> None:
 def test_playlists_do_not_get_to_ffmpeg(tmp_path: Path, name: str, kind: Kind) -> None:
     file = tmp_path / "upload"
     file.write_bytes(PLAYLISTS[name]("http://127.0.0.1:9/"))
-    with pytest.raises(FileRefused, match="no known type"):
+    with pytest.raises(FileRefused, match=r"no known type|a playlist|a page"):
         inspect_file(file, kind)
 
 
@@ -193,7 +193,8 @@ def test_film_headers_elsewhere(tmp_path: Path, kind: bytes) -> None:
         box(b"ftyp", b"isom\0\0\0\0isom"),
         box(b"ftyp", b"isom\0\0\0\0isom") + box(b"mdat", bytes(100)),
         box(b"ftyp", b"isom\0\0\0\0isom") + box(b"moov", b""),
-        box(b"ftyp", b"isom\0\0\0\0isom") + box(b"moov", b"") + box(b"mdat", b"") + b"<html>",
+        box(b"ftyp", b"isom\0\0\0\0isom") + box(b"moov", b"") + b"<html>" + box(b"mdat", b""),
+        box(b"ftyp", b"isom\0\0\0\0isom") + box(b"moov", b"") + box(b"mdat", b"") + b"\0\0\1\0mdatx",
         box(b"ftyp", b"isom\0\0\0\0isom") + box(b"moov", b"\0\0\0\7moov") + box(b"mdat", b""),
         box(b"ftyp", b"isom\0\0\0\0isom") + box(b"moov", b"\0\0\0\0trak") + box(b"mdat", b""),
         box(b"ftyp", b"isom\0\0\0\0isom") + b"\0\0\0\1moov" + b"\xff" * 8 + box(b"mdat", b""),

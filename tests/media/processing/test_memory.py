@@ -57,8 +57,8 @@ def test_a_photo_of_twelve_megapixels(tmp_path: Path) -> None:
 def test_the_largest_that_are_taken(tmp_path: Path) -> None:
     files = {
         "sequential jpeg": saved(Image.new("RGB", (8160, 6120)), "JPEG"),
-        "progressive jpeg": saved(Image.new("RGB", (5760, 4320)), "JPEG", progressive=True, subsampling=0),
-        "png": samples.png(4990, 4990, color=6),
+        "progressive jpeg": saved(Image.new("RGB", (8160, 6120)), "JPEG", progressive=True, subsampling=0),
+        "png": samples.png(7000, 7000, color=6),
         "webp": saved(Image.new("RGBA", (3990, 3990), "red"), "WEBP", lossless=True, method=0),
     }
     used = cost(tmp_path, "photo", files)
@@ -69,8 +69,8 @@ def test_the_largest_that_are_taken(tmp_path: Path) -> None:
 
 @pytest.mark.needs("ffmpeg")
 def test_the_largest_heic(tmp_path: Path) -> None:
-    used = cost(tmp_path, "photo", {"heic": heic(5632, 4096, tile=512)})
-    assert used.outcomes == {"heic": "2000x1455"}
+    used = cost(tmp_path, "photo", {"heic": heic(8192, 6144, tile=512)})
+    assert used.outcomes == {"heic": "2000x1500"}
     assert used.own_mb < OWN_MB
     assert used.child_mb < WORST_MB
 

@@ -23,6 +23,8 @@ _MP3_KBITS = {
 }
 _MP3_RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _ADTS_RATES = 13
+_LEAST_PAGES = 3
+"""Of OGG: header, comments, sound."""
 
 
 def start_of_frames(file: BinaryIO, size_bytes: int) -> int:
@@ -84,18 +86,23 @@ def _adts_frame_bytes(head: bytes) -> int:
     return length if length > 7 else 0
 
 
-def ogg_is_whole(file: BinaryIO, size_bytes: int) -> bool:
-    """Whether the file consists of pages, none of them cut, and nothing else."""
+def whole_pages_bytes(file: BinaryIO, size_bytes: int) -> int:
+    """How many bytes of an OGG file its pages take, up to the last one or to what was appended to them.
+
+    0 if a page is cut, pages are missing in between, or there are too few of them.
+    """
     at = pages = 0
     while at < size_bytes:
         file.seek(at)
         head = file.read(27)
+        if not b"OggS".startswith(head[:4]) and pages >= _LEAST_PAGES:
+            return 0 if b"OggS\0" in head + file.read() else at
         if len(head) < 27 or head[:4] != b"OggS":
-            return False
+            return 0
         lengths = file.read(head[26])
-        at += 27 + head[26] + sum(lengths)
-        if len(lengths) < head[26] or at > size_bytes:
-            return False
+        end = at + 27 + head[26] + sum(lengths)
+        if len(lengths) < head[26] or end > size_bytes:
+            return 0
+        at = end
         pages += 1
-    # Header, comments, audio.
-    return pages >= 3
+    return at if pages >= _LEAST_PAGES else 0

@@ -1,7 +1,8 @@
 """Audio and video: the packets of one audio and one video stream move into a new container, nothing else does.
 
-Nothing is transcoded (a phone records what a phone can play, and a minute of video would cost minutes of CPU), so
-quality stays, and places, devices, titles, covers, subtitles, data streams and chapters stay behind.
+No film is transcoded (a phone records what a phone can play, and a minute of film would cost minutes of CPU), and sound
+only where no browser plays it, so quality stays, and places, devices, titles, covers, subtitles, data streams and
+chapters stay behind.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datingtoday.media.errors import FileRefused
 from datingtoday.media.processing.ffmpeg import CodecNotAllowed, Ffmpeg, FfmpegFailed, Probe, Stream
 from datingtoday.media.processing.images import Picture, process_image
 from datingtoday.media.processing.inspect import FileType, Kind, damaged, refused
+from datingtoday.media.processing.posters import poster_options
 
 MAX_AUDIO_MS = 60_000
 _TOLERANCE_MS = 500
@@ -24,28 +26,49 @@ _CUT_AFTER_S = MAX_AUDIO_MS // 1000 + 2
 MAX_VIDEO_SIDE_PX = 4096
 MAX_VIDEO_PIXELS = 9_500_000
 """4K, in either orientation."""
-_POSTER_SIDE_PX = 1280
 
-_SOUND_CODECS = {
-    FileType.MP4: ("aac",),
-    FileType.ADTS: ("aac",),
-    FileType.MP3: ("mp3",),
-    FileType.OGG: ("opus", "vorbis"),
+_M4A = ("audio/mp4", ("-f", "ipod", "-movflags", "+faststart"))
+_MP3 = ("audio/mpeg", ("-f", "mp3", "-id3v2_version", "0"))
+_OGG = ("audio/ogg", ("-f", "ogg"))
+_STORED_AS = {"audio/mp4": FileType.MP4, "audio/mpeg": FileType.MP3, "audio/ogg": FileType.OGG}
+# Codec of the sound → type of what is stored and how: players take these as they are.
+_SOUNDS_COPIED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "aac": _M4A,
+    "mp3": _MP3,
+    "opus": _OGG,
+    "vorbis": _OGG,
 }
-# Type of the upload → type of what is stored, its MIME type and the options that write it.
-_SOUND_FORMATS: Mapping[FileType, tuple[FileType, str, tuple[str, ...]]] = {
-    FileType.MP4: (FileType.MP4, "audio/mp4", ("-f", "ipod", "-movflags", "+faststart")),
-    FileType.ADTS: (
-        FileType.MP4,
-        "audio/mp4",
-        ("-bsf:a", "aac_adtstoasc", "-f", "ipod", "-movflags", "+faststart"),
-    ),
-    FileType.MP3: (FileType.MP3, "audio/mpeg", ("-f", "mp3", "-id3v2_version", "0")),
-    FileType.OGG: (FileType.OGG, "audio/ogg", ("-f", "ogg")),
-}
+_SOUNDS_ENCODED = frozenset(
+    {
+        *(
+            "alac",
+            "amr_nb",
+            "amr_wb",
+            "pcm_u8",
+            "pcm_s16le",
+            "pcm_s16be",
+            "pcm_s24le",
+            "pcm_s24be",
+            "pcm_s32le",
+        ),
+        *("pcm_f32le", "pcm_alaw", "pcm_mulaw"),
+    }
+)
+"""What recorders and cameras write and no browser plays."""
+_AAC = ("-c:a", "aac", "-b:a", "96k", "-ac", "2")
+_AAC_SPEECH = ("-c:a", "aac", "-b:a", "32k")
+_SPEECH = frozenset({"amr_nb", "amr_wb"})
 # The units of the stream itself that hold notes (SEI: encoder settings, on some devices places). Film with HDR
-# says so in the container as well.
-_WITHOUT_NOTES = {"h264": "filter_units=remove_types=6", "hevc": "filter_units=remove_types=39-40"}
+# says so in the container as well. Codecs of WebM have none.
+_WITHOUT_NOTES = {
+    "h264": "filter_units=remove_types=6",
+    "hevc": "filter_units=remove_types=39-40",
+    "vp8": "null",
+    "vp9": "null",
+    "av1": "filter_units=remove_types=5",
+}
+_WEBM_FILMS = frozenset({"vp8", "vp9", "av1"})
+_WEBM_SOUNDS = frozenset({"opus", "vorbis"})
 _BARE = (
     *("-c", "copy"),
     *("-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"),
@@ -87,14 +110,14 @@ def process_audio(file: Path, file_type: FileType, tools: Ffmpeg | None) -> Proc
         if any(stream.kind == "video" and not stream.attached_picture for stream in found.streams):
             raise refused(kind, "it is a video, not audio", "这是视频，不是音频")
         stream = _only(found, "audio")
-        if stream is None or stream.codec not in _SOUND_CODECS[file_type]:
+        if stream is None:
             raise refused(kind, _codec_en(stream), _codec_zh(stream))
-        stored_type, mime, options = _SOUND_FORMATS[file_type]
+        mime, options = _sound_output(stream, file_type)
         target = file.with_name("sound")
         # The header may lie about the duration: what counts is what is there, of which no more is copied.
         chosen = ("-map", f"0:{stream.index}", "-t", str(_CUT_AFTER_S))
         tools.write(file, file_type, target, [*_DECODED, *chosen, *_NOWHERE, *_BARE, *chosen, *options])
-        duration_ms = tools.probe(target, stored_type).duration_ms
+        duration_ms = tools.probe(target, _STORED_AS[mime]).duration_ms
     except FfmpegFailed as error:
         raise _failed(kind, file_type, error) from error
     if duration_ms <= 0:
@@ -104,8 +127,20 @@ def process_audio(file: Path, file_type: FileType, tools: Ffmpeg | None) -> Proc
     return ProcessedSound(target, mime, min(duration_ms, MAX_AUDIO_MS))
 
 
+def _sound_output(stream: Stream, file_type: FileType) -> tuple[str, tuple[str, ...]]:
+    """MIME type and options of what is stored. :raises FileRefused: of another codec."""
+    if stream.codec in _SOUNDS_COPIED:
+        mime, options = _SOUNDS_COPIED[stream.codec]
+        bare = ("-bsf:a", "aac_adtstoasc") if file_type is FileType.ADTS else ()
+        return mime, (*bare, *options)
+    if stream.codec in _SOUNDS_ENCODED:
+        mime, options = _M4A
+        return mime, (*(_AAC_SPEECH if stream.codec in _SPEECH else _AAC), *options)
+    raise refused(Kind.AUDIO, _codec_en(stream), _codec_zh(stream))
+
+
 def process_video(file: Path, file_type: FileType, tools: Ffmpeg | None) -> ProcessedFilm:
-    """Take video and audio out of an MP4 that `inspect_file` knew; FileRefused. About 0.7 s, elsewhere."""
+    """Take picture and sound out of a film that `inspect_file` knew; FileRefused. About 0.7 s, elsewhere."""
     tools = _enabled(tools)
     kind = Kind.VIDEO
     try:
@@ -113,37 +148,43 @@ def process_video(file: Path, file_type: FileType, tools: Ffmpeg | None) -> Proc
         picture, sound = _only(found, "video"), _only(found, "audio")
         if picture is None or picture.codec not in _WITHOUT_NOTES:
             raise refused(kind, _codec_en(picture), _codec_zh(picture))
-        if sound is not None and sound.codec != "aac":
-            raise refused(kind, _codec_en(sound), _codec_zh(sound))
         _check_size(picture)
         target = file.with_name("film")
-        options = [*_BARE, "-map", f"0:{picture.index}", "-bsf:v", _WITHOUT_NOTES[picture.codec]]
-        if picture.codec == "hevc":
-            options += ["-tag:v", "hvc1"]  # Apple plays H.265 under this name only.
-        if sound is not None:
-            options += ["-map", f"0:{sound.index}"]
-        tools.write(file, file_type, target, [*options, "-f", "mp4", "-movflags", "+faststart"])
-        stored = tools.probe(target, FileType.MP4)
-        poster = file.with_name("poster.jpg")
-        tools.write(target, FileType.MP4, poster, _POSTER)
+        stored_type, options = _film_output(picture, sound, file_type)
+        tools.write(file, file_type, target, options)
+        stored = tools.probe(target, stored_type)
+        poster = file.with_name("poster.png")
+        tools.write(target, stored_type, poster, poster_options(_only(stored, "video") or picture))
     except FfmpegFailed as error:
         raise _failed(kind, file_type, error) from error
     if stored.duration_ms <= 0:
         raise damaged(kind)
     turned = picture.rotation % 180 != 0
     width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
-    thumbs = process_image(poster, FileType.JPEG, kind, deadline=tools.deadline).thumbs
-    return ProcessedFilm(target, "video/mp4", width, height, stored.duration_ms, thumbs)
+    thumbs = process_image(poster, FileType.PNG, kind, deadline=tools.deadline).thumbs
+    mime = "video/webm" if stored_type is FileType.WEBM else "video/mp4"
+    return ProcessedFilm(target, mime, width, height, stored.duration_ms, thumbs)
 
 
-_POSTER_SCALE = (
-    rf"scale=min({_POSTER_SIDE_PX}\,iw):min({_POSTER_SIDE_PX}\,ih):force_original_aspect_ratio=decrease"
-)
-_POSTER = (
-    *("-map", "0:v:0", "-frames:v", "1", "-filter_threads", "1"),
-    *("-vf", _POSTER_SCALE),
-    *("-c:v", "mjpeg", "-q:v", "2", "-pix_fmt", "yuvj420p", "-f", "mjpeg"),
-)
+def _film_output(picture: Stream, sound: Stream | None, file_type: FileType) -> tuple[FileType, list[str]]:
+    """The type of what is stored, and the options that write it.
+
+    :raises FileRefused: the sound is of a codec that nothing here makes sense of.
+    """
+    options = [*_BARE, "-map", f"0:{picture.index}", "-bsf:v", _WITHOUT_NOTES[picture.codec]]
+    if picture.codec == "hevc":
+        options += ["-tag:v", "hvc1"]  # Apple plays H.265 under this name only.
+    in_webm = file_type is FileType.WEBM and picture.codec in _WEBM_FILMS
+    if sound is not None:
+        options += ["-map", f"0:{sound.index}"]
+        kept = _WEBM_SOUNDS if in_webm else frozenset({"aac"})
+        if sound.codec not in kept:
+            if in_webm or sound.codec not in _SOUNDS_ENCODED | _SOUNDS_COPIED.keys():
+                raise refused(Kind.VIDEO, _codec_en(sound), _codec_zh(sound))
+            options += _AAC
+    if in_webm:
+        return FileType.WEBM, [*options, "-f", "webm"]
+    return FileType.MP4, [*options, "-f", "mp4", "-movflags", "+faststart"]
 
 
 def _enabled(tools: Ffmpeg | None) -> Ffmpeg:

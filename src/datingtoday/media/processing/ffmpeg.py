@@ -26,14 +26,27 @@ _DEMUXERS = {
     FileType.MP3: "mp3",
     FileType.ADTS: "aac",
     FileType.OGG: "ogg",
+    FileType.MOV: "mov",
+    FileType.WEBM: "matroska",
+    FileType.AMR: "amr",
+    FileType.WAV: "wav",
 }
-_DEMUXER_NAMES = {FileType.MP4: "mov,mp4,m4a,3gp,3g2,mj2"}
+_DEMUXER_NAMES = {
+    FileType.MP4: "mov,mp4,m4a,3gp,3g2,mj2",
+    FileType.MOV: "mov,mp4,m4a,3gp,3g2,mj2",
+    FileType.WEBM: "matroska,webm",
+}
 """As ffmpeg itself calls them, where that is not the name that it is asked for by."""
 # The accepted codecs, and those of what is often beside them and gets dropped: covers, subtitles, second sounds.
-_DECODERS = "h264,hevc,aac,mp3,mp3float,opus,libopus,vorbis,libvorbis,mjpeg,png,mov_text,ac3,eac3"
+_DECODERS = (
+    "h264,hevc,vp8,vp9,av1,libdav1d,aac,mp3,mp3float,opus,libopus,vorbis,libvorbis,amrnb,amrwb,alac,"
+    "pcm_u8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_alaw,pcm_mulaw,"
+    "mjpeg,png,mov_text,ac3,eac3"
+)
 _NOT_LISTED = re.compile(rb"Codec \(([A-Za-z0-9_.-]{1,32})\) not on whitelist")
 _SHOWN = (
     "format=duration:stream=index,codec_type,codec_name,width,height,duration"
+    ",color_space,color_transfer,color_primaries"
     ":stream_disposition=attached_pic:stream_side_data=rotation"
 )
 
@@ -61,6 +74,10 @@ class Stream:
     rotation: int
     """Degrees by which players turn it."""
     attached_picture: bool
+    matrix: str = ""
+    transfer: str = ""
+    primaries: str = ""
+    """How its colours are meant, in ffmpeg's words; empty if it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +178,14 @@ def _stream(entry: dict[str, Any]) -> Stream:
         height=int(entry.get("height", 0)),
         rotation=rotations[0] if rotations else 0,
         attached_picture=bool(entry.get("disposition", {}).get("attached_pic", 0)),
+        matrix=_colour(entry.get("color_space")),
+        transfer=_colour(entry.get("color_transfer")),
+        primaries=_colour(entry.get("color_primaries")),
     )
+
+
+def _colour(value: object) -> str:
+    return "" if value in (None, "unknown", "unspecified", "reserved") else str(value)
 
 
 def _number(value: object) -> float:

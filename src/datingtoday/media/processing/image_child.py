@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import traceback
 import warnings
 from typing import Any
 
 from PIL import Image, ImageCms
+from PIL.Image import Resampling
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -26,6 +28,13 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+_STRIP_PIXELS = 4_000_000
+_MAX_RATIO = 3
+"""Of the sides of small forms of pictures that are longer."""
+_MARKER = re.compile(rb"\xff+([\xc0-\xcf\xda-\xfe])")
+"""Of a segment with a length: all but fill bytes, restarts and the ends."""
 
 
 class Refused(Exception):
@@ -42,10 +51,10 @@ def main() -> None:
         answer = {"refused": "pixels"}
     except MemoryError:
         answer = {"refused": "complex"}
-    except Exception:
+    except Exception as error:
         # Decoders raise whatever they like on files that are not what they claim to be.
         traceback.print_exc()
-        answer = {"refused": "damaged"}
+        answer = {"refused": "complex" if "Memory allocation" in str(error) else "damaged"}
     print(json.dumps(answer))
 
 
@@ -53,17 +62,16 @@ def convert(job: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """One file per size, each made from the next larger one."""
     Image.MAX_IMAGE_PIXELS = job["max_pixels"]
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    if job["format"] == "HEIF":
-        import pi_heif
-
-        pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
     longest = max(side for _, side, _ in job["sizes"])
-    image = load(job["file"], job["format"], job["max_progressive_pixels"], longest)
+    image = load(job, Fit(longest, **job["readable"]))
     made: dict[str, tuple[int, int]] = {}
     for name, side, quality in job["sizes"]:
-        size = fitted(image.size, side)
+        fit = Fit(longest, **job["readable"]) if side == longest else Fit(side)
+        if side != longest and job["readable"]:
+            image = beginning_of(image)
+        size = fit.size(image.size)
         if size != image.size:
-            image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+            image = image.resize(size, Resampling.LANCZOS, reducing_gap=2.0)
         # Pillow writes a comment that it finds here.
         image.info = {}
         image.save(name, "JPEG", quality=quality)
@@ -71,33 +79,131 @@ def convert(job: dict[str, Any]) -> dict[str, tuple[int, int]]:
     return made
 
 
-def load(file: str, image_format: str, max_progressive_pixels: int, longest: int) -> Image.Image:
-    """The first frame, upright, sRGB without transparency, no larger than needed for `longest`."""
-    image: Image.Image = Image.open(file, formats=[image_format])
+class Fit:
+    """How large a picture becomes: within a square, never enlarged, never less than one pixel.
+
+    :param shortest: one that is long and narrow (a screenshot of a whole page) keeps this width, though it gets longer
+        than the square, up to ``max_pixels`` and ``max_side``.
+    """
+
+    def __init__(
+        self, longest: int, *, shortest: int = 0, max_pixels: int = 1 << 30, max_side: int = 1 << 15
+    ) -> None:
+        self._longest, self._shortest = longest, shortest
+        self._max_pixels, self._max_side = max_pixels, max_side
+
+    def size(self, given: tuple[int, int]) -> tuple[int, int]:
+        width, height = given
+        scale = max(self._longest / max(given), self._shortest / min(given))
+        scale = min(1.0, scale, (self._max_pixels / (width * height)) ** 0.5, self._max_side / max(given))
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def load(job: dict[str, Any], fit: Fit) -> Image.Image:
+    """The first frame, upright, sRGB without transparency, no larger than needed."""
+    if job["format"] == "HEIF":
+        return load_heif(job["file"], job["max_pixels"], fit)
+    image: Image.Image = Image.open(job["file"], formats=[job["format"]])
     pixels = image.width * image.height
-    if image.info.get("progressive") and pixels > max_progressive_pixels:
+    if image.info.get("progressive") and pixels > job["max_progressive_pixels"]:
         raise Refused("pixels")
-    target = fitted(image.size, longest)
-    if image_format == "JPEG":
+    target = fit.size(image.size)
+    if job["format"] == "JPEG":
         # The decoder leaves out what a half, quarter or eighth of the size does not need.
         image.draft(None, target)
     turn = _TURNS.get(orientation(image))
     profile = image.info.get("icc_profile")
-    image.load()
+    try:
+        image.load()
+    except OSError:
+        if job["format"] != "JPEG":
+            raise
+        image = without_end_mark(job["file"], target)
     image = plain(image)
     if image.size != target:
-        image = image.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        image = image.resize(target, Resampling.LANCZOS, reducing_gap=2.0)
     image = srgb(opaque(image), profile)
     return image if turn is None else image.transpose(turn)
 
 
-def fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """The size within a square, never enlarged, never less than one pixel."""
-    width, height = size
-    if max(size) <= longest:
-        return size
-    scale = longest / max(size)
-    return max(1, round(width * scale)), max(1, round(height * scale))
+def load_heif(file: str, max_pixels: int, fit: Fit) -> Image.Image:
+    """Like `load`, from the decoder's own memory, strip by strip: a second copy of 48 megapixels is never made."""
+    import pi_heif
+
+    pi_heif.options.DECODE_THREADS = 1
+    pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
+    heif = pi_heif.open_heif(file)
+    width, height = heif.size
+    if width * height > max_pixels:
+        raise Refused("pixels")
+    target = fit.size(heif.size)
+    profile = heif.info.get("icc_profile")
+    data, stride, mode = memoryview(heif.data), heif.stride, heif.mode
+    factor = max(1, min(width // target[0], height // target[1]))
+    small = Image.new(mode, (-(-width // factor), -(-height // factor)))
+    rows = factor * max(1, _STRIP_PIXELS // width // factor)
+    for top in range(0, height, rows):
+        count = min(rows, height - top)
+        strip = Image.frombuffer(
+            mode, (width, count), bytes(data[top * stride : (top + count) * stride]), "raw", mode, stride, 1
+        )
+        small.paste(strip.reduce(factor), (0, top // factor))
+    image = plain(small)
+    if image.size != target:
+        image = image.resize(target, Resampling.LANCZOS, reducing_gap=2.0)
+    return srgb(opaque(image), profile)
+
+
+def without_end_mark(file: str, target: tuple[int, int]) -> Image.Image:
+    """A JPEG whose data is complete, but for the mark behind it; some cameras and messengers forget it.
+
+    Whatever else is put between data and mark makes no difference then. Where it does, the data was cut.
+    """
+    with open(file, "rb") as opened:
+        data = opened.read()
+    if not has_every_scan(data):
+        raise Refused("damaged")
+    ends = (b"", b"\x55" * 4096)
+    pictures = [Image.open(io.BytesIO(data + end + b"\xff\xd9"), formats=["JPEG"]) for end in ends]
+    for picture in pictures:
+        picture.draft(None, target)
+        picture.load()
+    if pictures[0].tobytes() != pictures[1].tobytes():
+        raise Refused("damaged")
+    return pictures[0]
+
+
+def has_every_scan(data: bytes) -> bool:
+    """Whether the scans of a JPEG tell everything of every component: a progressive one may be cut between two."""
+    components = 0
+    known: set[tuple[int, int]] = set()
+    at = 2
+    while at + 4 <= len(data):
+        found = _MARKER.search(data, at)
+        if found is None:
+            break
+        marker, at = found[1][0], found.end()
+        length = int.from_bytes(data[at : at + 2], "big")
+        segment = data[at + 2 : at + length]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            components = segment[5]
+        elif marker == 0xDA:
+            count = segment[0]
+            first, last, precision = segment[1 + 2 * count : 4 + 2 * count]
+            if precision & 15 == 0:
+                known.update(
+                    (segment[1 + 2 * number], term)
+                    for number in range(count)
+                    for term in range(first, last + 1)
+                )
+        at += length
+    return components > 0 and len(known) == components * 64
+
+
+def beginning_of(image: Image.Image) -> Image.Image:
+    """The part of a long picture that a small form can show: its top, or its left."""
+    width, height = image.size
+    return image.crop((0, 0, min(width, height * _MAX_RATIO), min(height, width * _MAX_RATIO)))
 
 
 def orientation(image: Image.Image) -> int:
@@ -115,10 +221,10 @@ def plain(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         # convert() alone would cut every value above 255.
         return image.point(lambda value: value / 256).convert("L")
+    if image.mode in ("L", "RGB", "RGBA", "CMYK") and "transparency" not in image.info:
+        return image
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         return image.convert("RGBA")
-    if image.mode in ("L", "RGB", "CMYK"):
-        return image
     return image.convert("L" if image.mode in ("1", "I", "F") else "RGB")
 
 

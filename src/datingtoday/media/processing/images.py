@@ -30,15 +30,19 @@ THUMBS: Mapping[str, int] = {"medium": 720, "thumb": 240}
 """Name → longest side in pixels; from large to small."""
 
 MAX_PIXELS: Mapping[FileType, int] = {
-    FileType.JPEG: 50_000_000,
-    FileType.PNG: 25_000_000,
+    FileType.JPEG: 205_000_000,
+    FileType.PNG: 50_000_000,
     FileType.WEBP: 16_000_000,
-    FileType.HEIC: 25_000_000,
+    FileType.HEIC: 52_000_000,
 }
-"""What the decoders can do within `LIMITS`: only JPEG can be decoded at less than its full size."""
-MAX_PROGRESSIVE_PIXELS = 25_000_000
+"""What the decoders can do within `LIMITS`: JPEG is decoded at less than its size, HEIC is taken over in strips."""
+MAX_PROGRESSIVE_PIXELS = 50_000_000
+READABLE: Mapping[str, int] = {"shortest": 1080, "max_pixels": 16_000_000, "max_side": 32_000}
+"""Of images in chats: screenshots of whole pages stay as wide as a phone's screen; in pixels."""
 
-LIMITS = Limits(memory_bytes=448 * 1024 * 1024, cpu_s=8, wall_s=15.0, file_bytes=8 * 1024 * 1024)
+LIMITS = Limits(memory_bytes=448 * 1024 * 1024, cpu_s=8, wall_s=15.0, file_bytes=16 * 1024 * 1024)
+HEIC_LIMITS = Limits(memory_bytes=600 * 1024 * 1024, cpu_s=12, wall_s=20.0, file_bytes=16 * 1024 * 1024)
+"""Its decoder has the planes and two copies of the whole picture at once: 384 MB for 50 megapixels."""
 
 FULL = "full"
 QUALITY: Mapping[str, int] = {FULL: 85, "medium": 82, "thumb": 80}
@@ -87,9 +91,11 @@ def process_image(
         "max_pixels": MAX_PIXELS[file_type],
         "max_progressive_pixels": MAX_PROGRESSIVE_PIXELS,
         "sizes": sizes,
+        "readable": dict(READABLE) if kind is Kind.IMAGE else {},
     }
+    limits = HEIC_LIMITS if file_type is FileType.HEIC else LIMITS
     argv = [sys.executable, "-I", _CHILD, json.dumps(job)]
-    outcome = run_confined(argv, folder=file.parent, limits=LIMITS, deadline=deadline)
+    outcome = run_confined(argv, folder=file.parent, limits=limits, deadline=deadline)
     made = _answer(outcome, file_type, kind)
     pictures = {
         name: Picture((file.parent / name).read_bytes(), width, height)

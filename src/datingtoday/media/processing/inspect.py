@@ -16,9 +16,11 @@ import structlog
 
 from datingtoday.infra.text import Text
 from datingtoday.media.errors import FileRefused
-from datingtoday.media.processing.audio_frames import is_adts, is_mp3, ogg_is_whole, start_of_frames
+from datingtoday.media.processing.audio_frames import is_adts, is_mp3, start_of_frames, whole_pages_bytes
 from datingtoday.media.processing.jpeg_segments import has_few_segments
+from datingtoday.media.processing.known_types import named
 from datingtoday.media.processing.mp4_boxes import BoxError, brands_of, check_mp4
+from datingtoday.media.processing.webm_elements import is_webm, webm_is_whole
 
 MEGABYTE = 1024 * 1024
 
@@ -43,6 +45,12 @@ class FileType(StrEnum):
     ADTS = "adts"
     """Bare AAC."""
     OGG = "ogg"
+    MOV = "mov"
+    """QuickTime, as iPhones record."""
+    WEBM = "webm"
+    """Also Matroska, of which it is a part."""
+    AMR = "amr"
+    WAV = "wav"
 
 
 MAX_BYTES: Mapping[Kind, int] = {
@@ -56,8 +64,19 @@ _IMAGES = frozenset({FileType.JPEG, FileType.PNG, FileType.WEBP, FileType.HEIC})
 TYPES: Mapping[Kind, frozenset[FileType]] = {
     Kind.PHOTO: _IMAGES,
     Kind.IMAGE: _IMAGES,
-    Kind.AUDIO: frozenset({FileType.MP4, FileType.ADTS, FileType.MP3, FileType.OGG}),
-    Kind.VIDEO: frozenset({FileType.MP4}),
+    Kind.AUDIO: frozenset(
+        {
+            FileType.MP4,
+            FileType.MOV,
+            FileType.ADTS,
+            FileType.MP3,
+            FileType.OGG,
+            FileType.WEBM,
+            FileType.AMR,
+            FileType.WAV,
+        }
+    ),
+    Kind.VIDEO: frozenset({FileType.MP4, FileType.MOV, FileType.WEBM}),
 }
 
 _OF_IMAGES = Text("JPEG, PNG, WebP or HEIC, up to 20 MB", "JPEG、PNG、WebP 或 HEIC，不超过 20 MB")
@@ -65,22 +84,24 @@ ALLOWED: Mapping[Kind, Text] = {
     Kind.PHOTO: _OF_IMAGES,
     Kind.IMAGE: _OF_IMAGES,
     Kind.AUDIO: Text(
-        "AAC (M4A), MP3 or OGG (Opus, Vorbis), up to 60 seconds and 5 MB",
-        "AAC（M4A）、MP3 或 OGG（Opus、Vorbis），不超过 60 秒、5 MB",
+        "M4A (AAC), MP3, OGG or WebM (Opus, Vorbis), AMR, 3GP or WAV, up to 60 seconds and 5 MB",
+        "M4A（AAC）、MP3、OGG 或 WebM（Opus、Vorbis）、AMR、3GP 或 WAV，不超过 60 秒、5 MB",
     ),
     Kind.VIDEO: Text(
-        "MP4 with H.264 or H.265 and AAC, up to 20 MB", "MP4（H.264 或 H.265，AAC），不超过 20 MB"
+        "MP4 or MOV with H.264 or H.265, or WebM, up to 20 MB",
+        "MP4 或 MOV（H.264 或 H.265）或 WebM，不超过 20 MB",
     ),
 }
 
 _log = structlog.get_logger(__name__)
 
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis"})
-_MP4_BRANDS = frozenset(
-    {b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4A ", b"M4V "}
+_OTHER_BRANDS = (
+    frozenset({b"mif1", b"msf1", b"avif", b"avis", b"hevc", b"hevx", b"crx ", b"jp2 "}) | _HEIC_BRANDS
 )
-_OTHER_BRANDS = frozenset({b"mif1", b"msf1", b"avif", b"avis", b"hevc", b"hevx", b"qt  "}) | _HEIC_BRANDS
-"""Images, sequences of images and QuickTime: they share only the outermost form with MP4."""
+"""Images and sequences of images: they share only the outermost form with MP4."""
+_QUICKTIME_STARTS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+"""Boxes with which films begin that were written before there were brands."""
 _OGG_CODECS = (b"OpusHead", b"\x01vorbis")
 
 
@@ -106,30 +127,41 @@ def inspect_file(path: Path, kind: Kind) -> FileType:
         raise refused(kind, "it is too large", "文件过大")
     with path.open("rb") as file:
         found = sniff(file)
+        file.seek(0)
+        name = named(file.read(64)) if found is None else None
+    if name is not None:
+        raise refused(kind, f"it is {name.en}", f"这是 {name.zh}")
     if found is None:
         raise refused(kind, "its content is of no known type", "内容不是可识别的类型")
     if found not in TYPES[kind]:
         raise refused(kind, f"its content is {found.upper()}", f"内容是 {found.upper()}")
-    if found in (FileType.MP4, FileType.OGG, FileType.JPEG):
+    if found in (FileType.MP4, FileType.MOV, FileType.OGG, FileType.WEBM, FileType.JPEG):
         _check_structure(path, size_bytes, found, kind)
     return found
 
 
 def _check_structure(path: Path, size_bytes: int, found: FileType, kind: Kind) -> None:
-    with path.open("rb") as file:
+    """Refuse what is cut; cut off what stands behind the end, which galleries and messengers append."""
+    with path.open("r+b") as file:
         if found is FileType.JPEG:
             if not has_few_segments(file):
                 raise refused(kind, "it is too complex", "文件过于复杂")
             return
-        if found is FileType.OGG:
-            if not ogg_is_whole(file, size_bytes):
+        if found is FileType.WEBM:
+            if not webm_is_whole(file):
                 raise damaged(kind)
             return
-        try:
-            check_mp4(file)
-        except BoxError as error:
-            _log.info("mp4_refused", kind=kind, reason=str(error))
-            raise damaged(kind) from error
+        if found is FileType.OGG:
+            whole_bytes = whole_pages_bytes(file, size_bytes)
+            if whole_bytes == 0:
+                raise damaged(kind)
+        else:
+            try:
+                whole_bytes = check_mp4(file)
+            except BoxError as error:
+                _log.info("mp4_refused", kind=kind, reason=str(error))
+                raise damaged(kind) from error
+        file.truncate(whole_bytes)
 
 
 def sniff(file: BinaryIO) -> FileType | None:
@@ -142,6 +174,14 @@ def sniff(file: BinaryIO) -> FileType | None:
         return FileType.PNG
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return FileType.WEBP
+    if head[:4] == b"RIFF" and head[8:16] == b"WAVEfmt ":
+        return FileType.WAV
+    if head.startswith((b"#!AMR\n", b"#!AMR-WB\n")):
+        return FileType.AMR
+    if is_webm(head):
+        return FileType.WEBM
+    if head[4:8] in _QUICKTIME_STARTS:
+        return FileType.MOV
     if head[4:8] == b"ftyp":
         return _iso_type(file)
     if head[:6] == b"OggS\0\x02":
@@ -157,7 +197,9 @@ def _iso_type(file: BinaryIO) -> FileType | None:
     major = brands[0]
     if major in _HEIC_BRANDS or (major == b"mif1" and _HEIC_BRANDS.intersection(brands)):
         return FileType.HEIC
-    return FileType.MP4 if major not in _OTHER_BRANDS and _MP4_BRANDS.intersection(brands) else None
+    if major == b"qt  ":
+        return FileType.MOV
+    return None if major in _OTHER_BRANDS else FileType.MP4
 
 
 def _framed_type(file: BinaryIO) -> FileType | None:

@@ -18,12 +18,22 @@ _SELF_CONTAINED = b"\0\0\0\1"
 """Version 0, and the flag that says: the data is in this very file."""
 
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"dinf", b"edts", b"mvex", b"stbl"})
+_OF_FILMS = frozenset({b"ftyp", b"moov", b"mdat", b"moof", b"sidx", b"mfra", b"styp"})
+"""What a film is made of: one of these that is cut is no appendix."""
 _FORBIDDEN = frozenset({b"cmov", b"rmra", b"rmda", b"rdrf"})
 """Compressed and referencing movie headers of QuickTime."""
 
 
 class BoxError(Exception):
     """The file is cut, malformed, or refers to other files."""
+
+
+class _BoxCut(BoxError):
+    """A box that ends behind the end of the file, or whose head is cut."""
+
+    def __init__(self, message: str, kind: bytes = b"") -> None:
+        self.kind = kind
+        super().__init__(message)
 
 
 class _Box(NamedTuple):
@@ -50,20 +60,40 @@ def brands_of(file: BinaryIO) -> list[bytes]:
     return brands
 
 
-def check_mp4(file: BinaryIO) -> None:
-    """Raise BoxError unless the boxes are whole, there is a movie header, and all data is in this file."""
+def check_mp4(file: BinaryIO) -> int:
+    """How many bytes the boxes take; what was appended to them does not count.
+
+    :raises BoxError: a box is cut, there is no film header, or data is in another file.
+    """
     file.seek(0, os.SEEK_END)
     size_bytes = file.tell()
-    kinds = set()
+    kinds: set[bytes] = set()
+    end = 0
     budget = iter(range(_MAX_BOXES))
-    for box in _boxes(file, 0, size_bytes, budget, outermost=True):
-        kinds.add(box.kind)
-        if box.kind == b"moov":
-            _check_inside(file, box, budget, 1)
+    try:
+        for box in _boxes(file, 0, size_bytes, budget, outermost=True):
+            if _is_complete(kinds) and not _is_name(box.kind):
+                break
+            kinds.add(box.kind)
+            if box.kind == b"moov":
+                _check_inside(file, box, budget, 1)
+            end = box.end
+    except _BoxCut as error:
+        if error.kind in _OF_FILMS or not _is_complete(kinds):
+            raise
     if b"moov" not in kinds:
-        raise BoxError("no movie header")
-    if not kinds & {b"mdat", b"moof"}:
+        raise BoxError("no film header")
+    if not _is_complete(kinds):
         raise BoxError("no data")
+    return end
+
+
+def _is_complete(kinds: set[bytes]) -> bool:
+    return b"moov" in kinds and bool(kinds & {b"mdat", b"moof"})
+
+
+def _is_name(kind: bytes) -> bool:
+    return all(0x20 <= sign < 0x7F or sign == 0xA9 for sign in kind)
 
 
 def _check_inside(file: BinaryIO, parent: _Box, budget: Iterator[int], depth: int) -> None:
@@ -81,7 +111,9 @@ def _check_inside(file: BinaryIO, parent: _Box, budget: Iterator[int], depth: in
 def _check_references(file: BinaryIO, dref: _Box, budget: Iterator[int]) -> None:
     for entry in _boxes(file, dref.start + 8, dref.end, budget):
         file.seek(entry.start)
-        if entry.kind != b"url " or file.read(4) != _SELF_CONTAINED:
+        # Behind QuickTime's flag may stand the path of another file all the same.
+        is_bare_alias = entry.kind == b"alis" and entry.end - entry.start == len(_SELF_CONTAINED)
+        if not (entry.kind == b"url " or is_bare_alias) or file.read(4) != _SELF_CONTAINED:
             raise BoxError("data in another file")
 
 
@@ -99,18 +131,18 @@ def _boxes(
         file.seek(at)
         head = file.read(16)
         if len(head) < 8 or at + 8 > end:
-            raise BoxError("cut within a box's head")
+            raise _BoxCut("cut within a box's head", head[4:8])
         length, kind = struct.unpack(">I4s", head[:8])
         content = at + 8
         if length == 1:
             if len(head) < 16:
-                raise BoxError("cut within a box's head")
+                raise _BoxCut("cut within a box's head", kind)
             (length,) = struct.unpack(">Q", head[8:])
             content = at + 16
         elif length == 0 and outermost:
             # The last box may leave its length open.
             length = end - at
         if content > at + length or at + length > end:
-            raise BoxError("a box that does not fit")
+            raise _BoxCut("a box that does not fit", kind)
         yield _Box(kind, content, at + length)
         at += length

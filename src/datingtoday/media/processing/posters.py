@@ -1,0 +1,57 @@
+"""Options of ffmpeg that make a poster of a film's first picture, in the colours that players show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from datingtoday.media.processing.ffmpeg import Stream
+
+POSTER_SIDE_PX = 1280
+_HD_LINES = 720
+"""From here on players take a film that does not say so for one in the colours of HD television."""
+_HDR = frozenset({"arib-std-b67", "smpte2084"})
+_WIDE = frozenset({"bt2020", "smpte431", "smpte432"})
+"""BT.2020, and both kinds of P3."""
+_WHITE_NITS = 203
+"""Of paper in a film with HDR (ITU-R BT.2408): what a screen without it shows as its white."""
+_MATRICES = {"bt470bg": "bt601", "smpte170m": "bt601", "bt2020nc": "bt2020", "bt2020c": "bt2020"}
+"""ffprobe's names, where the filter `scale` has others."""
+
+
+def poster_options(picture: Stream) -> Sequence[str]:
+    """Of the output: one PNG in sRGB."""
+    filters = _hdr(picture) if picture.transfer in _HDR or picture.primaries in _WIDE else _plain(picture)
+    return (
+        *("-map", "0:v:0", "-frames:v", "1", "-filter_threads", "1"),
+        *("-vf", filters, "-c:v", "png", "-f", "image2pipe"),
+    )
+
+
+def _fitted() -> str:
+    return rf"scale=min({POSTER_SIDE_PX}\,iw):min({POSTER_SIDE_PX}\,ih):force_original_aspect_ratio=decrease"
+
+
+def _plain(picture: Stream) -> str:
+    return f"{_fitted()}:in_color_matrix={_matrix(picture, _MATRICES)}:out_range=pc,format=rgb24"
+
+
+def _matrix(picture: Stream, names: dict[str, str]) -> str:
+    lines = min(picture.width, picture.height)
+    matrix = picture.matrix if picture.matrix not in ("", "gbr") else ""
+    matrix = matrix or ("bt709" if lines >= _HD_LINES else "smpte170m")
+    return names.get(matrix, matrix)
+
+
+def _hdr(picture: Stream) -> str:
+    """Through linear light: the colours of the wide space in those of sRGB, bright lights rolled off."""
+    # Players take every other film for one of an ordinary screen: its greys stay as they are.
+    transfer = picture.transfer if picture.transfer in _HDR else "iec61966-2-1"
+    given = (
+        f"setparams=colorspace={picture.matrix or 'bt2020nc'}:color_trc={transfer}"
+        f":color_primaries={picture.primaries or 'bt2020'}"
+    )
+    chain = [_fitted(), given, f"zscale=transfer=linear:npl={_WHITE_NITS}", "format=gbrpf32le"]
+    chain.append("zscale=primaries=bt709")
+    if picture.transfer in _HDR:
+        chain.append("tonemap=mobius:param=0.8:desat=0")
+    return ",".join([*chain, "zscale=transfer=iec61966-2-1:matrix=gbr:range=full", "format=rgb24"])

@@ -23,7 +23,7 @@ OWN_MB = 24
 """What the server itself may need: results are kept in memory, decoded pictures are not."""
 PHOTO_MB = 80
 """A 12-megapixel photo is 48 MB when it is decoded at full size."""
-WORST_MB = 350
+WORST_MB = 430
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def test_the_largest_heic(tmp_path: Path) -> None:
 def test_bombs(tmp_path: Path) -> None:
     files = {
         "jpeg": samples.jpeg_claiming(65_000, 65_000),
-        "progressive": samples.jpeg_claiming(8_000, 6_000, saved(photo(64, 64), "JPEG", progressive=True)),
+        "progressive": samples.jpeg_claiming(8_000, 7_000, saved(photo(64, 64), "JPEG", progressive=True)),
         "png": samples.png(30_000, 30_000, b""),
         "webp": samples.webp_claiming(16_383, 16_383),
         "webp below twice the limit": samples.webp_claiming(5_600, 5_600),

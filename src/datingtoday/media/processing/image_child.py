@@ -13,6 +13,7 @@ import re
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from PIL import Image, ImageCms
@@ -119,15 +120,38 @@ def load(job: dict[str, Any], fit: Fit) -> Image.Image:
         if job["format"] != "JPEG":
             raise
         image = without_end_mark(job["file"], target)
-    image = plain(image)
+    image = shrunk(image.size, target, lambda top, bottom: image.crop((0, top, image.width, bottom)))
     if image.size != target:
         image = image.resize(target, Resampling.LANCZOS, reducing_gap=2.0)
-    image = srgb(opaque(image), profile)
+    image = srgb(image, profile)
     return image if turn is None else image.transpose(turn)
 
 
+def shrunk(
+    size: tuple[int, int], target: tuple[int, int], strip: Callable[[int, int], Image.Image]
+) -> Image.Image:
+    """The picture without transparency, by a whole number smaller but no smaller than the target.
+
+    Strip by strip: a second copy of 48 megapixels is never made.
+
+    :param strip: makes the picture's rows between two numbers.
+    """
+    width, height = size
+    factor = max(1, min(width // target[0], height // target[1]))
+    rows = factor * max(1, _STRIP_PIXELS // width // factor)
+    small: Image.Image | None = None
+    for top in range(0, height, rows):
+        part = opaque(plain(strip(top, min(height, top + rows)))).reduce(factor)
+        if small is None:
+            small = Image.new(part.mode, (part.width, -(-height // factor)))
+        small.paste(part, (0, top // factor))
+    if small is None:
+        raise Refused("damaged")
+    return small
+
+
 def load_heif(file: str, max_pixels: int, fit: Fit) -> Image.Image:
-    """Like `load`, from the decoder's own memory, strip by strip: a second copy of 48 megapixels is never made."""
+    """Like `load`, from the decoder's own memory."""
     import pi_heif
 
     pi_heif.options.DECODE_THREADS = 1
@@ -139,19 +163,15 @@ def load_heif(file: str, max_pixels: int, fit: Fit) -> Image.Image:
     target = fit.size(heif.size)
     profile = heif.info.get("icc_profile")
     data, stride, mode = memoryview(heif.data), heif.stride, heif.mode
-    factor = max(1, min(width // target[0], height // target[1]))
-    small = Image.new(mode, (-(-width // factor), -(-height // factor)))
-    rows = factor * max(1, _STRIP_PIXELS // width // factor)
-    for top in range(0, height, rows):
-        count = min(rows, height - top)
-        strip = Image.frombuffer(
-            mode, (width, count), bytes(data[top * stride : (top + count) * stride]), "raw", mode, stride, 1
-        )
-        small.paste(strip.reduce(factor), (0, top // factor))
-    image = plain(small)
+
+    def strip(top: int, bottom: int) -> Image.Image:
+        part = bytes(data[top * stride : bottom * stride])
+        return Image.frombuffer(mode, (width, bottom - top), part, "raw", mode, stride, 1)
+
+    image = shrunk(heif.size, target, strip)
     if image.size != target:
         image = image.resize(target, Resampling.LANCZOS, reducing_gap=2.0)
-    return srgb(opaque(image), profile)
+    return srgb(image, profile)
 
 
 def without_end_mark(file: str, target: tuple[int, int]) -> Image.Image:

@@ -1,5 +1,5 @@
-"""What phones, browsers and messengers write by default is taken as it is; what galleries open although it is slightly
-off, too; what was cut in the middle is not."""
+"""Files as phones, browsers and messengers write them by default are taken; those that galleries open although they are slightly
+off, too; those that were cut in the middle are not."""
 
 from __future__ import annotations
 

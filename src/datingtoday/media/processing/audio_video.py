@@ -1,6 +1,6 @@
 """Audio and video: the packets of one audio and one video stream move into a new container, nothing else does.
 
-No film is transcoded (a phone records what a phone can play, and a minute of film would cost minutes of CPU), and sound
+No video is transcoded (a phone records what a phone can play, and a minute of it would cost minutes of CPU), and audio
 only where no browser plays it, so quality stays, and places, devices, titles, covers, subtitles, data streams and
 chapters stay behind.
 """
@@ -31,7 +31,7 @@ _M4A = ("audio/mp4", ("-f", "ipod", "-movflags", "+faststart"))
 _MP3 = ("audio/mpeg", ("-f", "mp3", "-id3v2_version", "0"))
 _OGG = ("audio/ogg", ("-f", "ogg"))
 _STORED_AS = {"audio/mp4": FileType.MP4, "audio/mpeg": FileType.MP3, "audio/ogg": FileType.OGG}
-# Codec of the sound → type of what is stored and how: players take these as they are.
+# Codec of the audio → type of what is stored and how: players take these as they are.
 _SOUNDS_COPIED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "aac": _M4A,
     "mp3": _MP3,
@@ -140,7 +140,7 @@ def _sound_output(stream: Stream, file_type: FileType) -> tuple[str, tuple[str, 
 
 
 def process_video(file: Path, file_type: FileType, tools: Ffmpeg | None) -> ProcessedFilm:
-    """Take picture and sound out of a film that `inspect_file` knew; FileRefused. About 0.7 s, elsewhere."""
+    """Take video and audio out of a file that `inspect_file` knew; FileRefused. About 0.7 s, elsewhere."""
     tools = _enabled(tools)
     kind = Kind.VIDEO
     try:
@@ -169,7 +169,7 @@ def process_video(file: Path, file_type: FileType, tools: Ffmpeg | None) -> Proc
 def _film_output(picture: Stream, sound: Stream | None, file_type: FileType) -> tuple[FileType, list[str]]:
     """The type of what is stored, and the options that write it.
 
-    :raises FileRefused: the sound is of a codec that nothing here makes sense of.
+    :raises FileRefused: the audio is of a codec that nothing here makes sense of.
     """
     options = [*_BARE, "-map", f"0:{picture.index}", "-bsf:v", _WITHOUT_NOTES[picture.codec]]
     if picture.codec == "hevc":

@@ -175,7 +175,7 @@ def load_heif(file: str, max_pixels: int, fit: Fit) -> Image.Image:
 
 
 def without_end_mark(file: str, target: tuple[int, int]) -> Image.Image:
-    """A JPEG whose data is complete, but for the mark behind it; some cameras and messengers forget it.
+    """A JPEG whose data is complete, but for the mark after it; some cameras and messengers forget it.
 
     Whatever else is put between data and mark makes no difference then. Where it does, the data was cut.
     """

@@ -101,7 +101,7 @@ _OTHER_BRANDS = (
 )
 """Images and sequences of images: they share only the outermost form with MP4."""
 _QUICKTIME_STARTS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
-"""Boxes with which films begin that were written before there were brands."""
+"""Boxes with which movies begin that were written before there were brands."""
 _OGG_CODECS = (b"OpusHead", b"\x01vorbis")
 
 
@@ -141,7 +141,7 @@ def inspect_file(path: Path, kind: Kind) -> FileType:
 
 
 def _check_structure(path: Path, size_bytes: int, found: FileType, kind: Kind) -> None:
-    """Refuse what is cut; cut off what stands behind the end, which galleries and messengers append."""
+    """Refuse what is cut; cut off what comes after the end, which galleries and messengers append."""
     with path.open("r+b") as file:
         if found is FileType.JPEG:
             if not has_few_segments(file):

@@ -19,7 +19,7 @@ _SELF_CONTAINED = b"\0\0\0\1"
 
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"dinf", b"edts", b"mvex", b"stbl"})
 _OF_FILMS = frozenset({b"ftyp", b"moov", b"mdat", b"moof", b"sidx", b"mfra", b"styp"})
-"""What a film is made of: one of these that is cut is no appendix."""
+"""What a movie is made of: one of these that is cut is no appendix."""
 _FORBIDDEN = frozenset({b"cmov", b"rmra", b"rmda", b"rdrf"})
 """Compressed and referencing movie headers of QuickTime."""
 
@@ -63,7 +63,7 @@ def brands_of(file: BinaryIO) -> list[bytes]:
 def check_mp4(file: BinaryIO) -> int:
     """How many bytes the boxes take; what was appended to them does not count.
 
-    :raises BoxError: a box is cut, there is no film header, or data is in another file.
+    :raises BoxError: a box is cut, there is no movie header, or data is in another file.
     """
     file.seek(0, os.SEEK_END)
     size_bytes = file.tell()
@@ -82,7 +82,7 @@ def check_mp4(file: BinaryIO) -> int:
         if error.kind in _OF_FILMS or not _is_complete(kinds):
             raise
     if b"moov" not in kinds:
-        raise BoxError("no film header")
+        raise BoxError("no movie header")
     if not _is_complete(kinds):
         raise BoxError("no data")
     return end

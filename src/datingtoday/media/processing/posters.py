@@ -1,4 +1,4 @@
-"""Options of ffmpeg that make a poster of a film's first picture, in the colours that players show."""
+"""Options of ffmpeg that make a poster of a video's first frame, in the colours that players show."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datingtoday.media.processing.ffmpeg import Stream
 
 POSTER_SIDE_PX = 1280
 _HD_LINES = 720
-"""From here on players take a film that does not say so for one in the colours of HD television."""
+"""From here on players take a video that does not say so for one in the colours of HD television."""
 _HDR = frozenset({"arib-std-b67", "smpte2084"})
 _WIDE = frozenset({"bt2020", "smpte431", "smpte432"})
 """BT.2020, and both kinds of P3."""
 _WHITE_NITS = 203
-"""Of paper in a film with HDR (ITU-R BT.2408): what a screen without it shows as its white."""
+"""Of paper in a video with HDR (ITU-R BT.2408): what a screen without it shows as its white."""
 _MATRICES = {"bt470bg": "bt601", "smpte170m": "bt601", "bt2020nc": "bt2020", "bt2020c": "bt2020"}
 """ffprobe's names, where the filter `scale` has others."""
 
@@ -44,7 +44,7 @@ def _matrix(picture: Stream, names: dict[str, str]) -> str:
 
 def _hdr(picture: Stream) -> str:
     """Through linear light: the colours of the wide space in those of sRGB, bright lights rolled off."""
-    # Players take every other film for one of an ordinary screen: its greys stay as they are.
+    # Players take every other video for one of an ordinary screen: its greys stay as they are.
     transfer = picture.transfer if picture.transfer in _HDR else "iec61966-2-1"
     given = (
         f"setparams=colorspace={picture.matrix or 'bt2020nc'}:color_trc={transfer}"

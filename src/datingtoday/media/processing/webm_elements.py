@@ -24,7 +24,7 @@ def is_webm(head: bytes) -> bool:
 
 
 def webm_is_whole(file: BinaryIO) -> bool:
-    """Whether no element is cut, and there are tracks and data; what stands behind the segment does not count."""
+    """Whether no element is cut, and there are tracks and data; what comes after the segment does not count."""
     file.seek(0, os.SEEK_END)
     end = file.tell()
     at, found = 0, set()

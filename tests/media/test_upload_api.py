@@ -146,8 +146,8 @@ class TestRefused:
             ("photo", b"<html><script>alert(1)</script>", "allowed: JPEG"),
             ("photo", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "allowed: JPEG"),
             ("image", b"GIF89a" + b"\0" * 100, "allowed: JPEG"),
-            ("audio", b"#EXTM3U\nhttp://127.0.0.1/x\n", "allowed: AAC"),
-            ("audio", b"\xff\xd8\xff\xe0" + b"\0" * 100, "allowed: AAC"),
+            ("audio", b"#EXTM3U\nhttp://127.0.0.1/x\n", "allowed: M4A"),
+            ("audio", b"\xff\xd8\xff\xe0" + b"\0" * 100, "allowed: M4A"),
             ("video", b"\0\0\0\x18ftypisom", "allowed: MP4"),
         ],
     )

@@ -178,7 +178,7 @@ def test_other_films_are_refused(watch: Watch, make: Make, said: str) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (film, "film"),
+        (film, "a video, not audio"),
         (lambda: recorded("-f lavfi -i sine=d=1 -c:a ac3", "mp4"), "ac3"),
         (lambda: recorded("-f lavfi -i sine=d=1 -c:a flac", "ogg"), "no known type"),
     ],

@@ -1,5 +1,5 @@
-"""Files as phones, browsers and messengers write them by default are taken; those that galleries open although they are slightly
-off, too; those that were cut in the middle are not."""
+"""Files as phones, browsers and messengers write them by default are taken, also those that are slightly off and that
+galleries open; those that were cut in the middle are not."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class TestJobsCommand:
         assert "datingtoday_worker_up 1.0" in metrics
         assert 'datingtoday_stream_lag_seconds{stream="visits"} 0.0' in metrics
         assert 'datingtoday_job_failures{job="media_purge"} 0.0' in metrics
-        assert server.get("/readyz").json()["data"]["status"] == "ready"
+        wait_until(lambda: server.get("/readyz").json()["data"]["status"] == "ready", "push")
 
     def test_without_a_worker_the_check_fails(self, start: Start) -> None:
         server = start(WORKER_WITH_SERVE="0")
@@ -105,8 +105,9 @@ class TestJobsCommand:
         )  # fmt: skip
         assert told.returncode == 1
         assert "worker: none is running" in told.stdout
+        wait_until(lambda: server.get("/readyz").json()["data"]["push"] == "up", "push")
         assert server.get("/readyz").json()["data"] == {
-            "database": "up", "schema": "up", "redis": "up", "worker": "down", "status": "degraded",
+            "database": "up", "schema": "up", "redis": "up", "worker": "down", "push": "up", "status": "degraded",
         }  # fmt: skip
         assert "datingtoday_worker_up 0.0" in server.get("/metrics").text
 

@@ -66,6 +66,7 @@ def test_javascript_sets_its_clock(api: Api, javascript: JavaScript) -> None:
 
 
 @needs_node
+@pytest.mark.long
 def test_javascript_comes_back_with_a_new_signature(
     api: Api, shared_backend: Backend, run_folder: Path, javascript: JavaScript
 ) -> None:

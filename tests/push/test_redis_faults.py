@@ -47,7 +47,9 @@ class FollowingClient(Client):
         self.pos = max(self.copy, default=0)
 
 
-@pytest.mark.parametrize("fault", ["restarted", "wiped", "hangs"])
+@pytest.mark.parametrize(
+    "fault", ["wiped", *(pytest.param(it, marks=pytest.mark.long) for it in ("restarted", "hangs"))]
+)
 def test_redis_comes_back_and_nobody_misses_anything(backend: Backend, tmp_path: Path, fault: str) -> None:
     """The queue role alone; the guard's goes on, as two servers in production."""
     queue = backend.private_redis()
@@ -94,3 +96,29 @@ def _bring_back(queue: RedisServer, fault: str) -> None:
     if fault == "wiped":
         queue.wipe()
     queue.start()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("backend", ["real"], indirect=True)
+def test_on_a_cluster_channels_are_sharded(backend: Backend, tmp_path: Path) -> None:
+    queue = backend.private_redis(cluster=True)
+    api = make_api(backend, tmp_path, LIMITS_ENABLED=0, REDIS_QUEUE_URI=queue.uri)
+    push = PushProcess(backend, tmp_path, REDIS_QUEUE_URI=queue.uri).start().wait_until_ready()
+    one, other = two(api, talk=True)
+    client = Client(api, other, push.url).connect()
+    try:
+        wait_until(lambda: api.parts.base.realtime.processes() == 1, "the process to be counted")
+        send(api, one, other).data  # noqa: B018
+        client.wait_for("message")
+        with queue.client() as redis:
+            assert redis.execute_command("PUBSUB CHANNELS") == []
+            channels = redis.execute_command("PUBSUB SHARDCHANNELS")
+            assert f"push:{other.user_id}".encode() in channels
+        queue.restart()
+        client.wait_for("resync", deadline_s=30)
+        api.post("/api/auth/logout", other).data  # noqa: B018
+        client.wait_for("kick")
+    finally:
+        client.close()
+        push.close()
+        api.parts.base.close()

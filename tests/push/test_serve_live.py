@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -100,6 +101,10 @@ def test_a_killed_push_process_comes_back(server: RunningServer, api: Client, de
     client.wait_for("disconnect")
     client.wait_for("sync", 2, deadline_s=30)
     assert not client.of("ended") and server.workers() == api_workers
+    wait_until(
+        lambda: re.search(r"^datingtoday_push_connections [1-9]", server.get("/metrics").text, re.MULTILINE),
+        "its numbers",
+    )
 
 
 def _name_of(pid: int) -> str:

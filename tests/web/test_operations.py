@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from datingtoday.infra import migrations
 from datingtoday.infra.jobs.leases import Leases
 from datingtoday.infra.jobs.models import JobLease
 from datingtoday.infra.jobs.status import DEAD_S, HEARTBEAT
+from datingtoday.infra.realtime import PROCESSES
 from tests.plugins.api import Api, RecordingSms, make_api, settings_of
 from tests.plugins.backend import Backend
 from tests.plugins.mariadb_server import MariaDBServer
@@ -72,23 +74,47 @@ def beat(api: Api) -> None:
     assert leases.take(HEARTBEAT) and leases.succeed(HEARTBEAT, every_ms=1)
 
 
+@contextmanager
+def push_of(api: Api) -> Iterator[None]:
+    """Receive what push processes receive."""
+    with api.parts.base.queue_redis.client.pubsub() as heard:
+        heard.subscribe(PROCESSES)
+        wait_until(lambda: api.parts.base.realtime.processes() > 0, "the subscription")
+        yield
+
+
 class TestReadiness:
     def test_everything_is_up(self, api: Api) -> None:
         beat(api)
-        assert api.send("GET", "/readyz", address=HERE).data == {
-            "database": "up",
-            "schema": "up",
-            "redis": "up",
-            "worker": "up",
-            "status": "ready",
-        }
+        with push_of(api):
+            assert api.send("GET", "/readyz", address=HERE).data == {
+                "database": "up",
+                "schema": "up",
+                "redis": "up",
+                "worker": "up",
+                "push": "up",
+                "status": "ready",
+            }
+
+    def test_without_push_requests_are_answered(self, app_of: Callable[..., Api]) -> None:
+        api = app_of()
+        beat(api)
+        answer = api.send("GET", "/readyz", address=HERE).data
+        assert (answer["push"], answer["status"]) == ("down", "degraded")
 
     def test_without_a_worker_requests_are_answered(self, app_of: Callable[..., Api]) -> None:
         api = app_of()
-        degraded = {"database": "up", "schema": "up", "redis": "up", "worker": "down", "status": "degraded"}
+        degraded = {
+            "database": "up",
+            "schema": "up",
+            "redis": "up",
+            "worker": "down",
+            "push": "down",
+            "status": "degraded",
+        }
         assert api.send("GET", "/readyz", address=HERE).data == degraded
         beat(api)
-        assert api.send("GET", "/readyz", address=HERE).data["status"] == "ready"
+        assert api.send("GET", "/readyz", address=HERE).data["worker"] == "up"
         with api.parts.base.database.transaction() as session:
             session.get_one(JobLease, HEARTBEAT).finished_ms -= int(DEAD_S * 1000)
         assert api.send("GET", "/readyz", address=HERE).data == degraded
@@ -108,7 +134,13 @@ class TestReadiness:
         answer = api.send("GET", "/readyz", address=HERE)
         assert time.monotonic() - began < 3
         assert (answer.status, answer.code) == (503, 503)
-        assert answer.json["data"] == {"database": "up", "schema": "up", "redis": "down", "worker": "down"}
+        assert answer.json["data"] == {
+            "database": "up",
+            "schema": "up",
+            "redis": "down",
+            "worker": "down",
+            "push": "down",
+        }
         assert answer.headers["Retry-After"] == "1"
         assert api.send("GET", "/healthz", address=HERE).status == 200
 
@@ -143,8 +175,12 @@ class TestReadiness:
         assert time.monotonic() - began < 4
         assert answer.status == 503
         assert answer.json["data"] == {
-            "database": "down", "schema": "down", "redis": "up", "worker": "down",
-        }  # fmt: skip
+            "database": "down",
+            "schema": "down",
+            "redis": "up",
+            "worker": "down",
+            "push": "down",
+        }
 
     def test_a_schema_of_another_revision(self, backend: Backend, tmp_path: Path) -> None:
         sms = RecordingSms()

@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from datingtoday.infra.jobs.status import has_worker
 from datingtoday.infra.migrations import head
+from datingtoday.infra.realtime import Realtime
 from datingtoday.infra.redis import RUN_ID, RedisDown, RedisRole
 
 log = structlog.get_logger(__name__)
@@ -23,15 +24,16 @@ _TIMEOUT_S = 1
 
 
 class Readiness:
-    """Asks the SQL database, the guard's Redis, and SQL for the last sign of a background worker.
+    """Asks the SQL database, the guard's Redis, SQL for the last sign of a background worker, and who receives pushes.
 
     The database is asked on a connection of its own, because those of the pool wait for a hanging server as long as a
     large query may take.
     """
 
-    def __init__(self, database_uri: str, redis: RedisRole) -> None:
+    def __init__(self, database_uri: str, redis: RedisRole, realtime: Realtime) -> None:
         self._redis = redis
         self._newest = head()
+        self._realtime = realtime
         timeouts: dict[str, Any] = {"timeout": _TIMEOUT_S}
         if make_url(database_uri).get_backend_name() != "sqlite":
             timeouts = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), _TIMEOUT_S)
@@ -40,7 +42,13 @@ class Readiness:
     def check(self) -> dict[str, State]:
         """Part → whether it is up; the schema is while the database is at this program's revision."""
         database, schema, worker = self._database()
-        return {"database": database, "schema": schema, "redis": self._guard(), "worker": worker}
+        return {
+            "database": database,
+            "schema": schema,
+            "redis": self._guard(),
+            "worker": worker,
+            "push": self._push(),
+        }
 
     def _database(self) -> tuple[State, State, State]:
         """The database, its schema and the worker that has left signs in it."""
@@ -60,6 +68,12 @@ class Readiness:
                     return "up", "down", "down"
         except (SQLAlchemyError, OSError):
             return "down", "down", "down"
+
+    def _push(self) -> State:
+        try:
+            return "up" if self._realtime.processes() else "down"
+        except RedisDown:
+            return "down"
 
     def _guard(self) -> State:
         try:

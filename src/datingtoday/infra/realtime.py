@@ -64,6 +64,10 @@ RESYNC = PushKind(
 )
 
 
+PROCESSES = "push:processes"
+"""A channel that every push process subscribes to, so that they can be counted."""
+
+
 def channel_of(user_id: int) -> str:
     """The Redis channel of a user; on a cluster a sharded one."""
     return f"push:{user_id}"
@@ -132,6 +136,16 @@ class Realtime:
         ids = list(user_ids)
         answer = self._redis.execute("PUBSUB", "NUMSUB", *map(channel_of, ids))
         return {user_id for user_id, receivers in zip(ids, answer[1::2], strict=True) if receivers}
+
+    def processes(self) -> int:
+        """Number of push processes that receive events now.
+
+        :raises RedisDown:
+        """
+        try:
+            return int(self._redis.execute(self._command, PROCESSES, b""))
+        except ResponseError as error:
+            raise RedisDown(str(error)) from error
 
     def _count(self, outcome: str, events: int) -> None:
         with self._lock:

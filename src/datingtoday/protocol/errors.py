@@ -221,6 +221,8 @@ class Unavailable(AppError):
     data_fields: ClassVar[Mapping[str, Text]] = {
         "database": Text("`up` or `down`; only of `/readyz`", "`up` 或 `down`；仅 `/readyz` 返回"),
         "redis": Text("the same", "同上"),
+        "worker": Text("the same", "同上"),
+        "push": Text("the same", "同上"),
     }
 
     def __init__(self) -> None:

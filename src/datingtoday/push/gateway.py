@@ -107,6 +107,9 @@ class Gateway:
 
     def receive(self, channel: bytes, message: bytes) -> None:
         """Pass an event on to the connections of its user."""
+        if not message:
+            # Somebody counted the processes.
+            return
         name, _, payload = message.partition(b" ")
         if name == KICK:
             self._kick(channel, orjson.loads(payload))
@@ -154,6 +157,9 @@ class Gateway:
             ) from None
         visit.authenticated(sid)
         self.counts["connected"] += 1
+        # Nobody looks at the request any more, and these are a tenth of what an idle connection holds.
+        environ["asgi.scope"]["headers"].clear()
+        environ.clear()
         # After the packet that tells the client that it is connected, which is queued when this function returns.
         asyncio.get_running_loop().call_soon(self._open, connection)
 

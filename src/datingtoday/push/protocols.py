@@ -93,6 +93,12 @@ class PushWebSocket(WebSocketsSansIOProtocol):
             # The task that reads the scope has not begun yet.
             cast(dict[str, Any], self.scope)[TRANSPORT] = self.transport
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            # The handshake is over.
+            del self.request, self.response
+
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return

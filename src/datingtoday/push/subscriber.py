@@ -19,6 +19,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
+from datingtoday.infra.realtime import PROCESSES
+
 log = structlog.get_logger(__name__)
 
 PING_S = 5.0
@@ -58,7 +60,7 @@ class Subscriber:
         self._timeout_s = timeout_s
         self._on_message = on_message
         self._on_gap = on_gap
-        self._wanted: set[bytes] = set()
+        self._wanted: set[bytes] = {PROCESSES.encode()}
         self._confirmed: set[bytes] = set()
         self._waiting: dict[bytes, list[asyncio.Future[None]]] = {}
         self._link: _Link | None = None

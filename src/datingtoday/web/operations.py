@@ -55,8 +55,8 @@ def internal_routes(readiness: Readiness, metrics: Metrics | None, *, addresses:
         own_answers={
             200: Text(
                 "`data` names the parts; its `status` is `ready`, or `degraded` where a part is down without "
-                "which requests are answered all the same (the background worker)",
-                "`data` 列出各部分；`status` 为 `ready`，或在不影响请求的部分（后台进程）不可用时为 `degraded`",
+                "which requests are answered all the same (the background worker, push)",
+                "`data` 列出各部分；`status` 为 `ready`，或在不影响请求的部分（后台进程、推送）不可用时为 `degraded`",
             ),
             503: Text("`data` says which part is down", "`data` 说明哪一部分不可用"),
         },

@@ -65,5 +65,5 @@ def register_pages(app: Flask, base: Foundation, metrics: Metrics | None, vip: V
         app.register_blueprint(docs_routes(api, events, key=key))
     if settings.demo.enabled:
         app.register_blueprint(demo_routes(settings))
-    readiness = Readiness(settings.database.uri, base.guard_redis)
+    readiness = Readiness(settings.database.uri, base.guard_redis, base.realtime)
     app.register_blueprint(internal_routes(readiness, metrics, addresses=settings.server.internal_addresses))

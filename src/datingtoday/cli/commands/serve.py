@@ -141,7 +141,8 @@ def _children(app: "Flask", parts: "Parts", settings: Settings) -> "list[ChildPr
     children = []
     if settings.worker.with_serve:
         children.append(ChildProcess("dt-worker", work))
-    if settings.push.enabled:
+    # Workers of gevent wait for sockets in an event loop of their own: they cannot hand any over.
+    if settings.push.enabled and settings.server.worker_class != "gevent":
         children.append(_push(app, parts))
     return children
 

@@ -108,7 +108,7 @@ class Gateway:
     def receive(self, channel: bytes, message: bytes) -> None:
         """Pass an event on to the connections of its user."""
         if not message:
-            # Somebody counted the processes.
+            # Only to count the processes.
             return
         name, _, payload = message.partition(b" ")
         if name == KICK:

@@ -71,7 +71,7 @@ def test_one_conversation_and_no_sql(quiet: Api, what: str, monkeypatch: pytest.
     if "cursor" in what:
         own = {"pageCount": 5, "cursor": asks(quiet, viewer, path, **own)["next"]}
     # The lists look for something new once a second: not in between.
-    monkeypatch.setattr("datingtoday.discovery.hot.editions._LOOK_AGAIN", timedelta(hours=1))
+    monkeypatch.setattr("datingtoday.discovery.hot.editions._CHECK_EVERY", timedelta(hours=1))
     monkeypatch.setattr("datingtoday.infra.memory.LOOK_EVERY_S", 3600)
     first = [asks(quiet, viewer, path, **own) for _ in range(3)]
     with asked(quiet, monkeypatch) as notes:

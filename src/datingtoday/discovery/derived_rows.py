@@ -19,7 +19,7 @@ from datingtoday.infra.db import Base
 class PeopleIndex:
     """Writes `SearchName`, `SearchGram` and `HotPerson`; `queries.on_person_written` tells it when.
 
-    :param decay: for the place of who is new.
+    :param decay: for the ranking of new people.
     """
 
     def __init__(self, decay: ForwardDecay) -> None:

@@ -66,7 +66,7 @@ class HotRebuild:
 
     def _take_places(self, session: Session, present: dict[int, PersonFacts]) -> None:
         locked = select(HotPerson).where(HotPerson.user_id.in_(present)).order_by(HotPerson.user_id)
-        places = {place.user_id: place for place in session.scalars(locked.with_for_update())}
+        rankings = {ranking.user_id: ranking for ranking in session.scalars(locked.with_for_update())}
         days: dict[int, list[tuple[int, float]]] = {}
         rows = select(HotDay.user_id, HotDay.day, HotDay.weight).where(
             HotDay.user_id.in_(present), HotDay.weight > 0
@@ -76,10 +76,10 @@ class HotRebuild:
         new, changed = [], []
         for user_id, person in present.items():
             row = self._index.place_row(person, days.get(user_id, ()))
-            place = places.get(user_id)
-            if place is None:
+            ranking = rankings.get(user_id)
+            if ranking is None:
                 new.append(row)
-            elif any(getattr(place, name) != value for name, value in row.items()):
+            elif any(getattr(ranking, name) != value for name, value in row.items()):
                 changed.append(row)
         insert_missing(session.connection(), HotPerson, new)
         if changed:

@@ -45,7 +45,7 @@ _LOCK_MS = 60_000
 _CHUNK = 1_000
 _PART = 200
 _MAX_PARTS = 300
-_LOOK_AGAIN = timedelta(seconds=1)
+_CHECK_EVERY = timedelta(seconds=1)
 
 # KEYS: the lock; ARGV: my token.
 _UNLOCK = Script(
@@ -73,7 +73,7 @@ class Edition:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A person's place in a list."""
+    """A person's rank and score in a list."""
 
     user_id: int
     score: float
@@ -95,7 +95,7 @@ class Editions:
         # The worker makes them; a request does so only where no worker does.
         self._overdue = timedelta(seconds=2 * refresh_s)
         self._newest: Edition | None = None
-        self._looked_at = datetime.min.replace(tzinfo=UTC)
+        self._checked_at = datetime.min.replace(tzinfo=UTC)
         self._parts: OrderedDict[tuple[str, int, int], list[Ranked]] = OrderedDict()
         self._lock = threading.Lock()
         self._is_making = threading.Lock()
@@ -111,13 +111,13 @@ class Editions:
         """The newest edition; None if there is none or Redis is down. Lets one be made if there is none, or if it is
         so old that no worker seems to run.
         """
-        if abs(now - self._looked_at) >= _LOOK_AGAIN:
+        if abs(now - self._checked_at) >= _CHECK_EVERY:
             try:
                 data = self._memory.read([_NOW])[0]
             except RedisDown:
                 return None
             newest = self._newest = None if data is None else _load(data)
-            self._looked_at = now
+            self._checked_at = now
             if newest is None or now - newest.made_at >= self._overdue:
                 self._make_aside(now)
         return self._newest
@@ -166,7 +166,7 @@ class Editions:
             Ranked(int(user_id), float(score)) for user_id, score in zip(reply[::2], reply[1::2], strict=True)
         ]
         if len(rows) < length:
-            self._looked_at = datetime.min.replace(tzinfo=UTC)
+            self._checked_at = datetime.min.replace(tzinfo=UTC)
             raise EditionLost(name)
         with self._lock:
             self._parts[at] = rows
@@ -216,7 +216,7 @@ class Editions:
                 edition = self._write_all(shelves, digest, now, began)
             # It is told of before the first of its sets can run out, and no longer.
             self._redis.execute("SET", now_name, _dump(edition), "EX", self._kept_s(edition.refresh_s) // 2)
-            self._looked_at = datetime.min.replace(tzinfo=UTC)
+            self._checked_at = datetime.min.replace(tzinfo=UTC)
         finally:
             self._redis.run_script(_UNLOCK, [_LOCK], token)
         return edition

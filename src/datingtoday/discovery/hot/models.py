@@ -13,7 +13,7 @@ from datingtoday.infra.db import MYSQL_TABLE, Base
 
 
 class HotPerson(Base):
-    """A person's place among all: who stands on the same shelf is ordered by ``score``."""
+    """A person's ranking: people on the same shelf are ordered by ``score``."""
 
     __tablename__ = "hot_person"
     __table_args__ = (Index("ix_hot_person_shelf_score_user_id", "shelf", "score", "user_id"), MYSQL_TABLE)

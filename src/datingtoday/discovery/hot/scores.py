@@ -36,15 +36,15 @@ class HotScores:
     def note(self, session: Session, user_id: int, peer_id: int, kind: Attention, now: datetime) -> bool:
         """``peer_id`` did this for ``user_id``; whether it counts.
 
-        Locks the person's place, so of several at the same time each sees what the others counted.
+        Locks the person's ranking, so of several at the same time each sees what the others counted.
         """
         weight = 1.0
         if kind is not Attention.ACTIVE:
             weight = self._givers.weights(session, [peer_id], now)[peer_id]
             if weight == 0:
                 return False
-        place = session.get(HotPerson, user_id, with_for_update=True, populate_existing=True)
-        if place is None:
+        ranking = session.get(HotPerson, user_id, with_for_update=True, populate_existing=True)
+        if ranking is None:
             return False
         day = day_of(now)
         today = session.get(HotDay, (user_id, day), populate_existing=True)
@@ -65,8 +65,8 @@ class HotScores:
             return False
         counted.weight += gained
         today.weight += gained
-        place.attention = self.decay.add(place.attention, gained, day)
-        place.score = place.attention + place.bonus
+        ranking.attention = self.decay.add(ranking.attention, gained, day)
+        ranking.score = ranking.attention + ranking.bonus
         session.flush()
         return True
 

@@ -36,7 +36,8 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two small migrations instead of the product's."""
     folder = tmp_path / "migrations"
     (folder / "versions").mkdir(parents=True)
-    shutil.copy(migrations.FOLDER / "env.py", folder)
+    for name in ("env.py", "script.py.mako"):
+        shutil.copy(migrations.FOLDER / name, folder)
     monkeypatch.setattr(migrations, "FOLDER", folder)
     add(folder, "0001", None)
     add(folder, "0002", "0001")
@@ -159,10 +160,8 @@ def test_a_failed_migration_leaves_nothing_on_sqlite(own_folder: Path, tmp_path:
     assert migrations.current(uri) is None
 
 
-@pytest.mark.real
+@pytest.mark.parametrize("backend", ["real"], indirect=True)
 def test_a_failed_migration_on_mariadb_is_tried_again_from_there(backend: Backend, own_folder: Path) -> None:
-    if not backend.is_real:
-        return
     add(own_folder, "0003", "0002", then='op.execute("NONSENSE")')
     with pytest.raises(MigrationError, match="a migration failed"):
         migrations.upgrade(backend.database_uri)
@@ -171,6 +170,20 @@ def test_a_failed_migration_on_mariadb_is_tried_again_from_there(backend: Backen
     add(own_folder, "0003", "0002")
     migrations.upgrade(backend.database_uri)
     assert migrations.is_current(backend.database_uri)
+
+
+def test_a_new_revision_has_what_the_tables_have_and_the_migrations_do_not(own_folder: Path) -> None:
+    path = migrations.new_revision("people and all else")
+    assert path.parent == own_folder / "versions"
+    assert path.name.startswith("0003_")
+    written = path.read_text()
+    assert re.search(r"^revision = ['\"]0003['\"]$", written, re.MULTILINE)
+    assert re.search(r"^down_revision = ['\"]0002['\"]$", written, re.MULTILINE)
+    assert re.search(r"create_table\(\s*['\"]user_info['\"]", written)
+    assert "uq_user_info_phone" in written
+    # What the two have is theirs and in no table of the program.
+    assert "drop_table" in written or "extra_0001" not in written
+    assert migrations.head() == "0003"
 
 
 def test_references_may_not_dangle_after_a_migration(own_folder: Path, tmp_path: Path) -> None:
@@ -224,10 +237,8 @@ def test_confused_files(own_folder: Path, broken: str, message: str) -> None:
         migrations.head()
 
 
-@pytest.mark.real
+@pytest.mark.parametrize("backend", ["real"], indirect=True)
 def test_the_script_makes_the_same_schema_on_mariadb(backend: Backend) -> None:
-    if not backend.is_real:
-        return
     script = migrations.mysql_script()
     url = make_url(backend.database_uri)
     connection = pymysql.connect(

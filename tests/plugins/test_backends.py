@@ -156,14 +156,13 @@ def test_mariadb_survives_kill_with_what_was_committed(private_mariadb: Callable
     assert _run(uri, "SELECT n FROM t") == [(7,)]
 
 
-@pytest.mark.real
+@pytest.mark.parametrize("backend", ["real"], indirect=True)
 def test_mariadb_is_in_another_time_zone_and_its_user_is_no_administrator(backend: Backend) -> None:
-    if backend.is_real:
-        assert _run(backend.database_uri, "SELECT timestampdiff(HOUR, utc_timestamp(), now())") == [(8,)]
-        with pytest.raises(OperationalError) as refused:
-            _run(backend.database_uri, "CREATE DATABASE somebody_elses")
-        assert isinstance(refused.value.orig, pymysql.err.OperationalError)
-        assert refused.value.orig.args[0] == 1044
+    assert _run(backend.database_uri, "SELECT timestampdiff(HOUR, utc_timestamp(), now())") == [(8,)]
+    with pytest.raises(OperationalError) as refused:
+        _run(backend.database_uri, "CREATE DATABASE somebody_elses")
+    assert isinstance(refused.value.orig, pymysql.err.OperationalError)
+    assert refused.value.orig.args[0] == 1044
 
 
 def test_the_process_is_in_chinas_time_zone() -> None:

@@ -66,6 +66,30 @@ def test_the_draft_is_on_the_disk_before_it_gets_its_name(
     assert steps[-1] == "sync folder" and len(steps) > renamed + 1
 
 
+@pytest.mark.parametrize("as_file", [True, False])
+def test_all_of_the_content_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_file: bool
+) -> None:
+    """A crash after the rename must not leave half an object: what is forced to the disk is the whole of it."""
+    forced: list[int] = []
+    sync = os.fsync
+
+    def noted(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").resolve()
+        if not path.is_dir():
+            forced.append(path.stat().st_size)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    # Less than a buffer, and a buffer and a little.
+    for size in (1, 5_000, 1_000_003):
+        content = bytes(size)
+        source = tmp_path / "source"
+        source.write_bytes(content)
+        LocalStorage(tmp_path / "media").put(new_key(), source if as_file else content, "image/jpeg")
+    assert forced == [1, 5_000, 1_000_003]
+
+
 def test_a_link_in_place_of_an_object_is_not_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")

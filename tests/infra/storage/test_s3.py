@@ -96,8 +96,11 @@ def test_a_connection_that_breaks_while_reading(s3_access: S3Access, monkeypatch
             dataclasses.replace(s3_access, endpoint=f"http://127.0.0.1:{server.getsockname()[1]}")
         )
         stream = storage.open_range(new_key())
+        body = stream._body
         with pytest.raises(StorageError):
             list(stream)
+        assert body._raw_stream.closed, "or the connection would be lost to the pool"
+        assert list(stream) == []
         thread.join()
 
 

@@ -158,6 +158,18 @@ def test_recalled_at_once_counts_once(api: Api) -> None:
     assert len([entry for entry in sync(api, peer) if entry["kind"] == "recall"]) == 1
 
 
+def test_reads_at_once_never_go_back(api: Api) -> None:
+    user, peer = two(api)
+    for _ in range(12):
+        send(api, user, peer).data  # noqa: B018
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(lambda seq: read(api, peer, user, seq), [7, 3, 9, 1, 11, 5, 8, 2, 10, 4, 6, 12]))
+    for person in (user, peer):
+        seqs = [entry["seq"] for entry in sync(api, person) if entry["kind"] == "read"]
+        assert seqs == sorted(set(seqs)) and seqs[-1] == 12
+    assert unread(api, peer) == 0
+
+
 COLUMNS = {"hidden": hide, "banned": ban, "deleted": delete, "blocked": None, "blocking": None}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from benchmarks import load, media
+from benchmarks import load, media, recording
 from benchmarks.clients import signed_gets
 from benchmarks.measuring import (
     BARE,
@@ -35,7 +35,7 @@ def main(how: How, as_json: bool) -> None:
     pin_this_process()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dt-bench-")))
-        tell("starting MariaDB, Redis and two gunicorns")
+        tell("starting MariaDB, Redis and three gunicorns")
         cases, pids = _prepare(stack, folder, how)
         report = measure_rounds(cases, pids, how).report()
         report["worker_rss_mib"] = {
@@ -43,6 +43,7 @@ def main(how: How, as_json: bool) -> None:
             for name, case in (("bare Flask", cases[0]), ("product", cases[1]))
         }
     report["upload"] = media.run()
+    report["recording"] = recording.run()
     click.echo(json.dumps(report, indent=2) if as_json else _as_text(report, how))
 
 
@@ -60,16 +61,19 @@ def _prepare(stack: ExitStack, folder: Path, how: How) -> tuple[list[Case], list
     }
     bare = stack.enter_context(gunicorn("hello", folder, **options))
     product = stack.enter_context(gunicorn("product", folder, **options))
+    silent = stack.enter_context(gunicorn("product_without_recording", folder, **options))
     cases = [
         Case(BARE, bare, lambda count: [load.http_get("/hello")] * count),
         Case("signed no-op", product, lambda count: signed_gets("/api/noop/signed", {}, count)),
         Case(TOKEN, product, lambda count: signed_gets("/api/noop/token", user, count)),
         Case("show of oneself", product, lambda count: signed_gets("/api/user/show", user, count)),
         Case("show of a peer", product, people.peers_cached),
+        Case("show of a peer without recording", silent, people.peers_cached),
+        Case("first show of a peer", product, people.peers_first, cold=True),
         Case("show of oneself, cold", product, people.selves_cold, cold=True),
         Case("show of a peer, cold", product, people.peers_cold, cold=True),
     ]
-    return cases, [mariadb_pid, redis_pid, bare.process.pid, product.process.pid]
+    return cases, [mariadb_pid, redis_pid, bare.process.pid, product.process.pid, silent.process.pid]
 
 
 def _as_text(report: dict[str, Any], how: How) -> str:
@@ -80,6 +84,7 @@ def _as_text(report: dict[str, Any], how: How) -> str:
             *table(report),
             f"resident memory of a worker: {memory}",
             report["upload"],
+            *report["recording"],
         ]
     )
 

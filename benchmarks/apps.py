@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Flask
 
-from datingtoday.app import create_app
+from datingtoday.app import PARTS, Parts, create_app
 from datingtoday.infra.config.settings import load_settings
 from datingtoday.infra.server.garbage_collector import settle_collector
 from datingtoday.protocol.call import Call
@@ -47,6 +47,14 @@ def noop_routes() -> Blueprint:
 def product() -> Flask:
     """The whole product, and the no-op routes beside its own."""
     return _as_in_production(create_app(load_settings(), blueprints=[noop_routes()]))
+
+
+def product_without_recording() -> Flask:
+    """The product, but nothing of what people do is recorded off the path of their requests."""
+    app = create_app(load_settings(), blueprints=[noop_routes()])
+    parts: Parts = app.extensions[PARTS]
+    parts.base.streams.note = lambda name, entry: None  # type: ignore[method-assign]
+    return _as_in_production(app)
 
 
 def _as_in_production(app: Flask) -> Flask:

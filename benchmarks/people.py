@@ -13,6 +13,7 @@ from benchmarks.clients import signed_gets
 from datingtoday.accounts.models import UserSession
 from datingtoday.app import Parts, make_parts
 from datingtoday.infra import migrations
+from datingtoday.infra.cache import CacheRequest
 from datingtoday.infra.config.settings import load_settings
 from datingtoday.infra.db import LONG_ANSWER_S
 from datingtoday.profiles.models import UserInfo
@@ -52,6 +53,18 @@ class People:
         return self._each(
             signed_gets("/api/user/show", {**self.user, "peerId": str(peer)}, 1)
             for peer in _take(self._fresh_peers, count)
+        )
+
+    def peers_first(self, count: int) -> list[bytes]:
+        """Requests for profiles that are cached, each by a person who looks at them for the first time."""
+        now = datetime.now(UTC)
+        chosen = _take(self._fresh_peers, count)
+        profiles = self._parts.profiles.cards.profiles
+        for start in range(0, len(chosen), 500):
+            wanted = [CacheRequest(profiles, peer) for peer in chosen[start : start + 500]]
+            self._parts.base.cache.fetch(wanted, now)
+        return self._each(
+            signed_gets("/api/user/show", {**self.user, "peerId": str(peer)}, 1) for peer in chosen
         )
 
     def selves_cold(self, count: int) -> list[bytes]:

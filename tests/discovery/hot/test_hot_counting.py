@@ -18,7 +18,7 @@ from datingtoday.discovery.hot.scores import HotScores
 from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.stream_reader import StreamReader
 from tests.discovery.rankings import count, edition, ids, note, numbers, place
-from tests.plugins.api import Api
+from tests.plugins.api import Api, User
 from tests.profiles.people import make_user
 
 
@@ -131,7 +131,7 @@ def test_what_sql_refused_counts_later(own: Api, monkeypatch: pytest.MonkeyPatch
 
     reader = StreamReader(own.parts.base.streams, own.parts.base.streams["attention"], "test", idle_ms=60_000)
     with monkeypatch.context() as patch:
-        patch.setattr(HotScores, "note", fail)
+        patch.setattr(HotScores, "note_all", fail)
         assert own.get("/api/user/show", visitor, peerId=visited.user_id).code == 0
         own.parts.base.streams.flush()
         with pytest.raises(DatabaseDown):
@@ -172,6 +172,41 @@ def test_a_batch_is_folded_to_the_most_of_each_day(entries: list[tuple[int, int,
     for *key, kind in entries:
         model[tuple(key)] = max(model.get(tuple(key), 0), kind)  # type: ignore[index,arg-type]
     assert {tuple(given[:3]): int(given.kind) for given in folded} == model
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(1, 4), st.sampled_from([1, 3, 4])),
+        min_size=1,
+        max_size=15,
+    )
+)
+def test_a_batch_counts_as_one_after_another(
+    small_cap: Api, entries: list[tuple[int, int, int, int]]
+) -> None:
+    """The same things are done for two sets of people, once in a batch and once one by one."""
+    api, now = small_cap, datetime.now(UTC)
+    in_batch, one_by_one = ([make_user(api) for _ in range(3)] for _ in range(2))
+    batch = [
+        [in_batch[user].user_id, day_of(now) + day, peer, kind, int(now.timestamp())]
+        for user, day, peer, kind in entries
+    ]
+    with api.parts.base.database.transaction() as session:
+        api.parts.discovery.attention.write(session, batch)
+    for each in fold(batch):
+        user = one_by_one[[person.user_id for person in in_batch].index(each.user_id)]
+        note(api, user, each.peer_id, each.kind, now + timedelta(days=each.day - day_of(now)))
+
+    def rows(people: list[User]) -> list[tuple[int, int, float, int]]:
+        ids = [person.user_id for person in people]
+        with api.parts.base.database.transaction(write=False) as session:
+            found = session.scalars(select(HotDay).where(HotDay.user_id.in_(ids)))
+            return sorted((ids.index(row.user_id), row.day, row.weight, row.people) for row in found)
+
+    assert rows(in_batch) == rows(one_by_one)
+    for one, other in zip(in_batch, one_by_one, strict=True):
+        assert place(api, one).attention == pytest.approx(place(api, other).attention, abs=1e-6)
 
 
 def test_rows_of_old_days_go(own: Api) -> None:

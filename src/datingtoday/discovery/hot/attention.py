@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.hot.ranking import Attention, day_of
-from datingtoday.discovery.hot.scores import HotScores
+from datingtoday.discovery.hot.scores import Given, HotScores
 from datingtoday.infra.bounded_memory import BoundedMemory
 from datingtoday.infra.streams import Appender, Entry, Stream, Streams
 from datingtoday.profiles.follows import Followed
@@ -18,17 +17,6 @@ from datingtoday.profiles.service import FirstActiveToday, ProfileVisited
 _MAX_REMEMBERED = 50_000
 _REMEMBERED_S = 600
 """After it the same is noted again: what Redis lost before the worker read it counts then."""
-
-
-class Given(NamedTuple):
-    """The most that one person did for another on a UTC day, counted from the landmark."""
-
-    user_id: int
-    day: int
-    peer_id: int
-    kind: Attention
-    at_s: int
-    """Moment at which it happened last, in epoch seconds."""
 
 
 class AttentionListener:
@@ -69,9 +57,7 @@ class AttentionListener:
 
     def write(self, session: Session, entries: Sequence[Entry]) -> None:
         """Count a batch; right also where some of it was counted before."""
-        for given in fold(entries):
-            at = datetime.fromtimestamp(given.at_s, UTC)
-            self._scores.note(session, given.user_id, given.peer_id, given.kind, at)
+        self._scores.note_all(session, fold(entries))
 
 
 def fold(entries: Iterable[Entry]) -> list[Given]:
@@ -81,4 +67,7 @@ def fold(entries: Iterable[Entry]) -> list[Given]:
         key = (user_id, day, peer_id)
         known_kind, known_s = most.get(key, (0, 0))
         most[key] = max(kind, known_kind), max(at_s, known_s)
-    return [Given(*key, Attention(kind), at_s) for key, (kind, at_s) in sorted(most.items())]
+    return [
+        Given(*key, Attention(kind), datetime.fromtimestamp(at_s, UTC))
+        for key, (kind, at_s) in sorted(most.items())
+    ]

@@ -7,8 +7,11 @@ them, can do for another.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.hot.givers import GiverWeights
@@ -19,6 +22,16 @@ from datingtoday.infra.personal_data import remove_some
 ATTENTION_KEPT_DAYS = 2
 HALF_LIVES_KEPT = 12
 """After them a day's attention is worth less than a four-thousandth."""
+
+
+class Given(NamedTuple):
+    """The most that one person did for another on a UTC day, counted from the landmark."""
+
+    user_id: int
+    day: int
+    peer_id: int
+    kind: Attention
+    at: datetime
 
 
 class HotScores:
@@ -38,36 +51,89 @@ class HotScores:
 
         Locks the person's ranking, so of several at the same time each sees what the others counted.
         """
-        weight = 1.0
-        if kind is not Attention.ACTIVE:
-            weight = self._givers.weights(session, [peer_id], now)[peer_id]
-            if weight == 0:
-                return False
-        ranking = session.get(HotPerson, user_id, with_for_update=True, populate_existing=True)
-        if ranking is None:
-            return False
-        day = day_of(now)
-        today = session.get(HotDay, (user_id, day), populate_existing=True)
-        counted = session.get(HotAttention, (user_id, day, peer_id), populate_existing=True)
-        if today is None:
-            today = HotDay(user_id=user_id, day=day, weight=0, people=0, active=False)
-            session.add(today)
-        if kind is Attention.ACTIVE:
+        return self.note_all(session, [Given(user_id, day_of(now), peer_id, kind, now)]) == 1
+
+    def note_all(self, session: Session, batch: Sequence[Given]) -> int:
+        """`note` of many, in few statements; how many count. Of each pair and day there is one at most."""
+        if not batch:
+            return 0
+        chosen = sorted({given.user_id for given in batch})
+        rankings = {
+            ranking.user_id: ranking
+            for ranking in session.scalars(
+                select(HotPerson)
+                .where(HotPerson.user_id.in_(chosen))
+                .order_by(HotPerson.user_id)
+                .with_for_update()
+                .execution_options(populate_existing=True)
+            )
+        }
+        counted = 0
+        for part in _with_each_giver_once(batch):
+            counted += self._note_part(session, part, rankings)
+        return counted
+
+    def _note_part(self, session: Session, part: Sequence[Given], rankings: Mapping[int, HotPerson]) -> int:
+        """:param part: each giver stands in it once, so what they give here does not weigh on the rest of it."""
+        givers = {given.peer_id for given in part if given.kind is not Attention.ACTIVE}
+        now = max(given.at for given in part)
+        weights = self._givers.weights(session, sorted(givers), now) if givers else {}
+        days, known = self._rows_of(session, part)
+        counted = 0
+        for given in part:
+            weight = 1.0 if given.kind is Attention.ACTIVE else weights[given.peer_id]
+            ranking = rankings.get(given.user_id)
+            if ranking is None or weight == 0:
+                continue
+            if (given.user_id, given.day) not in days:
+                new = HotDay(user_id=given.user_id, day=given.day, weight=0, people=0, active=False)
+                days[given.user_id, given.day] = new
+                session.add(new)
+            today = days[given.user_id, given.day]
+            counted += self._count(session, given, weight, ranking, today, known.get(given[:3]))
+        session.flush()
+        return counted
+
+    @staticmethod
+    def _rows_of(
+        session: Session, part: Sequence[Given]
+    ) -> tuple[dict[tuple[int, int], HotDay], dict[tuple[int, int, int], HotAttention]]:
+        fresh = {"populate_existing": True}
+        by_day = tuple_(HotDay.user_id, HotDay.day).in_(sorted({given[:2] for given in part}))
+        days = session.scalars(select(HotDay).where(by_day).execution_options(**fresh))
+        key = tuple_(HotAttention.user_id, HotAttention.day, HotAttention.peer_id)
+        rows = session.scalars(
+            select(HotAttention).where(key.in_([given[:3] for given in part])).execution_options(**fresh)
+        )
+        return (
+            {(row.user_id, row.day): row for row in days},
+            {(row.user_id, row.day, row.peer_id): row for row in rows},
+        )
+
+    def _count(
+        self,
+        session: Session,
+        given: Given,
+        weight: float,
+        ranking: HotPerson,
+        today: HotDay,
+        counted: HotAttention | None,
+    ) -> bool:
+        if given.kind is Attention.ACTIVE:
             today.active = True
         if counted is None:
             if today.people >= (self._people_per_day if weight == 1 else self._people_per_day // 2):
                 return False
-            counted = HotAttention(user_id=user_id, day=day, peer_id=peer_id, weight=0)
+            counted = HotAttention(user_id=given.user_id, day=given.day, peer_id=given.peer_id, weight=0)
             session.add(counted)
             today.people += 1
-        gained = int(kind) * weight - counted.weight
+        gained = int(given.kind) * weight - counted.weight
         if gained <= 0:
             return False
         counted.weight += gained
         today.weight += gained
-        ranking.attention = self.decay.add(ranking.attention, gained, day)
+        ranking.attention = self.decay.add(ranking.attention, gained, given.day)
         ranking.score = ranking.attention + ranking.bonus
-        session.flush()
         return True
 
     def remove_old(self, session: Session, now: datetime, *, most: int) -> int:
@@ -81,3 +147,17 @@ class HotScores:
         for table, before in tables:
             removed += remove_some(session, table, table.day < before, most)
         return removed
+
+
+def _with_each_giver_once(batch: Sequence[Given]) -> Iterator[list[Given]]:
+    """Parts of a batch. What a giver has given before weighs on what they give next, so it has to be in SQL by then."""
+    rest = list(batch)
+    while rest:
+        seen: set[int] = set()
+        part: list[Given] = []
+        later: list[Given] = []
+        for given in rest:
+            (later if given.peer_id in seen else part).append(given)
+            seen.add(given.peer_id)
+        yield part
+        rest = later

@@ -39,7 +39,7 @@ def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path
 
     Orphaned files belong to uploads that failed or were removed, and to deleted accounts. Works in small
     batches while servers
-    keep running. Safe to stop and to run twice. Run it once an hour, on every host that takes uploads.
+    keep running. Safe to stop and to run twice. A worker on each host does it once an hour.
 
     Exit codes: 0 done, 1 failed (removed rows stay removed) or objects missing, 2 the settings are wrong.
     """

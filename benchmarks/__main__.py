@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from benchmarks import load, media, recording
+from benchmarks import load, media, payments, recording
 from benchmarks.clients import signed_gets
 from benchmarks.measuring import (
     BARE,
@@ -44,6 +44,7 @@ def main(how: How, as_json: bool) -> None:
         }
     report["upload"] = media.run()
     report["recording"] = recording.run()
+    report["notifications"] = payments.run()
     click.echo(json.dumps(report, indent=2) if as_json else _as_text(report, how))
 
 
@@ -85,6 +86,7 @@ def _as_text(report: dict[str, Any], how: How) -> str:
             f"resident memory of a worker: {memory}",
             report["upload"],
             *report["recording"],
+            report["notifications"],
         ]
     )
 

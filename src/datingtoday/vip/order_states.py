@@ -97,9 +97,10 @@ class OrderStates:
 
     def _paid(self, session: Session, order: UserOrder, fact: Fact, now: datetime) -> Outcome:
         self._check_payment(session, order, fact)
-        if order.transaction_id == fact.transaction_id:
-            return Outcome.REPEATED
-        if _task_of(session, order.channel, fact.transaction_id) is not None:
+        task = _task_of(session, order.channel, fact.transaction_id)
+        if task is not None and task.order_id != order.id:
+            raise FactRefused("transaction")
+        if task is not None or order.transaction_id == fact.transaction_id:
             return Outcome.REPEATED
         late = self._traits_of(order.channel).grants_late
         # What was paid in time counts, however late the news of it is.
@@ -138,9 +139,6 @@ class OrderStates:
             )
         )
         if other is not None:
-            raise FactRefused("transaction")
-        task = _task_of(session, order.channel, fact.transaction_id)
-        if task is not None and task.order_id != order.id:
             raise FactRefused("transaction")
 
     # --- refunded

@@ -141,6 +141,8 @@ def notify_routes(notifications: Notifications) -> Blueprint:
         headers = {name.lower(): value for name, value in request.headers.items()}
         body = request.stream.read(MAX_NOTICE_BYTES + 1)
         answer = notifications.receive(channel, headers, body, call.now)
-        return Response(answer.body, status=answer.status, content_type=answer.content_type)
+        return Response(
+            answer.body, status=answer.status, headers=answer.headers, content_type=answer.content_type
+        )
 
     return bp

@@ -76,6 +76,11 @@ class NoticeAnswer:
     body: bytes
     content_type: str
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Beyond the type: when to come again, as every answer of this status says."""
+        return {"Retry-After": "5"} if self.status == 503 else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:

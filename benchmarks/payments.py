@@ -43,7 +43,6 @@ def run(turns: int = TURNS, per_turn: int = PER_TURN) -> str:
     from datingtoday.infra.config.settings import load_settings
     from datingtoday.infra.logs import configure_logs
 
-    # As in production the log is written, but a line each would fill the terminal.
     configure_logs("warning")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dt-bench-pay-")))
@@ -65,8 +64,7 @@ def run(turns: int = TURNS, per_turn: int = PER_TURN) -> str:
 
             return work
 
-        ratios, rates = [], []
-        user_id = 0
+        ratios, rates, user_id = [], [], 0
         for _ in range(turns):
             took = {}
             for make in (bare, notified):

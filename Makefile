@@ -51,6 +51,7 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.chat $(ARGS)
 	@$(BIN)/python -m benchmarks.push $(ARGS)
 	@exec $(BIN)/python -m benchmarks.discovery --users 10000 --users 100000 $(ARGS)
 

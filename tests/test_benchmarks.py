@@ -54,3 +54,14 @@ def test_of_the_protocol() -> None:
     assert isinstance(cases, dict)
     assert cases["signed + token no-op"]["to_token_noop"] == 1
     assert "show of a peer, cold" in cases
+
+
+@pytest.mark.long
+@pytest.mark.real
+def test_of_chat() -> None:
+    told = run("benchmarks.chat", "--stored", "20000")
+    sending, reading = told["sending"], told["reading"]
+    assert isinstance(sending, dict) and isinstance(reading, dict)
+    assert set(sending) == {f"{count} senders, {how}" for count in (8, 32) for how in ("spread", "to one")}
+    assert all(case["http_per_second"] > 0 and case["bare_cpu_us"] > 0 for case in sending.values())
+    assert {"newest 10", "sync of 50", "sync of 200", "empty sync"} == set(reading)

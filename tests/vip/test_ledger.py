@@ -240,4 +240,4 @@ def test_the_ledger_holds(machine: type[LedgerMachine]) -> None:
 
 @pytest.mark.long
 def test_the_ledger_holds_for_long(machine: type[LedgerMachine]) -> None:
-    _run(machine, examples=250, steps=50)
+    _run(machine, examples=60, steps=40)

@@ -112,6 +112,7 @@ def test_the_command_plays_the_provider(client: Client, server: RunningServer) -
     wrong = run_pay(server, *sandbox, order["trade_no"], "--amount", "1")
     assert (wrong.returncode, wrong.stdout.split()[0]) == (1, "400")
     assert "amount" in wrong.stdout
+    assert 'datingtoday_pay_notices_total{channel="sandbox",verdict="refused"}' in server.get("/metrics").text
     many = run_pay(server, *sandbox, order["trade_no"], "--times", "20")
     assert (many.returncode, many.stdout.count("200")) == (0, 20), many.stdout + many.stderr
     assert client.call("GET", "/api/order/show", user, orderId=order["order_id"])["data"]["state"] == "paid"

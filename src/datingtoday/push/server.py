@@ -155,7 +155,8 @@ class PushServer(uvicorn.Server):
             TypingEvents(parts.chat.typing, parts.base.database, parts.base.realtime),
             recheck_s=recheck_s,
         )
-        visits = Visits(Peers(settings.server.trusted_proxies), settings.push.waiting_per_address)
+        peers = Peers(settings.server.trusted_proxies, settings.server.forwarded_header)
+        visits = Visits(peers, settings.push.waiting_per_address)
         self._app = PushApp(gateway, server, visits)
         gateway.start(
             Subscriber(

@@ -103,9 +103,9 @@ async function becomeVip(page) {
   await page.locator(".product").first().waitFor();
   await shot(page, "vip");
   const [pay] = await Promise.all([page.context().waitForEvent("page"), page.locator(".pad .van-button").click()]);
-  await pay.locator("button[type=submit], input[type=submit]").first().waitFor();
+  await pay.locator("#pay").waitFor();
   await shot(pay, "pay");
-  await pay.locator("button[type=submit], input[type=submit]").first().click();
+  await pay.locator("#pay").click();
   await page.locator(".deadline", { hasText: "有效期至" }).waitFor();
   await shot(page, "vip-active");
   await page.goto(`${base}/demo?who=0#/visitors`);
@@ -138,6 +138,20 @@ async function everyPage(page, prefix) {
   await shot(page, `${prefix}-person`);
 }
 
+// Whatever a page shows of the program itself is in the chosen language.
+async function english(page) {
+  await page.goto(`${base}/demo?who=0#/settings`);
+  await page.locator(".van-cell", { hasText: "语言" }).click();
+  await page.locator(".van-nav-bar", { hasText: "Settings" }).waitFor();
+  await look(page, "english-me", "/me", ".me-head");
+  const chinese = await page.locator(".van-cell__title, .van-tabbar-item__text").allInnerTexts();
+  for (const text of chinese) if (/[\u4e00-\u9fff]/.test(text)) problems.push(`in Chinese: ${text}`);
+  await look(page, "english-vip", "/vip", ".product");
+  await page.goto(`${base}/demo?who=0#/settings`);
+  await page.locator(".van-cell", { hasText: "Language" }).click();
+  await page.locator(".van-nav-bar", { hasText: "设置" }).waitFor();
+}
+
 try {
   const wide = await newPage(1000, 900);
   const phones = await talk(wide);
@@ -147,6 +161,7 @@ try {
     await everyPage(phone, "phone");
     await answers(phone);
     await becomeVip(phone);
+    await english(phone);
     await everyPage(await newPage(1280, 950), "desktop");
   }
 } catch (error) {

@@ -16,7 +16,7 @@ export const english: Record<string, string> = {
   "浏览器不允许录音（需要 https 或本机访问）": "Recording needs https or this very machine", "连接已断开，正在重连": "Reconnecting…",
   谁看过我: "Who viewed me", "{} 人看过你": "{} people viewed you", "{} 次新访问": "{} new", "开通 VIP 查看是谁": "Become VIP to see who", 看过你: "viewed you", "{} 次": "{} times",
   "VIP 会员": "VIP", "有效期至 {}": "Valid until {}", 尚未开通: "Not active yet", 立即开通: "Buy now", "VIP 权益": "What VIP unlocks", "支付页面已打开，支付后自动生效": "Pay on the page that opened; VIP starts by itself",
-  "支付成功，VIP 已生效": "Paid. You are VIP now", "去支付": "Pay", 查看谁看过我: "See who viewed you", "隐身访问": "Browse invisibly", 每天认识更多新朋友: "More new contacts a day", "沙箱支付，不会产生真实费用": "Sandbox: no real money",
+  "支付成功，会员已生效": "Paid. You are VIP now", "去支付": "Pay", 查看谁看过我: "See who viewed you", "隐身访问": "Browse invisibly", 每天认识更多新朋友: "More new contacts a day", "沙箱支付，不会产生真实费用": "Sandbox: no real money",
   编辑资料: "Edit profile", 我的关注: "Following", 我的粉丝: "Followers", 黑名单: "Blocked people", 设置: "Settings", 谁可以看到我: "Who can see me", 所有人: "Everyone",
   我关注的人: "People I follow", 没有人: "Nobody", "隐身（VIP）": "Invisible visits (VIP)", 在附近中隐藏: "Hide me from Nearby", 登录设备: "Devices", 当前设备: "this device", 退出此设备: "Log out",
   退出登录: "Log out", 导出我的数据: "Export my data", 注销账号: "Delete account", "输入发送到 {} 的验证码": "Enter the code sent to {}", "账号将立即注销": "Your account will be deleted at once", 语言: "Language",

@@ -104,6 +104,7 @@ async function becomeVip(page) {
   await shot(page, "vip");
   const [pay] = await Promise.all([page.context().waitForEvent("page"), page.locator(".pad .van-button").click()]);
   await pay.locator("#pay").waitFor();
+  if (await pay.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)) problems.push("pay: too wide");
   await shot(pay, "pay");
   await pay.locator("#pay").click();
   await page.locator(".deadline", { hasText: "有效期至" }).waitFor();
@@ -116,7 +117,10 @@ async function becomeVip(page) {
 async function look(page, name, hash, ready) {
   await page.goto(`${base}/demo?who=0#${hash}`);
   await page.locator(ready).first().waitFor();
-  await page.waitForLoadState("networkidle");
+  // What is on the screen has loaded; pictures further down wait until somebody scrolls.
+  await page.waitForFunction(() =>
+    [...document.images].every((it) => it.complete || it.getBoundingClientRect().top > window.innerHeight),
+  );
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   if (wide > 0) problems.push(`${name}: ${wide} px wider than the screen`);
   await shot(page, name);

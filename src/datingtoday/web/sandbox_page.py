@@ -19,7 +19,8 @@ from datingtoday.vip.sandbox_desk import SandboxDesk
 _STYLE = (
     "body{margin:0;min-height:100vh;display:grid;place-items:center;background:#f4f5f7;color:#1c1e21;"
     'font:16px/1.6 system-ui,"PingFang SC","Microsoft YaHei",sans-serif}'
-    "main{box-sizing:border-box;width:min(26rem,calc(100vw - 2rem));padding:2rem;background:#fff;border-radius:1rem;text-align:center;"
+    "main{box-sizing:border-box;width:min(26rem,calc(100vw - 2rem));padding:2rem;background:#fff;"
+    "border-radius:1rem;text-align:center;"
     "box-shadow:0 1px 12px rgba(0,0,0,.08)}h1{margin:0;font-size:1rem;font-weight:500}"
     ".amount{margin:.5rem 0;font-size:2.5rem;font-weight:600}.quiet{color:#6b7280;font-size:.875rem}"
     "button{width:100%;margin-top:1.25rem;padding:.75rem;border:0;border-radius:.5rem;background:#1f6feb;color:#fff;"

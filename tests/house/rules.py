@@ -187,11 +187,16 @@ def functions_are_short(source: Source) -> Iterator[Finding]:
 
 
 def docstrings_name_things(source: Source) -> Iterator[Finding]:
-    """A module's docstring begins with a noun or a verb; a question would have to be answered first."""
-    for node in source.nodes[:1]:
-        docstring = ast.get_docstring(node) if isinstance(node, ast.Module) else None
-        if docstring and (match := _QUESTIONS.match(docstring)):
-            yield source.finding(1, f"the docstring begins with '{match[0]}': begin with a noun or a verb")
+    """A docstring begins with a noun or a verb; a question would have to be answered first.
+
+    In the program this holds for every docstring, those of fields too; in tests for those of modules.
+    """
+    is_program = source.under("src")
+    module = source.nodes[0].body[:1] if source.nodes and isinstance(source.nodes[0], ast.Module) else []
+    for node in source.nodes if is_program else module:
+        text = node.value if isinstance(node, ast.Expr) else None
+        if isinstance(text, ast.Constant) and (match := _QUESTIONS.match(str(text.value))):
+            yield source.finding(node, f"the docstring begins with '{match[0]}': begin with a noun or a verb")
 
 
 def words_are_of_the_field(source: Source) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ class DemoLogin:
     code: str = ""
 
     def admits(self, phone: str, code: str, *, is_local: bool) -> bool:
-        """Whether this is a demo person, with the right code, from this machine.
+        """True if this is a demo person, with the right code, from this machine.
 
         :param phone: E.164.
         """

@@ -60,7 +60,7 @@ class GuessBrakes:
             raise
 
     def settle(self, places: list[_Place], *, is_wrong: bool) -> None:
-        """What became of the try. :param is_wrong: a code in force was tried in vain; else it counts for nothing."""
+        """Count the result of a try. :param is_wrong: a code in force was guessed wrong; else nothing counts."""
         for place in places:
             # The same work in both cases: the time of an answer must not tell whether a code is in force.
             self._limits.give_back(place.name, place.key, _NOT_COUNTED if is_wrong else place.receipt)

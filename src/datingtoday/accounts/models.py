@@ -27,7 +27,7 @@ class UserAuth(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     user_id: Mapped[int] = mapped_column(ForeignKey(UserInfo.id))
     open_id: Mapped[str] = mapped_column(String(128))
-    """Of a phone login: the number in E.164; of a deleted account: a random text, so that the number is free."""
+    """Phone login: the number in E.164; deleted account: random text, so that the number is free."""
     session_key: Mapped[str | None] = mapped_column(String(128))
     login_type: Mapped[str] = mapped_column(String(16), default=LOGIN_BY_PHONE)
     login_time: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -84,7 +84,7 @@ class SmsCode(Base):
     )
     phone: Mapped[str] = mapped_column(String(16))
     prefix: Mapped[str] = mapped_column(String(8), default="", server_default="")
-    """Of the number (`phone_numbers.prefix_of`), for the ceilings."""
+    """Prefix of the number (`phone_numbers.prefix_of`), for the ceilings."""
     network: Mapped[str] = mapped_column(String(32), default="", server_default="")
     """Hash of number and network that the code was asked for from, keyed as `code_hash`."""
     purpose: Mapped[str] = mapped_column(String(16))

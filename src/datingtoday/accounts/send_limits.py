@@ -22,7 +22,7 @@ from datingtoday.protocol.sql_limits import refuse_above
 log = structlog.get_logger(__name__)
 
 MAX_TRIES_PER_DAY = 90
-"""Of the codes of one number; a code has a million possible values."""
+"""Tries of all codes of one number; a code has a million possible values."""
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 

@@ -26,7 +26,7 @@ CACHE_S = 330
 renewed, so that
 SQL is not read for them."""
 FILL_WITHIN_S = 20
-"""How old an answer of SQL may be to become an entry: well below the life of an "ask" that it must not miss."""
+"""Maximum age of an SQL answer that becomes an entry: well below the life of an "ask" that it must not miss."""
 ASK = b"ask"
 _MAX_LOADED = 4_000
 """Entries that a process keeps as it has read them."""
@@ -35,7 +35,7 @@ _FORM = 1
 _SECONDS = (int, float)
 _NOTHING = type(None)
 _TYPES: tuple[Any, ...] = (int, int, _SECONDS, _SECONDS, bool, bool, (*_SECONDS, _NOTHING), (str, _NOTHING))
-"""Of the fields of `Entry`, in their order."""
+"""Types of the fields of `Entry`, in their order."""
 
 # KEYS: entry; ARGV: the value seen, the value to put, life in ms. Only one of several readers succeeds.
 _REPLACE = Script(
@@ -83,7 +83,7 @@ class Entry(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """Where the entry of a session lies, and what was read there."""
+    """Key of a session's entry, and what was read there."""
 
     name: str
     value: bytes | None
@@ -101,7 +101,7 @@ class SessionCache:
         self._memory = Memory("sessions", redis, database, marked=ask, after=ask, must_reach=True)
 
     def reading(self, digest: str) -> Reading:
-        """How `look` wants the entry to be read. :raises RedisDown:"""
+        """Commands with which `look` reads the entry. :raises RedisDown:"""
         return self._memory.reading([_key(digest)])
 
     def look(self, reading: Reading, answers: Sequence[Any]) -> Slot:

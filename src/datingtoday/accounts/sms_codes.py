@@ -289,6 +289,6 @@ class SmsCodes:
 
 
 def _changed(session: Session, statement: Any) -> bool:
-    """Whether the statement changed its one row."""
+    """True if the statement changed its one row."""
     result: Any = session.execute(statement)
     return bool(result.rowcount == 1)

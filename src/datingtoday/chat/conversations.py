@@ -29,7 +29,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class TotalUnread:
-    """Of all conversations together."""
+    """Unread messages of all conversations together."""
 
     total: int
 
@@ -177,7 +177,7 @@ class Conversations:
         return True
 
     def unread(self, session: Session, user_id: int) -> TotalUnread:
-        """Of all conversations together; recalled, hidden and read messages do not count."""
+        """Count the unread messages of all conversations; recalled, hidden and read ones do not count."""
         total = session.scalar(select(func.sum(Contact.unread)).where(Contact.user_id == user_id))
         return TotalUnread(int(total or 0))
 
@@ -196,7 +196,7 @@ def _own_row(session: Session, user_id: int, peer_id: int) -> Any:
 
 
 def _count_unread(session: Session, own: Any, upto: int) -> int:
-    """Of the peer's messages up to ``upto``, those that counted as unread until now."""
+    """Count the peer's messages up to ``upto`` that were unread until now."""
     return (
         session.scalar(
             select(func.count())

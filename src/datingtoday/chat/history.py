@@ -63,7 +63,7 @@ _EVENTS = (
     .limit(bindparam("most"))
 )
 _OF_EVENT = 6
-"""How many columns of `_EVENTS` come before the message's."""
+"""Number of columns of `_EVENTS` before those of the message."""
 _AFTER_ALL = 2**31 - 1
 
 

@@ -78,7 +78,7 @@ class Contact(Base):
     last_seq: Mapped[int] = mapped_column(Integer, default=0)
     last_msg: Mapped[str] = mapped_column(String(PREVIEW_CHARS), default="")
     last_type: Mapped[str] = mapped_column(String(8), default="")
-    """Of the last message; ``recalled`` if it was."""
+    """Type of the last message; ``recalled`` if it was recalled."""
     unread: Mapped[int] = mapped_column(Integer, default=0)
     """Messages of the peer that are neither read, hidden nor recalled."""
     read_seq: Mapped[int] = mapped_column(Integer, default=0)
@@ -139,7 +139,7 @@ class Message(Base):
 
 
 class MessageMedia(Base):
-    """Which messages show an upload; asked at every delivery. Goes when the message is recalled or purged."""
+    """The messages that show an upload; read at every delivery. Removed when the message is recalled or purged."""
 
     __tablename__ = "message_media"
     __table_args__ = (MYSQL_TABLE,)

@@ -109,7 +109,7 @@ def lock_pair(connection: Connection, user_id: int, peer_id: int) -> LockedPair 
 
 
 def locked_pair(rows: Sequence[Sequence[Any]], low: int, high: int) -> LockedPair | None:
-    """What the rows of `LOCK` say; None if there is no conversation."""
+    """Parse the rows of `LOCK`; None if there is no conversation."""
     if not rows:
         return None
     conversation_id, last_seq, low_head, low_pace, low_closed, high_head, high_pace, high_closed, epoch = (

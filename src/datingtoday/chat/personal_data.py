@@ -77,7 +77,7 @@ class ChatData:
         return 0 if contact is None else self._empty(session, contact, most)
 
     def _messages(self, session: Session, contact: Contact, now: datetime) -> list[dict[str, Any]]:
-        """What the person wrote, and of the other side's messages those that they still see."""
+        """Messages that the person wrote, and those of the other side that the person still sees."""
         rows = session.execute(
             select(*MESSAGE_COLUMNS)
             .where(

@@ -53,7 +53,7 @@ from datingtoday.protocol.errors import ClientIdReused, RateLimited
 MEDIA_TYPES = (Kind.AUDIO.value, Kind.IMAGE.value, Kind.VIDEO.value)
 _A_MINUTE_MS = 60_000
 _MAYBE_AGAIN = (IntegrityError, MediaNotFound, NotAccepted, TooManyConversations, RateLimited)
-"""What a message that was sent before may meet when it is sent again."""
+"""Errors that a message sent a second time may meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ _UPDATE_CONTACTS = (
     )
 )
 _LOOK = Packet(RELATION, LOCK)
-"""Whether the other side may be written to, before the locks are waited for; and the locks."""
+"""Relation to the receiver, read before waiting for the locks; and the locks."""
 _WRITE_TEXT = Packet(_INSERT_MESSAGE, _UPDATE_CONTACTS, *event_statements(2))
 _WRITE_MEDIA = Packet(_INSERT_MESSAGE, _INSERT_MEDIA, _UPDATE_CONTACTS, *event_statements(2))
 _EARLIER = select(*MESSAGE_COLUMNS, Message.digest).where(

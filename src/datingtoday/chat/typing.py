@@ -19,7 +19,7 @@ class Typing:
         self._visibility = visibility
 
     def may_type(self, session: Session, user_id: int, peer_id: int, now: datetime) -> bool:
-        """Whether the peer may be told; asks SQL, so that a block counts at once."""
+        """True if the peer may be told; reads SQL, so that a block counts at once."""
         if not self._visibility.may(session, user_id, peer_id, Action.WRITE_ON, now):
             return False
         return peer_id in self._visibility.known(session, user_id, [peer_id]) or user_id in (

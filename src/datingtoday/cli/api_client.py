@@ -118,7 +118,7 @@ class ApiClient:
 
     @staticmethod
     def is_ended(answer: Answer) -> bool:
-        """Whether a login that was kept has ended."""
+        """True if a stored login has ended."""
         return answer.get("code") in _ENDED
 
     def _demo_code(self, phone: str) -> str:

@@ -129,7 +129,7 @@ def in_own_language(error: Exception) -> str | None:
 
 
 def speaks_chinese() -> bool:
-    """Whether the terminal asks for Chinese (LC_ALL, LC_MESSAGES, LANG)."""
+    """True if the terminal asks for Chinese (LC_ALL, LC_MESSAGES, LANG)."""
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if os.environ.get(name):
             return os.environ[name].lower().startswith("zh")

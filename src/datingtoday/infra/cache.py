@@ -125,13 +125,13 @@ class ReadyCache:
             return None
 
     def taken(self, reading: Reading, answers: Sequence[Any]) -> ReadAhead:
-        """What was read ahead. :param answers: to the commands."""
+        """Entries that were read ahead. :param answers: to the commands."""
         values = self.memory.values(reading, answers)
         return NOTHING_AHEAD if values is None else dict(zip(reading.keys, values, strict=True))
 
     @staticmethod
     def entries_read(keys: Sequence[str], ahead: ReadAhead) -> list[bytes] | None:
-        """What `fetch` would give, if all of it was read ahead and is there; None if it has to be asked."""
+        """Result of `fetch`, if all of it was read ahead and is there; None if it has to be asked."""
         values = list(map(ahead.get, keys))
         if None in values:
             return None

@@ -32,7 +32,7 @@ ANSWER_S = 10.0
 LONG_ANSWER_S = 300.0
 """The same for commands, which touch many rows at once, and where nobody waits."""
 _LOCK_WAIT_S = 5
-"""How long MariaDB or MySQL waits for a row that another transaction has locked."""
+"""Time that MariaDB or MySQL waits for a row that another transaction has locked."""
 _MYSQL_RETRY = frozenset({1020, 1205, 1213})
 """Record changed since last read, lock wait timeout, deadlock: the same work may succeed when done again."""
 
@@ -262,7 +262,7 @@ def on_commit(session: Session, hook: Callable[[], None]) -> None:
 
 
 def should_retry(error: DBAPIError) -> bool:
-    """Whether the transaction lost a race (deadlock, lock wait) and the same work may be done again."""
+    """True if the transaction lost a race (deadlock, lock wait) and the same work may be done again."""
     return _number(error.orig) in _MYSQL_RETRY
 
 
@@ -273,7 +273,7 @@ def raise_if_down(error: DBAPIError) -> None:
 
 
 def is_down(error: DBAPIError) -> bool:
-    """Whether this error says that the server is unreachable, gone, another one by now, or too busy."""
+    """True if the error says that the server is unreachable, gone, replaced by another one, or too busy."""
     if error.connection_invalidated:
         return True
     number = _number(error.orig)

@@ -37,7 +37,7 @@ from datingtoday.infra.redis import RUN_ID, Command, RedisDown, RedisRole
 log = structlog.get_logger(__name__)
 
 BUCKETS = 64
-"""Of a cluster."""
+"""Number of buckets on a cluster."""
 LOOK_EVERY_S = 1.0
 """Frequency with which a process that reads looks in SQL for another epoch, and for what Redis was not told."""
 MAX_UNSENT = 5_000
@@ -49,7 +49,7 @@ _CHUNK = 500
 
 
 class Change(NamedTuple):
-    """What becomes of a key whose entry changes: a value and its life, or ``b""`` to delete it."""
+    """New state of a key whose entry changes: a value and its life, or ``b""`` to delete it."""
 
     value: bytes
     life_ms: int
@@ -60,7 +60,7 @@ class Reading(NamedTuple):
 
     keys: Sequence[str]
     names: Sequence[str]
-    """What the keys are called in their epoch: what SQL says from now on may be put there."""
+    """Names of the keys in their epoch, under which what SQL says from now on may be stored."""
     commands: Sequence[Command]
 
 
@@ -120,7 +120,7 @@ class Memory:
                 log.info("memory_not_prepared", memory=self.name, reason=str(error))
 
     def reading(self, keys: Sequence[str]) -> Reading:
-        """What to ask to read keys, of one bucket if this is a cluster. :raises RedisDown: as `names`."""
+        """Commands that read keys, of one bucket if this is a cluster. :raises RedisDown: as `names`."""
         return self._reading(keys, self.names(keys))
 
     def _reading(self, keys: Sequence[str], names: Sequence[str]) -> Reading:
@@ -215,7 +215,7 @@ class Memory:
             self._send_unsent()
 
     def _write(self, keys: Sequence[str], epochs: Mapping[int, str], change: Change) -> list[str]:
-        """Which keys were written: those of buckets that are in their epoch. :raises RedisDown:"""
+        """Write the keys; return those written, which lie in buckets of their epoch. :raises RedisDown:"""
         calls: list[Any] = []
         parts: list[Sequence[str]] = []
         for bucket, members in self._by_bucket(keys).items():

@@ -36,7 +36,7 @@ class PersonalDataStore(Protocol):
 
     @property
     def name(self) -> str:
-        """Of its part of an export."""
+        """Name of this store's part of an export."""
 
     @property
     def holds(self) -> tuple[PersonColumn, ...]:

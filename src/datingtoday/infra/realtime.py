@@ -127,7 +127,7 @@ class Realtime:
         return [int(count) for count in counts]
 
     def connected(self, user_ids: Collection[int]) -> set[int]:
-        """Which of these users have a device that receives events now; on a cluster all of them, which nobody knows.
+        """The users with a device that receives events now; on a cluster all of them, since nobody knows.
 
         :raises RedisDown:
         """

@@ -28,7 +28,7 @@ class RedisUnsuitable(RedisDown, BilingualError):
 
 
 class ServerFacts:
-    """What one connection learned about the server at its other end.
+    """Facts that one connection learned about its server.
 
     :param run_id: of that very process; None where the user may not ask, and then ``refusal`` says so.
     """
@@ -66,9 +66,9 @@ def facts_of(connection: Any) -> ServerFacts:
 
 
 def is_denied(error: ResponseError, word: str) -> bool:
-    """Whether the user may not do what was asked.
+    """True if the Redis user lacks the permission.
 
-    :param word: the first of the refusal.
+    :param word: the first word of the refusal.
     """
     return word == "NOPERM" or any(words in str(error) for words in _DENIED_IN_SCRIPT)
 

@@ -70,7 +70,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """How much waits in a stream, and for how long its oldest entry does."""
+    """Number of entries waiting in a stream, and the age of the oldest."""
 
     entries: int
     lag_s: float
@@ -235,7 +235,7 @@ class Streams:
             self.write(stream, entries[half:])
 
     def states(self) -> dict[str, StreamState]:
-        """How much waits in each stream. :raises RedisDown:"""
+        """Backlog of each stream. :raises RedisDown:"""
         found: dict[str, StreamState] = {}
         for stream in self.all():
             entries, oldest, now = self.redis.round_trip(

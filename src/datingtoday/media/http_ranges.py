@@ -46,7 +46,7 @@ class Delivery:
 
 
 def parse_range(header: str | None, size_bytes: int) -> ByteRange | None:
-    """What the `Range` header means for an object of this size; None: the whole object, with 200.
+    """Parse the `Range` header for an object of this size; None: the whole object, with 200.
 
     A header that is malformed, of another unit or with several ranges is ignored, as the RFC allows (several
     ranges only help attackers, no player sends them). RangeNotSatisfiable if it begins after the end.

@@ -13,7 +13,7 @@ from datingtoday.infra.storage.storage import variant_key
 FULL = "full"
 THUMBS = ("medium", "thumb")
 _SHARED = "5eed" * 4
-"""How the names of shared objects begin; a random name does so once in 2^64 times."""
+"""Prefix of the names of shared objects; a random name has it once in 2^64 times."""
 
 
 class Media(Base):
@@ -30,10 +30,10 @@ class Media(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     """128 random bits in hex."""
     user_id: Mapped[int] = mapped_column(Integer)
-    """Whose upload it is."""
+    """The uploader."""
     kind: Mapped[str] = mapped_column(String(8))
     mime: Mapped[str] = mapped_column(String(32))
-    """Of the full form; the smaller forms are JPEGs."""
+    """Type of the full form; the smaller forms are JPEGs."""
     storage_key: Mapped[str] = mapped_column(String(32))
     size_bytes: Mapped[int] = mapped_column(Integer)
     sha256: Mapped[str] = mapped_column(String(64))
@@ -49,13 +49,13 @@ class Media(Base):
     verdict: Mapped[str] = mapped_column(String(8))
     """A `moderation.Verdict`."""
     reason: Mapped[str] = mapped_column(String(200), default="")
-    """Why, for moderators."""
+    """Reason, for moderators."""
     reference: Mapped[str] = mapped_column(String(100), default="")
     """The vendor's own number for the case."""
     asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """Moment at which a moderator last answered, be it with pending; null: it has to be asked (again)."""
     uses: Mapped[int] = mapped_column(Integer, default=0)
-    """How many things (album photos, an avatar, messages) show it."""
+    """Number of things (album photos, an avatar, messages) that show it."""
     unused_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """Null while something uses it."""
     create_time: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -66,7 +66,7 @@ class Media(Base):
 
     @property
     def stored_bytes(self) -> int:
-        """Of all forms together: what counts for the quota."""
+        """Bytes of all forms together, as the quota counts them."""
         return self.size_bytes + (self.medium_bytes or 0) + (self.thumb_bytes or 0)
 
     @property
@@ -108,7 +108,7 @@ def shared_key(digest: str) -> str:
 
 
 def is_shared(storage_key: str) -> bool:
-    """Whether other rows may show the same object."""
+    """True if other rows may show the same object."""
     return storage_key.startswith(_SHARED)
 
 

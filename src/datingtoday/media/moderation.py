@@ -32,7 +32,7 @@ class Subject:
     kind: str
     """photo, image, audio or video."""
     mime: str
-    """Of the object itself."""
+    """Type of the object itself."""
     owner_id: int
     read: Callable[[], bytes]
 

@@ -86,7 +86,7 @@ def _register_jobs(base: Foundation, service: MediaService) -> None:
 
 
 def shares_of(threads: int, parallel: int) -> tuple[int, int]:
-    """How many uploads of a worker may be decoded, and how many more may wait: at most half of its threads decode, and
+    """Number of uploads of a worker that may be decoded, and that may wait: at most half of its threads decode, and
     at most half of the others wait, so that some are always left for everything else.
     """
     decoding = max(1, min(parallel, threads // 2))

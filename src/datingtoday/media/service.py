@@ -40,7 +40,7 @@ _MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What one person may have stored, all forms counted; what the unused-uploads job removes is free again."""
+    """Storage limit of one person, all forms counted; what the unused-uploads job removes is free again."""
 
     files: int = 5000
     stored_bytes: int = 5 * 1024 * _MEGABYTE
@@ -104,7 +104,7 @@ class MediaService:
         return row
 
     def detach(self, session: Session, media_ids: Collection[str], now: datetime) -> None:
-        """Of each of these, one thing that showed it is gone; what is not there any more is passed over."""
+        """Count one use less for each of these uploads; those that are gone are skipped."""
         for media_id in sorted(media_ids):
             row = _locked(session, media_id)
             if row is None or row.uses == 0:

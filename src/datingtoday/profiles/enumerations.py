@@ -85,7 +85,7 @@ AUTHORITY = Enumeration(
     ),
     unset=EVERYONE,
 )
-"""Who may find, see and write to a person; `visibility.py` says what follows from it."""
+"""Settings of who may find, see and write to a person; `visibility.py` says what follows from it."""
 
 ENUMERATIONS = {
     "gender": GENDER,

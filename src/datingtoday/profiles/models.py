@@ -20,7 +20,7 @@ FIRST_USER_ID = 100785
 
 
 class UserStatus(StrEnum):
-    """Whether an account takes part."""
+    """Status of an account."""
 
     ACTIVE = "active"
     BANNED = "banned"

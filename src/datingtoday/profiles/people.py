@@ -17,7 +17,7 @@ from datingtoday.profiles.models import Label, UserAlbum, UserInfo, UserLabel, U
 from datingtoday.profiles.photo_urls import PhotoUrl
 
 NEUTRAL_NICKNAME = "用户"
-"""Of who is banned or has left."""
+"""Nickname of a person who is banned or has left."""
 AVATAR_SIZE = "medium"
 ALBUM_THUMB_SIZE = "thumb"
 
@@ -54,7 +54,7 @@ class Person:
         return self.vip_until is not None and self.vip_until > now
 
     def shows(self, media_id: str, *, to_owner: bool) -> bool:
-        """Whether moderators let this photo be seen."""
+        """True if moderators let this photo be seen."""
         media = self.media.get(media_id)
         return media is not None and may_be_shown(Verdict(media.verdict), to_owner=to_owner)
 

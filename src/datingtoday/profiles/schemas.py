@@ -25,7 +25,7 @@ class ShowParams(ParamsSchema):
 
 
 class UpdateParams(ParamsSchema):
-    """What is left out stays. The names are those of the columns."""
+    """Changes to the profile; parameters left out stay. The names are those of the columns."""
 
     nickname = Nickname(required=False)
     email = Clearable(Email(), cleared=None)
@@ -89,7 +89,7 @@ class PhotoSchema(Schema):
 
 
 class PeerProfileSchema(CardSchema):
-    """What another sees."""
+    """Another person's profile."""
 
     labels = fields.List(fields.Nested(ChosenLabelSchema), required=True)
     intro = fields.String(required=True)

@@ -40,7 +40,7 @@ class ProfileVisited:
     user_id: int
     at: datetime
     is_listed: bool
-    """Whether the visitor may be listed: not while either of the two is hidden from the other."""
+    """True if the visitor may be listed: not while either of the two is hidden from the other."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ class Profiles:
         return 1
 
     def is_purged(self, session: Session, user_id: int) -> bool:
-        """Whether only the empty row is left."""
+        """True if only the empty row is left."""
         row = session.get(UserInfo, user_id)
         return row is not None and row.status == UserStatus.DELETED and row.deleted_at is None
 
@@ -288,7 +288,7 @@ class Profiles:
 
 
 def _is_listed(relation: Relation, visitor_authority: int) -> bool:
-    """Whether a visit leaves a trace, by `Action.VISIT` and by who may find the visitor; stealth is not looked at."""
+    """True if a visit leaves a trace, by `Action.VISIT` and by who may find the visitor; ignores stealth."""
     if Visibility.rule(Action.VISIT, relation) is Rule.NO:
         return False
     return visitor_authority == EVERYONE or (visitor_authority == FOLLOWED and relation.ties.follows)

@@ -150,11 +150,11 @@ class Relation(NamedTuple):
 
 
 NOBODY_HAS_IT = Relation(NOBODY, banned=False, deleted=True)
-"""What an id that nobody has is to everyone."""
+"""Relation of an unused id to everyone."""
 
 
 PeopleLookup = Callable[[Session, int, Collection[int]], Set[int]]
-"""Which of these people are … to the first one; in one statement."""
+"""The people, of those given, who are … to the first one; in one statement."""
 
 
 def nobody(session: Session, viewer_id: int, target_ids: Collection[int]) -> Set[int]:
@@ -193,7 +193,7 @@ class Visibility:
     def relations(
         self, session: Session, viewer_id: int, target_ids: Collection[int], now: datetime
     ) -> dict[int, Relation]:
-        """What each of these people is to the viewer.
+        """Relation of each of these people to the viewer.
 
         One statement of look-ups by primary key, whatever the number of follows and blocks that anybody has.
         """
@@ -213,7 +213,7 @@ class Visibility:
 
     @staticmethod
     def relation_of(rows: Sequence[Sequence[Any]], now: datetime) -> Relation:
-        """What one target is, from the rows of `RELATION`, which may come straight from the driver."""
+        """Relation of one target, from the rows of `RELATION`, which may come straight from the driver."""
         if not rows:
             return NOBODY_HAS_IT
         _, status, banned_until, authority, *ends = rows[0]
@@ -237,7 +237,7 @@ class Visibility:
         return self.decide(session, viewer_id, self.relations(session, viewer_id, others, now), action, now)
 
     def may(self, session: Session, viewer_id: int, target_id: int, action: Action, now: datetime) -> bool:
-        """Whether the viewer may do it with this person; False for the viewer."""
+        """True if the viewer may do it with this person; False for the viewer."""
         return target_id in self.allowed(session, viewer_id, [target_id], action, now)
 
     @staticmethod
@@ -270,13 +270,13 @@ class Visibility:
         return yes
 
     def is_stealthy(self, session: Session, user_id: int, now: datetime) -> bool:
-        """Whether this person's visits leave no trace: they chose so, and are VIP now."""
+        """True if this person's visits leave no trace: they chose so, and are VIP now."""
         if not session.scalar(select(UserInfo.stealth).where(UserInfo.id == user_id)):
             return False
         return self.is_vip(session, user_id, now)
 
     def is_vip(self, session: Session, user_id: int, now: datetime) -> bool:
-        """Whether this person is VIP now; from SQL."""
+        """True if this person is VIP now; from SQL."""
         until = self._vip.deadlines(session, [user_id]).get(user_id)
         return until is not None and until > now
 
@@ -387,5 +387,5 @@ _OF_ALL = (
 )
 _RELATIONS = _OF_ALL.where(UserInfo.id.in_(bindparam("targets", expanding=True)))
 RELATION = _OF_ALL.where(UserInfo.id == bindparam("target"))
-"""What one ``target`` is to a ``viewer``, for `Visibility.relation_of`: chat sends it together with a statement of its
+"""Relation of one ``target`` to a ``viewer``, for `Visibility.relation_of`: chat sends it with a statement of its
 own."""

@@ -26,7 +26,7 @@ RULE = "datingtoday.rule"
 GUARD = "datingtoday.guard"
 """The guard's place in ``Flask.extensions``."""
 KeysAhead = Callable[[int, Mapping[str, str], datetime], Sequence[str]]
-"""Which entries of the cache a request will want, as far as its claimed user id and its parameters tell, neither of
+"""Cache entries that a request will want, as far as its claimed user id and its parameters tell, neither of
 which is checked yet: a guess, which costs a little if it is wrong and decides nothing."""
 
 Shown = Literal["cards", "profiles"]

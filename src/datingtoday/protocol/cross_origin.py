@@ -32,11 +32,11 @@ class CrossOrigin:
         self._origins = frozenset(origins)
 
     def applies_to(self, environ: dict[str, Any]) -> bool:
-        """Whether answers of this path carry the headers."""
+        """True if answers of this path carry the headers."""
         return bool(self._origins) and str(environ.get("PATH_INFO", "")).startswith(API_PREFIX)
 
     def headers(self, environ: dict[str, Any]) -> Headers:
-        """What an answer of the API carries."""
+        """Headers of an answer of the API."""
         if not self.applies_to(environ):
             return []
         origin = str(environ.get("HTTP_ORIGIN", ""))

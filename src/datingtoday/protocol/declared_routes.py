@@ -25,7 +25,7 @@ class Route:
     variables: tuple[str, ...]
     endpoint: Endpoint
     module: str
-    """Where the view is defined."""
+    """Module that defines the view."""
 
     @property
     def is_api(self) -> bool:
@@ -38,7 +38,7 @@ class Route:
 
     @property
     def in_query(self) -> bool:
-        """Whether the parameters stand in the query (GET), not in a form body."""
+        """True if the parameters are in the query (GET), not in a form body."""
         return self.method == "GET"
 
 

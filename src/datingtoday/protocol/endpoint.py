@@ -100,7 +100,7 @@ def endpoint(
 
 
 def declared_endpoint(view: Callable[..., Any]) -> Endpoint | None:
-    """What ``@endpoint`` declared for a view function; None if it was not decorated."""
+    """Declaration of a view function by ``@endpoint``; None if it was not decorated."""
     found = getattr(view, "endpoint", None)
     return found if isinstance(found, Endpoint) else None
 

@@ -25,7 +25,7 @@ class AppError(Exception):
     cause: ClassVar[Text]
     cure: ClassVar[Text]
     data_fields: ClassVar[Mapping[str, Text]] = {}
-    """What ``data`` of the answer may hold, for the documentation; a test holds answers against it."""
+    """Fields that ``data`` of the answer may hold, for the documentation; a test holds answers against it."""
     commits: ClassVar[bool] = False
 
     registry: ClassVar[dict[tuple[int, int], type[AppError]]] = {}

@@ -28,7 +28,7 @@ _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1
 _MAX_DECIMAL_CHARS = 400
 """More than any double takes that is written out in full."""
 _PLACE_DECIMALS = 6
-"""Of degrees: a tenth of a metre."""
+"""Decimals of degrees: a tenth of a metre."""
 LINE_BREAKS = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
 """Every other way to write a line break."""
 
@@ -54,7 +54,7 @@ class ParamsSchema(Schema):
         )
 
     def may_remember(self, params: Mapping[str, str]) -> bool:
-        """Whether only such parameters are given, and perhaps the late one."""
+        """True if only such parameters are given, and perhaps the late one."""
         return bool(self.remembers) and self._own.isdisjoint(params)
 
     def put_late(self, values: dict[str, Any], late: Any) -> dict[str, Any]:

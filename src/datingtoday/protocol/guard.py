@@ -59,7 +59,7 @@ REQUEST_ID = "datingtoday.request_id"
 _UNREAD = "datingtoday.unread"
 """In the environ of a request of whose body more may be left than the HTTP server reads by itself."""
 _DRAINED_BYTES = 64 * 1024
-"""What gunicorn reads of it, so that the connection can be used again."""
+"""Bytes of the body that gunicorn reads, so that the connection can be used again."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z", re.ASCII)
 
 
@@ -287,7 +287,7 @@ class Guard:
         return reading
 
     def _token_commands(self, call: Call) -> tuple[list[Command], Reading | None]:
-        """What to ask about the token, and how what is cached of it is read; None if it is none."""
+        """Commands that look the token up, and how its cached entry is read; None if there is no token."""
         if not call.endpoint.require_token:
             return [], None
         token, user_id = call.params.get("token", ""), call.params.get("userId", "")

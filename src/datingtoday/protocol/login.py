@@ -47,12 +47,12 @@ class TokenVerifier(Protocol):
     """Knows which tokens are live, by their digests."""
 
     def reading(self, digest: str) -> Reading:
-        """How to read what is cached of the token. :raises RedisDown:"""
+        """Commands that read the cached entry of the token. :raises RedisDown:"""
 
     def verify(
         self, user_id: int, digest: str, reading: Reading, answers: Sequence[Any], now: datetime
     ) -> Login:
-        """Who this is.
+        """Log in by the token.
 
         :param reading: what `reading` said. :param answers: to its commands.
         :raises NoPermission, TokenExpired, AccountBanned: in this order of the checks.

@@ -189,7 +189,7 @@ class Metrics:
         self._readers.append(read)
 
     def text(self) -> tuple[bytes, str]:
-        """What Prometheus reads, of all processes that count together, and its content type."""
+        """Metrics as Prometheus reads them, of all processes that count together, and the content type."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
         from prometheus_client.multiprocess import MultiProcessCollector
 

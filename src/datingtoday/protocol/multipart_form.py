@@ -70,7 +70,7 @@ def twice(name: str) -> ParameterError:
 
 @dataclass(frozen=True)
 class MultipartLimits:
-    """How much is taken; ``file_bytes`` is 0 where no file is, ``file_name`` the parameter that holds it."""
+    """Limits of a form; ``file_bytes`` is 0 where no file is, ``file_name`` the parameter that holds it."""
 
     form_bytes: int
     file_bytes: int
@@ -210,7 +210,7 @@ class _MultipartForm:
         self.file = UploadedFile(name)
 
     def _is_file(self, part: Field) -> bool:
-        """Whether a part without a file name is one: the endpoint's own, or anything that is no text."""
+        """True if a part without a file name is a file: the endpoint's own, or anything that is no text."""
         if part.name == self._limits.file_name and self._limits.file_bytes:
             return True
         return part.headers.get("Content-Type", "").lower().startswith(_FILE_TYPES)

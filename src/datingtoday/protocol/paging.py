@@ -99,7 +99,7 @@ class PageParams(ParamsSchema):
 
 
 def page_ahead(params: Mapping[str, str]) -> PageRequest:
-    """What a request seems to ask for, before its parameters are checked: for guesses only."""
+    """Page that a request seems to ask for, before its parameters are checked: for guesses only."""
     if params.keys().isdisjoint(_PAGE_NAMES):
         return _FIRST_PAGE
     number, count = (id_or_none(params.get(name)) or 0 for name in ("page", "pageCount"))
@@ -140,12 +140,12 @@ class Total(NamedTuple):
 
     @classmethod
     def of(cls, number: int) -> Total:
-        """Of a count that may go beyond what is told."""
+        """Total for a count that may exceed the largest number shown."""
         return cls(MAX_TOTAL, True) if number > MAX_TOTAL else cls(number)
 
 
 def count_up_to_most(session: Session, matching: Select[*tuple[Any, ...]]) -> Total:
-    """How many rows a select has; looks at no more of them than it must."""
+    """Count the rows of a select; looks at no more of them than it must."""
     limited = matching.order_by(None).limit(MAX_TOTAL + 1).subquery()
     return Total.of(session.scalar(select(func.count()).select_from(limited)) or 0)
 

@@ -147,7 +147,7 @@ def within(address: str, allowed: Sequence[Network]) -> bool:
 
 
 def limit_key(address: str) -> str:
-    """What limits per address count by: one IPv4 address, or one IPv6 /64, which is one customer's."""
+    """Key of limits per address: one IPv4 address, or one IPv6 /64, which is one customer's."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -10,7 +10,7 @@ from datingtoday.protocol.visible_text import without_invisible
 
 DEFAULT_REGION = "CN"
 MAX_CHARS = 64
-"""Of a number as it is sent: twice the longest notation, because an invisible mark may stand before every digit."""
+"""Length of a number as sent: twice the longest notation, as an invisible mark may precede every digit."""
 _MAX_NOTATION_CHARS = 32
 _NOTATION = frozenset("0123456789+-. ()/")
 _DASHES = frozenset("\u02d7\u2043\u2212\u2500\u2501\u2796\u30fc")

@@ -27,12 +27,12 @@ def trimmed(text: str) -> str:
 
 
 def characters(text: str) -> list[str]:
-    """What a reader sees as one character each (Unicode's extended grapheme clusters)."""
+    """Split a text into what a reader sees as characters (Unicode's extended grapheme clusters)."""
     return [str(found) for found in _CHARACTER.findall(text)]
 
 
 def shows_something(text: str) -> bool:
-    """Whether at least one character has a visible form; an unassigned one may be a letter of a newer Unicode."""
+    """True if at least one character has a visible form; an unassigned one may be a letter of a newer Unicode."""
     return any(_is_visible(sign) for sign in without_invisible(text))
 
 

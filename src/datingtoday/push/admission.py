@@ -82,7 +82,7 @@ def admit(guard: Guard, params: dict[str, str], peer: dict[str, Any], lang: str)
 
 
 def refusal(error: AppError, lang: str) -> dict[str, Any]:
-    """What the client gets as the data of its `connect_error`."""
+    """Data of the `connect_error` that the client gets."""
     body: dict[str, Any] = {"code": error.code, "msg": error.message(lang)}
     if error.data is not None:
         body["data"] = error.data

@@ -54,7 +54,7 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether the client was told that it is connected."""
+        """True if the client was told that it is connected."""
         return self._pending is None
 
     def open(self) -> None:

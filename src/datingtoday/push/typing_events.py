@@ -20,7 +20,7 @@ from datingtoday.push.connections import Connection
 GAP_S = 2.0
 """Between two `typing` of one connection to the same person."""
 MAX_PEERS = 50
-"""Whom a connection may have typed to within `GAP_S`."""
+"""Number of people a connection may have typed to within `GAP_S`."""
 _USER_ID = re.compile(r"[1-9][0-9]{0,9}\Z", re.ASCII)
 _ALLOWED = Text("an object with `peerId`, a user id", "带有用户 id `peerId` 的对象")
 _DONE: dict[str, Any] = {"code": 0, "msg": "success"}

@@ -30,7 +30,7 @@ _PEER_HEADERS = frozenset(
 
 
 def peer_of(scope: dict[str, Any]) -> dict[str, Any]:
-    """Who is at the other end, in the words of a WSGI environ."""
+    """Address of the other end, in the words of a WSGI environ."""
     client = scope.get("client")
     peer: dict[str, Any] = {"REMOTE_ADDR": client[0] if client else ""}
     for raw_name, raw_value in scope["headers"]:

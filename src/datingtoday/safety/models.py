@@ -46,4 +46,4 @@ class UserReport(Base):
     create_time: Mapped[datetime] = mapped_column(UTCDateTime)
     close_time: Mapped[datetime | None] = mapped_column(UTCDateTime)
     note: Mapped[str] = mapped_column(String(NOTE_CHARS), default="")
-    """What the moderator wrote when closing it."""
+    """The moderator's note on closing it."""

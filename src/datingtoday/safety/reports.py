@@ -34,7 +34,7 @@ REASONS = (
 )
 _A_DAY = timedelta(days=1)
 HELD_PHOTOS = "held_photos"
-"""Where the evidence says which uploads (photos, and what a message shows) it keeps from being removed."""
+"""Key of the evidence that lists the uploads (photos, and what a message shows) it keeps from being removed."""
 
 
 class Messages(Protocol):

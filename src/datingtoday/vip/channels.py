@@ -28,6 +28,6 @@ class Channels:
         return self._channels.get(name)
 
     def traits_of(self, name: str) -> ChannelTraits:
-        """What a channel can do, also one that is not set up any more but has orders."""
+        """Capabilities of a channel, also one that is not set up any more but has orders."""
         channel = self._channels.get(name)
         return _TRAITS.get(name, ChannelTraits()) if channel is None else channel.traits

@@ -41,16 +41,16 @@ POLL_HOURLY = timedelta(hours=1)
 POLLED_FOR = timedelta(days=1)
 """After an order's time is over: for so long a late payment is looked for."""
 CLOSE_WITHIN = timedelta(days=1)
-"""For so long an order that cannot be closed at its provider waits to be written down as expired."""
+"""Time after which an order that cannot be closed at its provider is marked as expired all the same."""
 MAX_FAILURES = 5
-"""Of one channel in one run; what is left is the next run's."""
+"""Failures of one channel in one run; the rest is left for the next run."""
 REFUND_RETRY_MAX = timedelta(hours=6)
 REFUND_TRIES = 40
 
 
 @dataclass(frozen=True)
 class PaymentJobs:
-    """What the jobs work with.
+    """Jobs of orders and payments.
 
     :param ledger: how long payments of deleted accounts are kept.
     """
@@ -62,17 +62,17 @@ class PaymentJobs:
     ledger: timedelta
 
     def has_expired(self, now: datetime) -> bool:
-        """Whether `expire` would find anything."""
+        """True if `expire` would find anything."""
         return self._any(
             select(UserOrder.id).where(UserOrder.state == OrderState.UNPAID, UserOrder.expire_at <= now)
         )
 
     def has_polls(self, now: datetime) -> bool:
-        """Whether `poll` would find anything."""
+        """True if `poll` would find anything."""
         return self._any(select(UserOrder.id).where(UserOrder.poll_at <= now))
 
     def has_refunds(self, now: datetime) -> bool:
-        """Whether `refund` would find anything."""
+        """True if `refund` would find anything."""
         return self._any(select(RefundTask.id).where(_is_due(now)))
 
     def _any(self, statement: Select[int]) -> bool:

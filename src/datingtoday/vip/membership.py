@@ -54,12 +54,12 @@ class Membership:
         return {user_id: deadline for user_id, deadline in rows if deadline is not None}
 
     def is_vip(self, session: Session, user_id: int, now: datetime) -> bool:
-        """Whether the person is VIP at this moment."""
+        """True if the person is VIP at this moment."""
         deadline = self.deadlines(session, [user_id]).get(user_id)
         return deadline is not None and deadline > now
 
     def show(self, session: Session, user_id: int, now: datetime) -> VipStatus:
-        """What the person is told."""
+        """Membership as the person sees it."""
         deadline = self.deadlines(session, [user_id]).get(user_id)
         return VipStatus(deadline is not None and deadline > now, deadline)
 

@@ -88,7 +88,7 @@ class UserOrder(Base):
     client_id: Mapped[str] = mapped_column(String(CLIENT_ID_CHARS))
     state: Mapped[str] = mapped_column(String(16), default=OrderState.UNPAID)
     open_id: Mapped[str | None] = mapped_column(String(128))
-    """Who paid, as the provider names them."""
+    """The payer, as the provider names them."""
     account_token: Mapped[str | None] = mapped_column(String(36))
     """Apple's appAccountToken of this order; null on other channels."""
     transaction_id: Mapped[str | None] = mapped_column(String(TRANSACTION_CHARS))
@@ -122,11 +122,11 @@ class VipGrant(Base):
     user_id: Mapped[int] = mapped_column(Integer)
     days: Mapped[int] = mapped_column(Integer)
     length_s: Mapped[int] = mapped_column(Integer)
-    """What counts: the days in seconds, or what was left of them when a refund was reversed."""
+    """Length that counts: the days in seconds, or what was left of them when a refund was reversed."""
     granted_at: Mapped[datetime] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     unused_s: Mapped[int] = mapped_column(Integer, default=0)
-    """Of a revoked one: by how much the deadline moved back."""
+    """Revoked grants: the time by which the deadline moved back."""
 
 
 class VipInfo(Base):

@@ -34,7 +34,7 @@ OWN_ORDER = "·payment:"
 
 
 class Outcome(StrEnum):
-    """What a fact did; stored as the verdict on a notification."""
+    """Effect of a fact; stored as the verdict on a notification."""
 
     GRANTED = "granted"
     GRANTED_ANEW = "granted_anew"
@@ -271,7 +271,7 @@ def new_trade_no(now: datetime) -> str:
 
 
 def refunded_fen(session: Session, channel: str, transaction_id: str) -> int:
-    """How much of a payment went back."""
+    """Amount of a payment that was given back."""
     total = session.scalar(
         select(func.sum(OrderRefund.amount_fen)).where(
             OrderRefund.channel == channel, OrderRefund.transaction_id == transaction_id

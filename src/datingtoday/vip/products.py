@@ -20,7 +20,7 @@ class Products:
     """The rules of products."""
 
     def on_sale(self, session: Session) -> list[dict[str, Any]]:
-        """What clients are shown, the shortest first."""
+        """Products as clients see them, the shortest first."""
         rows = session.scalars(select(Product).where(Product.on_sale).order_by(Product.vip_time, Product.id))
         return [
             {

@@ -37,7 +37,7 @@ REFUND_PATIENCE = timedelta(days=1)
 
 
 class FindingKind(StrEnum):
-    """What can be wrong."""
+    """Kinds of differences."""
 
     PAID_WITHOUT_GRANT = "paid_without_grant"
     GRANT_WITHOUT_PAYMENT = "grant_without_payment"
@@ -132,7 +132,7 @@ class Reconciliation:
 
 
 def _compared(order: UserOrder, fact: Fact | None) -> Iterator[Finding]:
-    """What differs between an order and what its provider says."""
+    """Differences between an order and its provider's record."""
     kind = None if fact is None else fact.kind
     if fact is None or kind is FactKind.CLOSED:
         if order.state in (OrderState.PAID, OrderState.REFUNDED):

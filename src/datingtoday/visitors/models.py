@@ -12,7 +12,7 @@ from datingtoday.infra.db import MYSQL_TABLE, Base, UTCDateTime
 
 
 class VisitStatus(IntEnum):
-    """Whether the owner of the profile has seen the visit in the list; the numbers are told to clients."""
+    """Read state of a visit in the owner's list; the numbers are sent to clients."""
 
     UNREAD = 0
     READ = 1

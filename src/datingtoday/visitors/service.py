@@ -28,7 +28,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Visits(NamedTuple):
-    """What is added to the row of a pair."""
+    """Visits to add to the row of a pair."""
 
     user_id: int
     visitor_id: int
@@ -108,7 +108,7 @@ class Visitors:
         on_commit(session, lambda: self._push.tell(owners))
 
     def has_seen(self, session: Session, viewer_id: int, target_ids: Collection[int]) -> Set[int]:
-        """Whose profile the viewer has visited, of these people."""
+        """The people, of these, whose profile the viewer has visited."""
         seen = select(Visitor.user_id).where(
             Visitor.user_id.in_(sorted(target_ids)), Visitor.visitor_id == viewer_id
         )

@@ -117,7 +117,7 @@ def _people() -> list[dict[str, str]]:
 
 
 def _is_asked_by_address(host: str) -> bool:
-    """Whether the page was opened by an IP address or as localhost.
+    """True if the page was opened by an IP address or as localhost.
 
     A foreign name that points at this machine would make a foreign page one of "this" origin.
     """

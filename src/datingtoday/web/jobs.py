@@ -41,7 +41,7 @@ class DemoAnswers:
         self._chat = chat
 
     def has_work(self, now: datetime) -> bool:
-        """Whether a message waits for an answer."""
+        """True if a message waits for an answer."""
         with self._base.database.transaction(write=False) as session:
             return bool(self._waiting(session, most=1)[1])
 

@@ -17,7 +17,7 @@ from datingtoday.web.json_schemas import SchemaNames, SchemaPlugin
 from datingtoday.web.openapi_parts import Json, both
 
 API_VERSION = "1"
-"""Of the contract, not of the program, whose version is nobody's business."""
+"""Version of the contract, not of the program, whose version is nobody's business."""
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 _INTRO = Text(
@@ -241,7 +241,7 @@ def _responses(route: Route, plugin: SchemaPlugin) -> Json:
 
 
 def _refusal(errors: list[type[AppError]]) -> Json:
-    """What HTTP refuses with one status, for one reason or for one of several."""
+    """Response with which HTTP refuses with one status, for one reason or for several."""
     names = [parts.error_component(cls) for cls in errors]
     if len(names) == 1:
         return {"$ref": f"#/components/responses/{names[0]}"}

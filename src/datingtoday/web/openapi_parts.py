@@ -111,7 +111,7 @@ COMMON_ERRORS: dict[type[AppError], Scope] = {
     TokenExpired: "login",
     AccountBanned: "login",
 }
-"""What every endpoint may answer with HTTP 200, and which endpoints that are; by code."""
+"""Errors that every endpoint may answer with HTTP 200, and which endpoints that are; by code."""
 
 HTTP_ERRORS: tuple[type[AppError], ...] = (
     BodyTooLarge,
@@ -120,7 +120,7 @@ HTTP_ERRORS: tuple[type[AppError], ...] = (
     InternalError,
     Unavailable,
 )
-"""What HTTP itself may refuse on every endpoint; 404 and 405 are for paths and methods that are none."""
+"""Errors of HTTP itself on every endpoint; 404 and 405 are for paths and methods that do not exist."""
 
 
 def both(text: Text, between: str = " · ") -> str:
@@ -164,7 +164,7 @@ def param_schema(field: Field[Any]) -> Json:
 
 
 def default_on_the_wire(default: Any) -> str | int | None:
-    """What stands for a parameter that is left out, as a client would write it; None if nothing does."""
+    """Default of a parameter as a client would write it; None if there is none."""
     if default is missing or callable(default) or default in ("", (), []):
         return None
     if isinstance(default, bool):
@@ -178,7 +178,7 @@ def error_of(cls: type[AppError]) -> type[AppError]:
 
 
 def own_errors(route: Route) -> list[type[AppError]]:
-    """What the route declares, beyond what every request may be told."""
+    """Errors that the route declares, beyond those of every request."""
     found = {(cls.code, cls.http_status): error_of(cls) for cls in route.endpoint.raises}
     # A route with a format of its own names what HTTP may refuse itself.
     everywhere = () if route.endpoint.own_format else HTTP_ERRORS
@@ -187,7 +187,7 @@ def own_errors(route: Route) -> list[type[AppError]]:
 
 
 def common_errors(route: Route) -> list[type[AppError]]:
-    """What the guard and the parameters may answer with HTTP 200."""
+    """Errors that the guard and the parameters may answer with HTTP 200."""
     declared = route.endpoint
     holds = {"all": not declared.own_format, "signed": declared.require_sign, "login": declared.require_token}
     return [cls for cls, scope in COMMON_ERRORS.items() if holds[scope]]

@@ -75,7 +75,7 @@ class SeedLoad:
         self._pictures: dict[int, Sequence[StoredPicture]] = {}
 
     def is_empty(self) -> bool:
-        """Whether nobody is there."""
+        """True if there are no people."""
         with self._database.transaction(write=False) as session:
             return session.scalar(select(UserInfo.id).limit(1)) is None
 

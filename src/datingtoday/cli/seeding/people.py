@@ -12,7 +12,7 @@ from datingtoday.profiles.enumerations import EVERYONE, FOLLOWED, NOBODY
 
 MIN_AGE, MAX_AGE = 18, 55
 PICTURES = 48
-"""How many different drawn pictures there are for each gender."""
+"""Number of different drawn pictures for each gender."""
 
 CITIES = (
     # (latitude, longitude, million inhabitants)
@@ -50,7 +50,7 @@ LIKES = (
 )
 HOPES = ("想认识聊得来的你", "希望遇见合适的人", "先做朋友也很好", "期待一起看日落", "认真找对象")
 EVERYBODYS_LABELS, MENS_LABELS, WOMENS_LABELS = range(1, 10), range(10, 19), range(19, 28)
-"""Of the labels that come with the database."""
+"""Ids of the labels that come with the database."""
 
 
 @dataclass(frozen=True, slots=True)

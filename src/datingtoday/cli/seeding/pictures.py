@@ -48,7 +48,7 @@ class StoredPicture:
 
     @property
     def stored_bytes(self) -> int:
-        """Of all forms together."""
+        """Bytes of all forms together."""
         return self.size_bytes + self.medium_bytes + self.thumb_bytes
 
 
@@ -77,7 +77,7 @@ class _Face:
         self._rng = rng
         self._skin, self._hair = rng.choice(_SKINS), rng.choice(_HAIRS)
         self._half = rng.uniform(0.155, 0.185)
-        """Of the head's width."""
+        """Half of the head's width."""
         self._top, self._chin = 0.24, rng.uniform(0.62, 0.66)
 
     def draw(self, *, is_woman: bool) -> None:

@@ -59,16 +59,16 @@ class EditionLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """Which one, from when, and how many people each kind's list has."""
+    """An edition: its id, its time, and the number of people in each kind's list."""
 
     name: str
     made_at: datetime
-    """When SQL said so last: what has not changed meanwhile is the same edition."""
+    """Last time SQL confirmed it: an edition stays the same while nothing changes."""
     sizes: tuple[int, ...]
     refresh_s: float = 0.0
     """The next one is due so long after it: soon where making one is cheap."""
     digest: str = ""
-    """Of the lists."""
+    """Digest of the lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class Editions:
     # --- making
 
     def is_due(self, now: datetime) -> bool:
-        """Whether it is time for a new edition. :raises RedisDown:"""
+        """True if it is time for a new edition. :raises RedisDown:"""
         data = self._memory.read([_NOW])[0]
         if data is None:
             return True

@@ -40,9 +40,9 @@ class HotDay(Base):
     weight: Mapped[float] = mapped_column(Double)
     """In points, each giver's weighed by `hot/givers.py`; a sum of multiples of 1/64."""
     people: Mapped[int] = mapped_column(Integer)
-    """How many different ones it came from."""
+    """Number of different people it came from."""
     active: Mapped[bool] = mapped_column(Boolean, default=False)
-    """Whether the person used the app on this day."""
+    """True if the person used the app on this day."""
 
 
 class HotAttention(Base):

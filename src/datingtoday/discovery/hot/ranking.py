@@ -48,7 +48,7 @@ class ForwardDecay:
         self.half_life_days = half_life_days
 
     def level(self, weight: float, day: int) -> float:
-        """Of attention that came on one day; ``weight`` is above 0."""
+        """Level of attention given on one day; ``weight`` is above 0."""
         return math.log2(weight) + day / self.half_life_days
 
     def add(self, level: float, weight: float, day: int) -> float:
@@ -63,7 +63,7 @@ class ForwardDecay:
         return highest + math.log2(math.fsum(2.0 ** (level - highest) for level in levels))
 
     def worth(self, level: float, day: int) -> float:
-        """What it is worth on a day, in visits of that day."""
+        """Value of a level on a day, in visits of that day."""
         return float(2.0 ** (level - day / self.half_life_days))
 
 

@@ -28,7 +28,7 @@ class DailyOrder:
         return int.from_bytes(digest.digest(), "little")
 
     def bucket(self, cell: int, bits: int, turn: int) -> int:
-        """Which of a cell's ``2 ** bits`` buckets has its turn; every bucket has one."""
+        """Index of the bucket, of a cell's ``2 ** bits``, whose turn it is; every bucket has one turn."""
         place = self.cell(cell)
         # Multiplied by an odd number, all numbers below a power of two come up once.
         return ((place | 1) * turn + (place >> 17)) & ((1 << bits) - 1)

@@ -82,14 +82,14 @@ class Place(NamedTuple):
 
     cell: int | None
     last_cell: int | None
-    """Which was reported last."""
+    """The cell that was reported last."""
     is_moving: bool
     reported_s: float
-    """When, in seconds since 1970."""
+    """Time of the report, in seconds since 1970."""
     is_shown: bool
     gender: int
     counts: Counts
-    """Of the cell, at most some minutes old."""
+    """Counts of the cell, at most some minutes old."""
 
 
 NO_PLACE = Place(None, None, False, 0.0, False, 0, NOBODY)
@@ -183,7 +183,7 @@ class Members:
     """Those who were here before, and when they left."""
 
     def at(self, as_of_s: float | None) -> list[int]:
-        """Who is to be found here, for a list that began at that moment; None: now."""
+        """Ids of the people found here, for a list that began at that moment; None: now."""
         if as_of_s is None:
             return [*self.settled, *(user_id for user_id, _ in self.arrived)]
         return [
@@ -279,7 +279,7 @@ def bucket_keys(entries: BucketEntries, cell: int, gender: int, lot: int, count:
 
 
 def is_current(bits: int, count: int) -> bool:
-    """Whether buckets of so many bits are forgotten when something changes, in a cell with so many people."""
+    """True if buckets of ``bits`` bits are invalidated on a change, in a cell of ``count`` people."""
     return bits <= bits_for(count) + _BITS_ASIDE
 
 

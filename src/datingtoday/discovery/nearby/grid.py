@@ -17,7 +17,7 @@ EARTH_RADIUS_M = 6_371_008.8
 DEGREE_M = math.pi * EARTH_RADIUS_M / 180
 """Length of a degree of latitude."""
 BANDS_KM = (2, 5, 10, 20, 50, 100)
-"""What is told of a distance: the first of these that it does not exceed."""
+"""Distances shown to users: the first of these that the real distance does not exceed."""
 BANDS_M = tuple(km * 1000 for km in BANDS_KM)
 RADII_KM = (5, 10, 20, 50, 100)
 MIN_SIZE_M, MAX_SIZE_M = 20, 100_000
@@ -64,7 +64,7 @@ class Grid:
         return self._tile(tile_row, tile_column) << _LOCAL_BITS | local
 
     def knows(self, cell: int) -> bool:
-        """Whether it is a cell of this grid, and not of one of another size."""
+        """True if it is a cell of this grid, not of one of another size."""
         return cell >> (_LOCAL_BITS + 2 * _TILE_BITS) == self.size_m
 
     def centre(self, cell: int) -> tuple[float, float]:

@@ -31,7 +31,7 @@ MOVES_EVERY_S = 1.0
 
 
 def has_moves(database: Database, now: datetime) -> bool:
-    """Whether `tend` has something to do."""
+    """True if `tend` has something to do."""
     with database.transaction(write=False) as session:
         due = select(Location.user_id).where(Location.pending_due <= now).limit(1)
         lapsed = select(Location.user_id).where(Location.shown_until <= now).limit(1)

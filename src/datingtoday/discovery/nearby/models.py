@@ -35,14 +35,14 @@ class Location(Base):
     latitude: Mapped[float | None] = mapped_column(Double)
     """With the longitude the middle of the cell that was reported last; degrees."""
     report_time: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    """Of the latest report, to some minutes."""
+    """Time of the latest report, to some minutes."""
     cell: Mapped[int | None] = mapped_column(BigInteger)
     """The cell that all answers depend on, the person's own too; null without a location."""
     cell_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
     left_cell: Mapped[int | None] = mapped_column(BigInteger)
-    """Where the person was before: who is paging through a list keeps finding them there."""
+    """Previous cell: users who are paging through a list keep finding the person there."""
     pending_cell: Mapped[int | None] = mapped_column(BigInteger)
-    """Where the person has moved to, which takes effect at ``pending_due``."""
+    """Cell that the person has moved to, which takes effect at ``pending_due``."""
     pending_due: Mapped[datetime | None] = mapped_column(UTCDateTime)
     hidden: Mapped[bool] = mapped_column(Boolean, default=False)
     """The person's own choice not to be found nearby."""

@@ -162,7 +162,7 @@ class Places:
     # --- rules of moving
 
     def is_settled(self, cell: int, point: Point) -> bool:
-        """Whether a person who is in the cell still is, as far as anybody should know, at this point."""
+        """True if a person in the cell is, as far as others may know, still at this point."""
         return self.grid.knows(cell) and self.grid.outside_m(cell, *point) <= self.rules.edge_m
 
     def _snapped(self, row: Location, point: Point) -> int:
@@ -189,7 +189,7 @@ class Places:
         self._take_effect(row, now)
 
     def _take_effect(self, row: Location, now: datetime) -> bool:
-        """Whether there was a move to take effect."""
+        """Apply a pending move; True if there was one."""
         if row.pending_cell is None or row.pending_due is None or row.pending_due > now:
             return False
         row.left_cell, row.cell, row.cell_since = row.cell, row.pending_cell, now

@@ -101,7 +101,7 @@ class Nearby:
         self._database.retried(lambda session: self._places.report(session, user_id, point, now))
 
     def _says_nothing_new(self, place: Place, point: Point, now: datetime) -> bool:
-        """Whether a report would change neither a cell nor, by much, its time."""
+        """True if a report would change neither a cell nor, by much, its time."""
         return (
             place.cell is not None
             and place.last_cell == place.cell

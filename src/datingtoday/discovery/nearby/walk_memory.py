@@ -26,7 +26,7 @@ _MAX_PAGES = 1_000
 _MAX_SHARED = 5_000
 _MAX_MET = 150
 _MAX_ENTRIES = 150
-"""What took more to find out is not remembered: its keys would be too many for one command."""
+"""Pages that needed more entries are not remembered: too many keys for one command."""
 
 
 class Question(NamedTuple):
@@ -52,7 +52,7 @@ class Page(NamedTuple):
     here: Sequence[FoundPerson]
     further: Sequence[FoundPerson]
     ids: Sequence[int]
-    """Of both."""
+    """User ids of both."""
     people: tuple[tuple[int, bytes], ...]
     """Those on the page, and what their cards get at the end."""
 
@@ -106,7 +106,7 @@ class FirstPageMemory:
 
     @staticmethod
     def is_current(page: FirstPage, cache: CacheReader) -> bool:
-        """Whether the entries that a remembered page follows from are what they were."""
+        """True if the entries that a remembered page follows from are unchanged."""
         if tuple(cache.values(page.keys)) == page.values:
             return True
         return tuple(map(value_of, cache.fetch(page.requests))) == page.values
@@ -144,7 +144,7 @@ class FirstPageMemory:
         return page
 
     def _share(self, keys: Sequence[str], entries: Sequence[bytes | None]) -> tuple[bytes | None, ...]:
-        """What the keys hold; the same objects as in other pages, where it is the same."""
+        """Values of the keys; objects equal to those of other pages are shared."""
         shared: list[bytes | None] = []
         for key, entry in zip(keys, entries, strict=True):
             value = value_of(entry)

@@ -155,9 +155,9 @@ class Search:
 
 
 def years_before(today: date, years: int | None) -> date | None:
-    """Who was born until that day is that many years old; None for None.
+    """Latest birthday of a person who is that many years old; None for None.
 
-    Who was born on 29 February is a year older on 1 March of other years.
+    A person born on 29 February is a year older on 1 March of other years.
     """
     if years is None:
         return None

@@ -72,7 +72,7 @@ _CONDITIONS: Mapping[str, tuple[InstrumentedAttribute[Any], Callable[[Any, Any],
     "emotion": (UserInfo.emotion, operator.eq),
     "salary_min": (UserInfo.salary, operator.ge),
 }
-"""What a person's row must say; who has not said what is asked for is not found."""
+"""Conditions on a person's row; people whose profile lacks the value are not found."""
 
 
 def rarest(session: Session, leaders: Sequence[Leader]) -> Leader:
@@ -147,7 +147,7 @@ def find(session: Session, leader: Leader, matching: Matching, start: int, end: 
 
 
 def count(session: Session, leader: Leader, matching: Matching, *, most: int) -> int:
-    """How many match and may be found, up to ``most``."""
+    """Count the people who match and may be found, up to ``most``."""
     bound = {**matching.bound(leader), "most": most}
     return session.scalar(_counting(_shape(leader, matching)), bound) or 0
 

@@ -45,7 +45,7 @@ class KeyNotes:
     embedded_default: Any = None
     """The default while no DATABASE uri is given, where it differs from the ordinary one."""
     unset: Text | None = None
-    """What happens when the key is left out, where "empty" does not explain itself."""
+    """Effect of leaving the key out, where "empty" does not explain itself."""
 
 
 class Section(BaseModel):
@@ -154,7 +154,7 @@ NETWORK = TextRule(
 
 
 def allowed(info: FieldInfo) -> Text:
-    """What may be written as the value of this key, for error lines and documentation."""
+    """Values that this key allows, for error lines and documentation."""
     kind = info.annotation
     for item in info.metadata:
         if isinstance(item, TextRule):

@@ -23,7 +23,7 @@ class JobLease(Base):
     due_ms: Mapped[int] = mapped_column(BigInteger)
     """The next run; moves on only after a success."""
     holder: Mapped[str] = mapped_column(String(HOLDER_CHARS))
-    """Which worker runs it now; empty: none."""
+    """Worker that runs it now; empty: none."""
     until_ms: Mapped[int] = mapped_column(BigInteger)
     """End of the holder's lease; without a holder, the moment before which a failed job is not tried again."""
     started_ms: Mapped[int] = mapped_column(BigInteger)
@@ -37,4 +37,4 @@ class JobLease(Base):
     failures: Mapped[int] = mapped_column(Integer)
     """Failed runs since the last success."""
     error: Mapped[str] = mapped_column(String(ERROR_CHARS))
-    """Why the last run failed; empty after a success."""
+    """Reason of the last failure; empty after a success."""

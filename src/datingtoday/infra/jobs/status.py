@@ -17,7 +17,7 @@ DEAD_S = 45.0
 
 
 def is_worker_alive(states: Sequence[JobState]) -> bool:
-    """Whether some worker ran lately. :param states: of all jobs."""
+    """True if some worker ran lately. :param states: of all jobs."""
     return any(
         state.name == HEARTBEAT and state.now_ms - state.finished_ms < DEAD_S * 1000 for state in states
     )

@@ -166,7 +166,7 @@ class PaymentChannel(Protocol):
 
     @property
     def traits(self) -> ChannelTraits:
-        """What it can do."""
+        """Capabilities of the channel."""
 
     def create(self, payment: Payment, now: datetime) -> dict[str, Any]:
         """Prepare a payment; the same trade_no again is the same payment. What the client's SDK needs.
@@ -175,7 +175,7 @@ class PaymentChannel(Protocol):
         """
 
     def query(self, trade_no: str, transaction_id: str, now: datetime) -> Fact | None:
-        """What became of a payment; None: not paid, and it still may be.
+        """State of a payment; None: not paid, and it still may be.
 
         :raises PaymentFailed:
         """

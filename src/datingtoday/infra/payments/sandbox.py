@@ -209,7 +209,7 @@ def _locked(session: Session, trade_no: str) -> SandboxTrade | None:
 
 
 def _fact(trade: SandboxTrade) -> Fact:
-    """Of a payment that is paid, refunded or closed."""
+    """Fact about a payment that is paid, refunded or closed."""
     kind = {TradeState.PAID: FactKind.PAID, TradeState.REFUNDED: FactKind.REFUNDED}.get(
         TradeState(trade.state), FactKind.CLOSED
     )

@@ -138,7 +138,7 @@ class ChildProcesses:
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether a child has ended; it is reaped here, unless gunicorn was faster."""
+    """True if a child has ended; it is reaped here, unless gunicorn was faster."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:

@@ -76,7 +76,7 @@ class DataFolder:
 
 
 def is_in_use(data_dir: Path) -> bool:
-    """Whether a server has this data folder now."""
+    """True if a server uses this data folder now."""
     try:
         with open(data_dir / LOCK_FILE, encoding="ascii") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -88,7 +88,7 @@ def is_in_use(data_dir: Path) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process has this id."""
+    """True if a process has this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

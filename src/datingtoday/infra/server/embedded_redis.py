@@ -34,7 +34,7 @@ _LOG_FILE = "server.log"
 _LOG_LIMIT_BYTES = 1_000_000
 _SOCKET_NAME = "redis.sock"
 _SOCKET_LIMIT_BYTES = 103 if sys.platform == "darwin" else 107
-"""What fits into the address of a unix socket, beside its closing zero."""
+"""Longest path of a unix socket, without its closing zero."""
 _TEMP_PREFIX = "datingtoday-"
 _POLL_S = 0.005
 PATIENCE_S = 10.0
@@ -333,7 +333,7 @@ def _stop_orphan(redis_dir: Path) -> None:
 
 
 def _is_ours(pid: int, redis_dir: Path, path: Path) -> bool:
-    """Whether this is the Redis of this folder, and not a stranger who got the number later."""
+    """True if this is the Redis of this folder, not another process that got the number later."""
     if not is_alive(pid):
         return False
     if Path("/proc/self").exists():

@@ -17,7 +17,7 @@ from typing import Any
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 _MAX_CONNECTIONS = 8_000
-"""Of a worker; each costs a few kilobytes."""
+"""Limit of one worker; each connection costs a few kilobytes."""
 _OTHER_FILES = 256
 """Descriptors left for everything else."""
 
@@ -55,7 +55,7 @@ class PollingWorker(ThreadWorker):
 
 
 def max_connections() -> int:
-    """How many connections a worker may hold, after this process was allowed as many files as it may have."""
+    """Number of connections a worker may hold, after raising this process's limit of open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MAX_CONNECTIONS + _OTHER_FILES
     if soft < wanted:

@@ -22,7 +22,7 @@ _REASON = re.compile(r"(?!.*[0-9]{4})[A-Za-z][A-Za-z0-9._:-]{0,79}")
 
 
 class SmsFailureKind(StrEnum):
-    """Who can do something about a failure."""
+    """Kinds of failure, by who can do something about it."""
 
     THROTTLED = "throttled"
     """The vendor's flow control; passes by itself."""
@@ -63,7 +63,7 @@ class SmsFailed(Exception):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same message may be accepted later without anybody changing anything."""
+        """True if the same message may be accepted later without anybody changing anything."""
         return self.kind in (SmsFailureKind.THROTTLED, SmsFailureKind.UNAVAILABLE)
 
 

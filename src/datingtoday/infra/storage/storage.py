@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 CHUNK_BYTES = 64 * 1024
-"""How much of an object is in memory while it is read."""
+"""Bytes of an object in memory while it is read."""
 
 _KEY = re.compile(r"[0-9a-f]{32}(\.[a-z]{1,16})?")
 

@@ -13,7 +13,7 @@ _PADDING_BYTES = 4096
 """Zeros that some programs leave between the tags and the audio."""
 
 _MAX_TAGS = 32
-"""Of them two or three are ordinary. After so many, what follows is taken for audio, and is none."""
+"""Two or three tags are ordinary. After this many, the rest is taken for audio, and is none."""
 
 _MP3_KBITS = {
     # MPEG version bits → kbit/s by index, layer III.
@@ -24,11 +24,11 @@ _MP3_KBITS = {
 _MP3_RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _ADTS_RATES = 13
 _LEAST_PAGES = 3
-"""Of OGG: header, comments, sound."""
+"""Pages of an OGG file: header, comments, audio."""
 
 
 def start_of_frames(file: BinaryIO, size_bytes: int) -> int:
-    """Where the audio begins: after ID3v2 tags (there may be several) and zeros."""
+    """Offset of the audio, after ID3v2 tags (there may be several) and zeros."""
     at = 0
     for _ in range(_MAX_TAGS):
         if at >= size_bytes:
@@ -45,12 +45,12 @@ def start_of_frames(file: BinaryIO, size_bytes: int) -> int:
 
 
 def is_mp3(file: BinaryIO, start: int) -> bool:
-    """Whether two frames of MPEG layer III stand at `start`."""
+    """True if two frames of MPEG layer III are at `start`."""
     return _two_frames(file, start, _mp3_frame_bytes)
 
 
 def is_adts(file: BinaryIO, start: int) -> bool:
-    """Whether two ADTS frames of AAC stand at `start`."""
+    """True if two ADTS frames of AAC are at `start`."""
     return _two_frames(file, start, _adts_frame_bytes)
 
 
@@ -87,7 +87,7 @@ def _adts_frame_bytes(head: bytes) -> int:
 
 
 def whole_pages_bytes(file: BinaryIO, size_bytes: int) -> int:
-    """How many bytes of an OGG file its pages take, up to the last one or to what was appended to them.
+    """Bytes that the pages of an OGG file take, up to the last one or to what was appended to them.
 
     0 if a page is cut, pages are missing in between, or there are too few of them.
     """

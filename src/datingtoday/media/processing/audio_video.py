@@ -54,7 +54,7 @@ _SOUNDS_ENCODED = frozenset(
         *("pcm_f32le", "pcm_alaw", "pcm_mulaw"),
     }
 )
-"""What recorders and cameras write and no browser plays."""
+"""Formats that recorders and cameras write and no browser plays."""
 _AAC = ("-c:a", "aac", "-b:a", "96k", "-ac", "2")
 _AAC_SPEECH = ("-c:a", "aac", "-b:a", "32k")
 _SPEECH = frozenset({"amr_nb", "amr_wb"})
@@ -98,7 +98,7 @@ class ProcessedFilm:
     """As shown, that is after turning."""
     duration_ms: int
     thumbs: Mapping[str, Picture]
-    """Of the first picture, by the names of `images.THUMBS`."""
+    """Thumbnails of the first frame, by the names of `images.THUMBS`."""
 
 
 def process_audio(file: Path, file_type: FileType, tools: Ffmpeg | None) -> ProcessedSound:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OUTPUT_BYTES = 256 * 1024
-"""How much a program may print, on both streams together."""
+"""Limit of a program's output, both streams together."""
 
 # Runs ahead of the program, in its process. A `preexec_fn` would run Python between fork and exec, which can
 # deadlock where there are threads; limits that the parent sets after the start would come too late.
@@ -55,7 +55,7 @@ class Outcome:
     """Negative: the number of the signal that ended it."""
     output: bytes
     errors: bytes
-    """What it said about itself, for the log; it may quote the file."""
+    """The program's error output, for the log; it may quote the file."""
     cut: bool
     """It was ended for taking too long or printing too much."""
 
@@ -107,7 +107,7 @@ def run_confined(argv: Sequence[str], *, folder: Path, limits: Limits, deadline:
 
 
 def _collect(process: subprocess.Popen[bytes], deadline: float) -> tuple[tuple[bytes, bytes], bool]:
-    """What it prints on either stream, and whether that is all of it."""
+    """Collect the output of both streams, and whether that is all of it."""
     streams = (process.stdout, process.stderr)
     printed = (bytearray(), bytearray())
     with selectors.DefaultSelector() as selector:

@@ -77,7 +77,7 @@ class Stream:
     matrix: str = ""
     transfer: str = ""
     primaries: str = ""
-    """How its colours are meant, in ffmpeg's words; empty if it does not say."""
+    """Colour primaries, in ffmpeg's words; empty if the file does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +94,14 @@ class Ffmpeg:
     ffmpeg: str
     ffprobe: str
     deadline: float = math.inf
-    """Of the monotonic clock: what still runs then is killed, and fails."""
+    """Time of the monotonic clock at which a running program is killed, and fails."""
 
     def until(self, deadline: float) -> Self:
         """The same programs for work that ends at ``deadline``, however many runs it takes."""
         return replace(self, deadline=deadline)
 
     def probe(self, file: Path, file_type: FileType) -> Probe:
-        """What is in the file, by its headers; FfmpegFailed, CodecNotAllowed."""
+        """Read the file's streams from its headers; FfmpegFailed, CodecNotAllowed."""
         outcome = self._run(
             self.ffprobe, file.parent, [*_reading(file, file_type), "-show_entries", _SHOWN, "-of", "json"]
         )
@@ -189,7 +189,7 @@ def _colour(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    """What ffprobe prints as a number is text, and `N/A` where it does not know."""
+    """Parse a number of ffprobe, which prints it as text, and as `N/A` if unknown."""
     try:
         number = float(str(value))
     except ValueError:

@@ -33,9 +33,9 @@ _TURNS = {
 
 _STRIP_PIXELS = 4_000_000
 _MAX_RATIO = 3
-"""Of the sides of small forms of pictures that are longer."""
+"""Ratio of the sides above which the small forms of an image are cropped."""
 _MARKER = re.compile(rb"\xff+([\xc0-\xcf\xda-\xfe])")
-"""Of a segment with a length: all but fill bytes, restarts and the ends."""
+"""Marker of a segment with a length: all but fill bytes, restarts and the ends."""
 
 
 class Refused(Exception):
@@ -81,7 +81,7 @@ def convert(job: dict[str, Any]) -> dict[str, tuple[int, int]]:
 
 
 class Fit:
-    """How large a picture becomes: within a square, never enlarged, never less than one pixel.
+    """Target size of an image: within a square, never enlarged, never less than one pixel.
 
     :param shortest: one that is long and narrow (a screenshot of a whole page) keeps this width, though it gets longer
         than the square, up to ``max_pixels`` and ``max_side``.
@@ -194,7 +194,7 @@ def without_end_mark(file: str, target: tuple[int, int]) -> Image.Image:
 
 
 def has_every_scan(data: bytes) -> bool:
-    """Whether the scans of a JPEG tell everything of every component: a progressive one may be cut between two."""
+    """True if the scans of a JPEG hold everything of every component: a progressive one may be cut between two."""
     components = 0
     known: set[tuple[int, int]] = set()
     at = 2

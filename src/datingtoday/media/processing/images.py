@@ -35,10 +35,10 @@ MAX_PIXELS: Mapping[FileType, int] = {
     FileType.WEBP: 16_000_000,
     FileType.HEIC: 52_000_000,
 }
-"""What the decoders can do within `LIMITS`: JPEG is decoded at less than its size, HEIC is taken over in strips."""
+"""Abilities of the decoders within `LIMITS`: JPEG is decoded at less than its size, HEIC is read in strips."""
 MAX_PROGRESSIVE_PIXELS = 50_000_000
 READABLE: Mapping[str, int] = {"shortest": 1080, "max_pixels": 16_000_000, "max_side": 32_000}
-"""Of images in chats: screenshots of whole pages stay as wide as a phone's screen; in pixels."""
+"""Limits of images in chats, in pixels: screenshots of whole pages stay as wide as a phone's screen."""
 
 LIMITS = Limits(memory_bytes=448 * 1024 * 1024, cpu_s=8, wall_s=15.0, file_bytes=16 * 1024 * 1024)
 HEIC_LIMITS = Limits(memory_bytes=600 * 1024 * 1024, cpu_s=12, wall_s=20.0, file_bytes=16 * 1024 * 1024)
@@ -46,7 +46,7 @@ HEIC_LIMITS = Limits(memory_bytes=600 * 1024 * 1024, cpu_s=12, wall_s=20.0, file
 
 FULL = "full"
 QUALITY: Mapping[str, int] = {FULL: 85, "medium": 82, "thumb": 80}
-"""Of the JPEGs, as Pillow counts it."""
+"""Quality of the JPEGs, as Pillow counts it."""
 _FORMATS = {FileType.JPEG: "JPEG", FileType.PNG: "PNG", FileType.WEBP: "WEBP", FileType.HEIC: "HEIF"}
 _CHILD = str(Path(image_child.__file__).resolve())
 

@@ -12,7 +12,7 @@ _FILL = 0xFF
 
 
 def has_few_segments(file: BinaryIO) -> bool:
-    """Whether the picture begins after at most `MAX_SEGMENTS`. What is malformed is left to the decoder, which stops
+    """True if the image begins after at most `MAX_SEGMENTS`. A malformed file is left to the decoder, which stops
     there.
     """
     at, fill_bytes = 2, 0

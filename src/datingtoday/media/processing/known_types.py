@@ -38,7 +38,7 @@ _BRANDS = {
 
 
 def named(head: bytes) -> Text | None:
-    """What these first bytes begin; None for what is not known here either."""
+    """Name of the type that begins with these bytes; None if it is not known here either."""
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12])
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":

@@ -19,7 +19,7 @@ _SELF_CONTAINED = b"\0\0\0\1"
 
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"dinf", b"edts", b"mvex", b"stbl"})
 _OF_FILMS = frozenset({b"ftyp", b"moov", b"mdat", b"moof", b"sidx", b"mfra", b"styp"})
-"""What a movie is made of: one of these that is cut is no appendix."""
+"""Boxes that make up a movie: one of these that is cut is no appended data."""
 _FORBIDDEN = frozenset({b"cmov", b"rmra", b"rmda", b"rdrf"})
 """Compressed and referencing movie headers of QuickTime."""
 
@@ -39,7 +39,7 @@ class _BoxCut(BoxError):
 class _Box(NamedTuple):
     kind: bytes
     start: int
-    """Of its content."""
+    """Offset of its content."""
     end: int
 
 
@@ -61,7 +61,7 @@ def brands_of(file: BinaryIO) -> list[bytes]:
 
 
 def check_mp4(file: BinaryIO) -> int:
-    """How many bytes the boxes take; what was appended to them does not count.
+    """Number of bytes that the boxes take, without what was appended to them.
 
     :raises BoxError: a box is cut, there is no movie header, or data is in another file.
     """

@@ -13,13 +13,13 @@ _HDR = frozenset({"arib-std-b67", "smpte2084"})
 _WIDE = frozenset({"bt2020", "smpte431", "smpte432"})
 """BT.2020, and both kinds of P3."""
 _WHITE_NITS = 203
-"""Of paper in a video with HDR (ITU-R BT.2408): what a screen without it shows as its white."""
+"""Luminance of paper in an HDR video (ITU-R BT.2408), shown as white by a screen without HDR."""
 _MATRICES = {"bt470bg": "bt601", "smpte170m": "bt601", "bt2020nc": "bt2020", "bt2020c": "bt2020"}
 """ffprobe's names, where the filter `scale` has others."""
 
 
 def poster_options(picture: Stream) -> Sequence[str]:
-    """Of the output: one PNG in sRGB."""
+    """Options for the output: one PNG in sRGB."""
     filters = _hdr(picture) if picture.transfer in _HDR or picture.primaries in _WIDE else _plain(picture)
     return (
         *("-map", "0:v:0", "-frames:v", "1", "-filter_threads", "1"),

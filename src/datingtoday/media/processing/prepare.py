@@ -75,8 +75,8 @@ class MediaPreparer:
 
     @contextmanager
     def prepare(self, kind: Kind, upload: IO[bytes]) -> Iterator[Prepared]:
-        """What to store instead of the upload. Raises FileRefused, or Unavailable if all decoders are busy and others
-        wait for them, or if they stay busy.
+        """Prepare what is stored instead of the upload. Raises FileRefused, or Unavailable if all decoders are busy
+        and others wait for them, or if they stay busy.
 
         Blocks for 0.3 to some seconds, and must not be called inside a transaction. The upload counts among those that
         this process admits until the context ends.

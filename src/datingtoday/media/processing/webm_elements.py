@@ -19,12 +19,12 @@ _HEAD_BYTES = 12
 
 
 def is_webm(head: bytes) -> bool:
-    """Whether a file that begins so says that it is WebM or Matroska."""
+    """True if a file that begins like this says that it is WebM or Matroska."""
     return head.startswith(b"\x1a\x45\xdf\xa3") and (b"webm" in head or b"matroska" in head)
 
 
 def webm_is_whole(file: BinaryIO) -> bool:
-    """Whether no element is cut, and there are tracks and data; what comes after the segment does not count."""
+    """True if no element is cut, and there are tracks and data; what comes after the segment does not count."""
     file.seek(0, os.SEEK_END)
     end = file.tell()
     at, found = 0, set()

@@ -27,11 +27,11 @@ class Circle(NamedTuple):
     """Blocks and follows of a viewer; None: too many to be listed."""
 
     blocked: frozenset[int] | None
-    """Who blocks the viewer, or is blocked by them."""
+    """People who block the viewer, or are blocked by them."""
     fans: frozenset[int] | None
-    """Who follows the viewer."""
+    """People who follow the viewer."""
     followed: frozenset[int] | None
-    """Whom the viewer follows."""
+    """People whom the viewer follows."""
 
     def ties(self, target_id: int) -> Ties | None:
         """Ties between the viewer and a person, either block standing for both; None if they are not known."""
@@ -41,7 +41,7 @@ class Circle(NamedTuple):
         return Ties(target_id in self.followed, target_id in self.fans, is_blocked, is_blocked)
 
     def may_find(self, target_id: int, head: Sequence[Any]) -> bool | None:
-        """Whether the viewer may find a person; None if SQL must be asked. :param head: of their card."""
+        """True if the viewer may find a person; None if SQL must be asked. :param head: of their card."""
         authority, banned, deleted = head
         if self.blocked is None or (self.fans is None and authority == FOLLOWED):
             return None

@@ -52,7 +52,7 @@ class _Entries:
         return f"{self.kind}:{{{what}}}"
 
     def keys(self, user_ids: Sequence[int]) -> list[str]:
-        """Of many."""
+        """Keys of many entries."""
         kind = self.kind
         return [f"{kind}:{{{user_id}}}" for user_id in user_ids]
 
@@ -106,11 +106,11 @@ class Preferences(NamedTuple):
     gender: int
     sexual: int
     personal: bool
-    """Whether lists may go by the two."""
+    """True if lists may go by the two."""
     stealthy: bool
     """Visits leave no trace: VIP, and chosen so."""
     authority: int
-    """Who may find the viewer."""
+    """The viewer's setting of who may find them."""
 
 
 class ViewerEntries(_Entries):

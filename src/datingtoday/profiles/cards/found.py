@@ -23,7 +23,7 @@ class LoadedCard(NamedTuple):
     """Whoever is in one page is in many, which share this."""
 
     value: bytes | None
-    """What its key holds."""
+    """Value of its key."""
     ready: SignableJson
 
 
@@ -60,9 +60,9 @@ class FoundTogether(NamedTuple):
     """Remembered result for people who were asked for together."""
 
     keys: Sequence[str]
-    """Of their cards …"""
+    """Keys of the cards."""
     values: Sequence[bytes | None]
-    """… and what these held."""
+    """Values of those keys."""
     found: Found
     """All of them."""
     is_open: bool

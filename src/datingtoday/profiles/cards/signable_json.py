@@ -87,5 +87,5 @@ class SignableJson:
 
 
 def members(**more: Any) -> bytes:
-    """What `SignableJson.signed` puts at an object's end."""
+    """Members that `SignableJson.signed` appends to an object."""
     return b"," + orjson.dumps(more)[1:-1]

@@ -101,7 +101,7 @@ class SignatureCheck:
         return sent_ms, sign
 
     def _verify(self, call: Call, live: Sequence[str], sign_method: str, sent_ms: int) -> Readings:
-        """What the signature can be read as."""
+        """Verify the signature; return the ways it can be read."""
         params, file = call.params, call.file
         covered = {
             "method": call.method,

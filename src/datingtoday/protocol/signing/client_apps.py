@@ -120,7 +120,7 @@ def all_apps(session: Session) -> list[ClientApp]:
 
 
 def is_only_in_settings(session: Session, appkey: str, configured: KnownApp | None) -> bool:
-    """Whether the database knows nothing of this client program yet. The first change gives it a row, which holds
+    """True if the database has no row of this client program yet. The first change gives it a row, which holds
     its secrets from then on.
     """
     return configured is not None and configured.appkey == appkey and session.get(ClientApp, appkey) is None

@@ -36,7 +36,7 @@ class Readings(NamedTuple):
 
 
 def only_reading(sent_ms: int) -> Readings:
-    """Of a signature that delimits what it covers."""
+    """The only reading of a signature that delimits what it covers."""
     return Readings(sent_ms, sent_ms, sent_ms)
 
 

@@ -41,7 +41,7 @@ _CLOCK_SLACK_MS = 10_000
 """Entries outlive the window by this much, for clocks of servers that differ."""
 
 RECUT_HORIZON_S = 3 * 366 * 24 * 3600
-"""How far ahead other readings of a signature are remembered; by then the secret is another one."""
+"""Time that other readings of a signature are remembered ahead; by then the secret is another one."""
 _REPAIR_ATTEMPTS = 3
 _NOBODY = "-"
 """In place of a run id: no process holds this bucket."""
@@ -157,7 +157,7 @@ class ReplayGuard:
 
     @property
     def redis(self) -> RedisRole:
-        """Where the commands that are sent along run."""
+        """The Redis role that runs the commands that are sent along."""
         return self._redis
 
     def admit(
@@ -253,7 +253,7 @@ class ReplayGuard:
                     self._redis.execute("SET", self._key(bucket, "seal"), row.seal)
 
     def forget_process_state(self) -> None:
-        """What this process has checked is checked again; for tests and after a fork."""
+        """Check again what this process has checked; for tests and after a fork."""
         self._born_ms.clear()
 
     def _ask(
@@ -292,7 +292,7 @@ class ReplayGuard:
                 raise
 
     def _repair_with_retries(self, bucket: int) -> str:
-        """What the bucket was, in the words of the script."""
+        """Repair the bucket; return its former state, in the words of the script."""
         for attempt in range(1, _REPAIR_ATTEMPTS + 1):
             try:
                 found, self._born_ms[bucket] = self._repair_in_transaction(bucket)
@@ -305,7 +305,7 @@ class ReplayGuard:
         raise AssertionError("unreachable")
 
     def _repair_in_transaction(self, bucket: int) -> tuple[str, int]:
-        """What the bucket was, and when it was used for the first time (ms)."""
+        """Repair the bucket; return its former state and the time of its first use (ms)."""
         with self._database.transaction() as session:
             row = _locked(session, self._name(bucket))
             now_ms = self._clock() // 1_000_000
@@ -331,7 +331,7 @@ class ReplayGuard:
             return found, int(row.first_used_at.timestamp() * 1000)
 
     def _take_from_other_layouts(self, session: Session) -> bool:
-        """Whether the memory lay in another kind of Redis before (a single server, a cluster), which loses it now."""
+        """True if the memory was in another kind of Redis before (a single server, a cluster), which loses it now."""
         others = ~ReplayBucket.name.startswith(f"{self._buckets}:")
         if session.scalar(select(ReplayBucket.name).where(others).limit(1)) is None:
             return False

@@ -26,7 +26,7 @@ class KeptSignatures:
         self._database = database
 
     def has(self, sign: str) -> bool:
-        """Whether this signature was accepted before."""
+        """True if this signature was accepted before."""
         with self._database.transaction(write=False) as session:
             return session.scalar(select(KeptSignature.sign).where(KeptSignature.sign == sign)) is not None
 

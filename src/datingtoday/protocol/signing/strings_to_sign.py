@@ -23,7 +23,7 @@ _OUTSIDE = frozenset({"timestamp", "nonce", "token", "sign"})
 
 
 class Md5Text(NamedTuple):
-    """What an md5 client signed: ``head``, timestamp, nonce and secret follow each other without delimiters."""
+    """Text that an md5 client signed: ``head``, timestamp, nonce and secret, without delimiters."""
 
     head: str
     last: str
@@ -73,7 +73,7 @@ def sign_hmac(string: str, secret: str) -> str:
 
 
 def signed_text(params: Mapping[str, str], secrets: Sequence[str]) -> Md5Text | None:
-    """What ``params["sign"]`` is the md5 signature of under one of the live secrets; None if it is none.
+    """Text whose md5 under one of the live secrets is ``params["sign"]``; None if there is none.
 
     Each comparison takes the same time wherever the signatures differ.
     """
@@ -94,7 +94,7 @@ def is_hmac_signed(
     path: str,
     file_sha256: str = NO_FILE_SHA256,
 ) -> bool:
-    """Whether ``params["sign"]`` is the right hmac-sha256 signature under one of the live secrets."""
+    """True if ``params["sign"]`` is the right hmac-sha256 signature under one of the live secrets."""
     given = params["sign"].lower()
     string = hmac_string(method, path, params, file_sha256)
     return any(hmac.compare_digest(sign_hmac(string, secret), given) for secret in secrets)

@@ -97,6 +97,11 @@ class WechatPayStandIn(HttpStandIn):
             return self._create(told)
         if request.path == "/v3/refund/domestic/refunds":
             return self._refund(told)
+        asked = re.fullmatch(r"/v3/refund/domestic/refunds/(\w+)", request.path)
+        if asked is not None:
+            if asked[1] not in self.refunds:
+                return self._signed(404, {"code": "RESOURCE_NOT_EXISTS", "message": "退款单不存在"})
+            return self._signed(200, self.refunds[asked[1]])
         found = re.fullmatch(r"/v3/pay/transactions/out-trade-no/(\w+)(/close)?", request.path)
         if found is None:
             return self._signed(404, {"code": "NOT_FOUND", "message": request.path})

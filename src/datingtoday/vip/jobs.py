@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, and_, delete, select
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database
-from datingtoday.infra.payments.provider import Fact, FactKind, PaymentFailed, Refund
+from datingtoday.infra.payments.provider import Fact, FactKind, PaymentFailed, Refund, RefundLookup
 from datingtoday.vip.channels import Channels
 from datingtoday.vip.models import (
     OrderRefund,
@@ -236,6 +236,29 @@ class PaymentJobs:
             return order
 
         return self.database.retried(work)
+
+    def find_refund(self, trade_no: str, refund_no: str, now: datetime) -> str | None:
+        """Ask the provider for a refund that was made in its console, and apply it; the outcome.
+
+        None: the provider tells of none.
+
+        :param refund_no: the merchant's number of the refund; empty: what the order's query says, if it tells how much.
+        :raises PaymentFailed:
+        """
+        with self.database.transaction(write=False) as session:
+            order = session.scalars(select(UserOrder).where(UserOrder.trade_no == trade_no)).one_or_none()
+        channel = None if order is None else self.channels.find(order.channel)
+        if order is None or channel is None:
+            return None
+        fact: Fact | None = None
+        if refund_no:
+            fact = channel.find_refund(refund_no) if isinstance(channel, RefundLookup) else None
+        elif channel.traits.queries_open or order.transaction_id:
+            fact = channel.query(trade_no, order.transaction_id or "", now)
+        is_told = fact is not None and fact.kind is FactKind.REFUNDED and not fact.is_part_unknown
+        if fact is None or not is_told or fact.trade_no not in ("", trade_no):
+            return None
+        return self.orders.take_in(order.id, fact, now)
 
     def purge(self, now: datetime) -> int:
         """Remove payments of deleted accounts after the legal period, in small transactions; how many orders."""

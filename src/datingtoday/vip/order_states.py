@@ -150,6 +150,9 @@ class OrderStates:
         transaction_id = fact.transaction_id or paid_by or ""
         if not transaction_id:
             raise FactRefused("transaction")
+        if fact.is_part_unknown:
+            # Reconciliation reports it; a person's days are not taken back on a guess.
+            return Outcome.NOTHING
         is_own = transaction_id == paid_by or (paid_by is None and order.state == OrderState.UNPAID)
         gone_fen = self._note_refund(session, order, transaction_id, fact, now)
         if gone_fen < order.fee_fen:

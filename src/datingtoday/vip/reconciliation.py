@@ -5,7 +5,7 @@ It changes nothing. docs/payments.md says what to do about each finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database
-from datingtoday.infra.payments.provider import Fact, FactKind, PaymentFailed
+from datingtoday.infra.payments.provider import (
+    Fact,
+    FactKind,
+    PaymentChannel,
+    PaymentFailed,
+    RefundLookup,
+)
 from datingtoday.vip.channels import Channels
 from datingtoday.vip.membership import replayed
 from datingtoday.vip.models import (
@@ -49,6 +55,7 @@ class FindingKind(StrEnum):
     PAID_AT_PROVIDER_ONLY = "paid_at_provider_only"
     PAID_HERE_ONLY = "paid_here_only"
     REFUNDED_AT_PROVIDER_ONLY = "refunded_at_provider_only"
+    REFUND_AMOUNT_UNKNOWN = "refund_amount_unknown"
     AMOUNT_DIFFERS = "amount_differs"
     TRANSACTION_DIFFERS = "transaction_differs"
     PROVIDER_UNREACHABLE = "provider_unreachable"
@@ -85,12 +92,7 @@ class Reconciliation:
                 .where(UserOrder.order_time >= now - timedelta(days=days))
                 .order_by(UserOrder.id)
             ).all()
-            tasks = {
-                (channel, transaction_id)
-                for channel, transaction_id in session.execute(
-                    select(RefundTask.channel, RefundTask.transaction_id)
-                )
-            }
+            tasks = {(it.channel, it.transaction_id): it for it in session.scalars(select(RefundTask))}
         return [*found, *self._providers(recent, tasks, now)]
 
     def report(self, now: datetime) -> int:
@@ -108,7 +110,7 @@ class Reconciliation:
         return len(found)
 
     def _providers(
-        self, orders: Sequence[UserOrder], tasks: set[tuple[str, str]], now: datetime
+        self, orders: Sequence[UserOrder], tasks: Mapping[tuple[str, str], RefundTask], now: datetime
     ) -> Iterator[Finding]:
         unreachable: set[str] = set()
         for order in orders:
@@ -123,12 +125,29 @@ class Reconciliation:
                 continue
             try:
                 fact = channel.query(order.trade_no, order.transaction_id or "", now)
+                task = None if fact is None else tasks.get((order.channel, fact.transaction_id))
+                fact = _with_amount(channel, fact, task)
             except PaymentFailed as error:
                 unreachable.add(order.channel)
                 yield Finding(FindingKind.PROVIDER_UNREACHABLE, order.channel, detail=error.reason)
                 continue
-            if fact is None or (order.channel, fact.transaction_id) not in tasks:
+            # The job is still at the others, or has done them.
+            if task is None or (task.state == RefundState.FAILED and _is_refund(fact)):
                 yield from _compared(order, fact)
+
+
+def _with_amount(channel: PaymentChannel, fact: Fact | None, task: RefundTask | None) -> Fact | None:
+    """The fact; of a refund of unknown amount, what our own refund gave back, if we asked for one and it is done.
+
+    :raises PaymentFailed:
+    """
+    if fact is None or not fact.is_part_unknown or task is None or task.state != RefundState.FAILED:
+        return fact
+    return (channel.find_refund(task.refund_no) if isinstance(channel, RefundLookup) else None) or fact
+
+
+def _is_refund(fact: Fact | None) -> bool:
+    return fact is not None and fact.kind is FactKind.REFUNDED
 
 
 def _compared(order: UserOrder, fact: Fact | None) -> Iterator[Finding]:
@@ -147,7 +166,11 @@ def _compared(order: UserOrder, fact: Fact | None) -> Iterator[Finding]:
             yield _about(FindingKind.PAID_AT_PROVIDER_ONLY, order, f"{order.state} here")
     is_whole = fact.refunded_fen is None or fact.refunded_fen >= order.fee_fen
     if kind is FactKind.REFUNDED and order.state == OrderState.PAID and is_whole:
-        yield _about(FindingKind.REFUNDED_AT_PROVIDER_ONLY, order)
+        yield _about(FindingKind.REFUNDED_AT_PROVIDER_ONLY, order, fact.refund_id)
+    if fact.is_part_unknown and order.state != OrderState.REFUNDED:
+        yield _about(
+            FindingKind.REFUND_AMOUNT_UNKNOWN, order, f"{order.state} here, a part or all gone there"
+        )
     if order.transaction_id and fact.transaction_id and order.transaction_id != fact.transaction_id:
         yield _about(FindingKind.TRANSACTION_DIFFERS, order, f"{fact.transaction_id} there")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from datingtoday.infra.payments.sandbox import SandboxPayments
 
 _TIMEOUT_S = 30
+_REFUND_NO = re.compile(r"[0-9A-Za-z_|*@-]{1,64}")
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -116,16 +118,31 @@ def reconcile(days: int, config_file: Path | None, data_dir: Path | None) -> Non
 
 @command.command()
 @click.option("--trade-no", required=True, help="The order's trade_no.")
+@click.option(
+    "--refund-no",
+    default="",
+    help="Move no money: look up this refund, made in WeChat Pay's console, and apply what it gave back.",
+)
 @settings_options
-def refund(trade_no: str, config_file: Path | None, data_dir: Path | None) -> None:
+def refund(trade_no: str, refund_no: str, config_file: Path | None, data_dir: Path | None) -> None:
     """Give a paid order's money back, and take its days back once the provider has done it.
 
-    Asked for now, and again by the worker until it is done. Apple's payments are refunded by Apple only.
+    Asked for now, and again by the worker until it is done. If the provider says that all of it went back already,
+    that is applied instead. Apple's payments are refunded by Apple only.
 
-    Exit codes: 0 done, or accepted by the provider; 1 failed; 2 the settings are wrong.
+    Exit codes: 0 done, or accepted by the provider; 1 failed; 2 wrong usage or settings.
     """
+    if refund_no and not _REFUND_NO.fullmatch(refund_no):
+        raise click.UsageError("--refund-no: allowed: 1 to 64 of letters, digits and _-|*@")
     with open_parts(config_file, data_dir) as parts:
         jobs, now = parts.vip.jobs, datetime.now(UTC)
+        outcome = _found_refund(parts, trade_no, refund_no, now)
+        if outcome is not None:
+            say(
+                f"{trade_no}: the provider's refund is applied: {outcome}",
+                f"{trade_no}：已按支付平台的退款记录处理：{outcome}",
+            )
+            return
         order = jobs.order_refund(trade_no, now)
         if order is None:
             raise CommandFailed(
@@ -139,6 +156,25 @@ def refund(trade_no: str, config_file: Path | None, data_dir: Path | None) -> No
         say(f"{trade_no} is refunded", f"{trade_no} 已退款")
     else:
         say(f"{trade_no}: the refund goes on in the background", f"{trade_no}：退款将在后台继续处理")
+
+
+def _found_refund(parts: Parts, trade_no: str, refund_no: str, now: datetime) -> str | None:
+    """The outcome of a refund that was made at the provider; None: there is none that tells its amount."""
+    from datingtoday.infra.payments.provider import PaymentFailed
+
+    try:
+        outcome = parts.vip.jobs.find_refund(trade_no, refund_no, now)
+    except PaymentFailed as error:
+        if not refund_no:
+            # The refund itself is tried, and tried again by the worker.
+            return None
+        raise CommandFailed(f"the provider did not answer: {error}", f"支付平台没有答复：{error}") from error
+    if refund_no and (outcome is None or outcome.startswith("refused")):
+        raise CommandFailed(
+            f"there is no finished refund {refund_no} of order {trade_no} that can be looked up",
+            f"没有可以查询到的、订单 {trade_no} 的已完成退款 {refund_no}",
+        )
+    return outcome if refund_no or outcome == "refunded" else None
 
 
 def _provider(parts: Parts) -> SandboxPayments:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 PAGE_PATH = "/pay/sandbox/"
 NOTIFY_PATH = "/api/pay/notify/"
@@ -40,6 +40,7 @@ class Fact:
     :param amount_fen: what was paid; None where the provider tells no amount in our currency.
     :param refund_id: names one refund, or (with ``is_total``) all of a payment together.
     :param refunded_fen: how much this refund gave back; None: all of it.
+    :param is_part_unknown: something went back, but the provider does not say here how much: a part, or all of it.
     """
 
     kind: FactKind
@@ -51,6 +52,7 @@ class Fact:
     payer: str = ""
     refund_id: str = ""
     refunded_fen: int | None = None
+    is_part_unknown: bool = False
     account_token: str = ""
     product: str = ""
 
@@ -204,3 +206,15 @@ class PaymentChannel(Protocol):
 
     def refused(self, refusal: NoticeRefused) -> NoticeAnswer:
         """The answer to what was refused."""
+
+
+@runtime_checkable
+class RefundLookup(Protocol):
+    """A channel that can be asked about one refund, whoever made it."""
+
+    def find_refund(self, refund_no: str) -> Fact | None:
+        """What a refund gave back; None: there is none of this number, or it is not done.
+
+        :param refund_no: the merchant's number of it: ours, or the one that the provider's console shows.
+        :raises PaymentFailed:
+        """

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeGuard
+from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -138,7 +139,6 @@ class WechatPayments:
                 return self._checked(lambda: self._paid(told))
             case "REFUND":
                 fact = self._checked(lambda: self._paid(told))
-                # A part, or all of it: the provider does not say here.
                 return Fact(
                     FactKind.REFUNDED,
                     fact.trade_no,
@@ -146,8 +146,8 @@ class WechatPayments:
                     fact.amount_fen,
                     fact.currency,
                     at=fact.at,
-                    refund_id=f"some:{fact.transaction_id}",
                     refunded_fen=0,
+                    is_part_unknown=True,
                 )
             case "CLOSED" | "REVOKED":
                 return Fact(FactKind.CLOSED, trade_no)
@@ -176,6 +176,20 @@ class WechatPayments:
         if told.get("status") in ("CLOSED", "ABNORMAL"):
             raise PaymentFailed(NAME, f"refund_{told['status']}".lower(), is_final=True)
         return bool(told.get("status") == "SUCCESS")
+
+    def find_refund(self, refund_no: str) -> Fact | None:
+        status, told = self._call(lambda: self._client.query_refund(out_refund_no=quote(refund_no, safe="")))
+        if status == 404 and told.get("code") in _UNKNOWN_ORDER:
+            return None
+        if status != 200:
+            raise self._failed(status, told)
+        if told.get("status") != "SUCCESS":
+            return None
+        if told.get("out_refund_no") != refund_no:
+            raise PaymentFailed(NAME, "answer_out_refund_no")
+        # Told to this merchant under its own signature; a notification names the merchant and the status differently.
+        own = {**told, "mchid": self._mch_id, "refund_status": told["status"]}
+        return self._checked(lambda: self._refunded(own))
 
     def _call(self, request: Callable[[], tuple[int, Any]]) -> tuple[int, dict[str, Any]]:
         """Status and JSON of an answer, whose signature the library has verified if it is a success.

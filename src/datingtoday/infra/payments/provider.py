@@ -213,7 +213,7 @@ class RefundLookup(Protocol):
     """A channel that can be asked about one refund, whoever made it."""
 
     def find_refund(self, refund_no: str) -> Fact | None:
-        """What a refund gave back; None: there is none of this number, or it is not done.
+        """Look a refund up: what it gave back; None: there is none of this number, or it is not done.
 
         :param refund_no: the merchant's number of it: ours, or the one that the provider's console shows.
         :raises PaymentFailed:

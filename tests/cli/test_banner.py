@@ -122,3 +122,20 @@ def test_nothing_secret_is_shown_with_a_database_of_ones_own(tmp_path: Path) -> 
     assert "http://127.0.0.1:81/api" in text
     for secret in ("hunter2secret", "f00dfeed", "OWNKEY"):
         assert secret not in text
+
+
+def test_the_first_line_is_the_page_to_open(tmp_path: Path) -> None:
+    settings = load_settings("/dev/null", tmp_path, {})
+    text = banner(settings, "127.0.0.1", 8000)
+    assert "http://127.0.0.1:8000/demo/split" in text.splitlines()[0]
+    assert "888888" in text
+    off = banner(load_settings("/dev/null", tmp_path, {"DATINGTODAY_DEMO_ENABLED": "0"}), "127.0.0.1", 8000)
+    assert "demo" not in off
+
+
+def test_phones_in_the_network_get_a_qr_code(tmp_path: Path) -> None:
+    settings = load_settings("/dev/null", tmp_path, {})
+    text = banner(settings, "192.168.1.5", 8000)
+    assert "http://192.168.1.5:8000/demo\n" in text
+    assert "█" in text
+    assert "█" not in banner(settings, "127.0.0.1", 8000)

@@ -50,10 +50,7 @@ def banner(settings: Settings, host: str, port: int, *, is_app_changed: bool = F
     what the settings say of it signs nothing any more.
     """
     url = base_url(host, port)
-    rows = []
-    if settings.demo.enabled:
-        rows.append(("Open this", f"{url}/demo/split", "打开演示"))
-    rows.append(("API", f"{url}/api", "接口"))
+    rows = [("API", f"{url}/api", "接口")]
     if settings.docs.enabled:
         rows.append(("Documentation", f"{url}/docs", "文档"))
     rows.append(("Data folder", str(settings.data_dir), "数据目录"))
@@ -62,7 +59,9 @@ def banner(settings: Settings, host: str, port: int, *, is_app_changed: bool = F
         secret = "changed with `datingtoday app`" if is_app_changed else settings.app.appsecret
         rows.append(("appsecret", secret, "签名密钥"))
     width = max(len(row[1]) for row in rows)
-    lines = [f"DatingToday {importlib.metadata.version('datingtoday')}", ""]
+    # The first line is the page to open.
+    page = f": open {url}/demo/split  打开演示" if settings.demo.enabled else ""
+    lines = [f"DatingToday {importlib.metadata.version('datingtoday')}{page}", ""]
     lines += [f"  {name:<14}{value:<{width}}  {zh}" for name, value, zh in rows]
     if settings.demo.enabled:
         lines += _demo_people(settings)

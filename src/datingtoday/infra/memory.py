@@ -192,6 +192,9 @@ class Memory:
         told: list[str] = []
         unsent = keys
         try:
+            if self._must_reach and not epochs:
+                # Nothing was remembered yet, but who cannot be told must not change what others may remember next.
+                self.redis.execute("ECHO", RUN_ID)
             told = self._write(keys, epochs, self._marked)
             unsent = sorted(set(keys).difference(told))
         except RedisDown as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 import signal
@@ -53,19 +52,16 @@ NEARBY_TEXT = st.sampled_from(
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+def written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[[], str]]:
     """What was written to stderr since the last call."""
-    stream = io.StringIO()
 
     def take() -> str:
-        text = stream.getvalue()
-        stream.seek(0)
-        stream.truncate()
-        return text
+        return capsys.readouterr().err
 
     root = logging.getLogger()
     before = list(root.handlers), root.level
-    monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     structlog.reset_defaults()

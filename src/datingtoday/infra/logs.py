@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import sys
@@ -31,6 +32,19 @@ _CODE = re.compile(r"""\b(code['"]?\s*(?:=|%3[dD]|:)\s*['"]?)\d{6}(?!\d)""", re.
 _LOGIN_IN_URI = re.compile(r"://[^/\s@]*@")
 
 
+class _Stderr(io.StringIO):
+    """Standard error as it is when a line is written: loggers are kept for longer than a replaced stream lives."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+_STDERR = _Stderr()
+
+
 def configure_logs(level: str = "info") -> None:
     """Send structlog's and the standard library's records to stderr as JSON lines; safe to call again.
 
@@ -48,10 +62,10 @@ def configure_logs(level: str = "info") -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_dump)],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=_STDERR),
         cache_logger_on_first_use=True,
     )
-    handler = _Handler(sys.stderr)
+    handler = _Handler(_STDERR)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processor=structlog.processors.JSONRenderer(serializer=_dump)

@@ -126,7 +126,7 @@ class TestDeviceAndPlace:
             "a,b",
             "nan,nan",
             "inf,0",
-            "1e1,2",
+            "1e1e1,2",
         ],
     )
     def test_a_malformed_place_is_refused_before_anything_happens(self, api: Api, latlng: str) -> None:

@@ -23,7 +23,8 @@ def serve(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with ExitStack() as stack:
 
         def begin(data: Path | None = None, **settings: Any) -> RunningServer:
-            server = RunningServer(data or folder / f"data{next(numbers)}", **settings)
+            options = ["--migrate"] if "DATABASE_URI" in settings else []
+            server = RunningServer(data or folder / f"data{next(numbers)}", *options, **settings)
             stack.callback(server.end)
             return server
 

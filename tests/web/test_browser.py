@@ -153,6 +153,7 @@ def test_without_a_key_one_types_it(browser: Browser, server: RunningServer, tmp
     key, secret = "TYPEDKEY", "typed-secret-typed-secret"
     other = RunningServer(
         tmp_path / "data",
+        "--migrate",
         DATABASE_URI=f"sqlite:///{database}",
         APP_APPKEY=key,
         APP_APPSECRET=secret,

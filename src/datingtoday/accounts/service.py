@@ -18,8 +18,12 @@ from datingtoday.accounts.sms_codes import SmsCodes
 from datingtoday.infra.events import Events
 from datingtoday.profiles.people import is_banned
 from datingtoday.profiles.service import Profiles
+from datingtoday.protocol.errors import TokenExpired
 
 log = structlog.get_logger(__name__)
+
+_CLOSED = "closed-"
+"""What stands in place of a deleted account's number, before a random text."""
 
 
 @dataclass(frozen=True)
@@ -172,9 +176,11 @@ class Accounts:
     ) -> None:
         """Let a logged-in person prove again, by a code to their own number, that it is they (delete, export).
 
-        :raises SmsCodeWrong, TooMany:
+        :raises SmsCodeWrong, TooMany: :raises TokenExpired: the account was deleted meanwhile.
         """
         phone = session.scalars(select(UserAuth.open_id).where(UserAuth.user_id == user_id)).one()
+        if phone.startswith(_CLOSED):
+            raise TokenExpired
         self.codes.check(session, phone, purpose, code, address=address, now=now)
 
     def close_account(self, session: Session, user_id: int, *, now: datetime) -> None:
@@ -186,7 +192,7 @@ class Accounts:
         """
         auth = _locked_login(session, user_id)
         person = self._profiles.lock(session, user_id)
-        auth.open_id = f"closed-{secrets.token_hex(16)}"
+        auth.open_id = f"{_CLOSED}{secrets.token_hex(16)}"
         self._profiles.set_phone(session, person, None, now)
         self.sessions.end(session, user_id, None, now=now, reason="closed")
 

@@ -49,7 +49,8 @@ class Request:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310 - see above
                 body = response.read()
         except urllib.error.HTTPError as error:
-            body = error.read()
+            with error:
+                body = error.read()
         except OSError as error:
             reason = getattr(error, "reason", error)
             raise CommandFailed(

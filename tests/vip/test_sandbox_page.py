@@ -39,7 +39,9 @@ def page(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder.mkdir()
     browser = Browser(folder)
     try:
-        yield browser.new_page()
+        page = browser.new_page()
+        yield page
+        page.close()
     finally:
         browser.end()
 

@@ -23,7 +23,7 @@ from datingtoday.protocol.errors import TokenExpired
 log = structlog.get_logger(__name__)
 
 _CLOSED = "closed-"
-"""What stands in place of a deleted account's number, before a random text."""
+"""Beginning of the text that takes the place of a deleted account's number."""
 
 
 @dataclass(frozen=True)

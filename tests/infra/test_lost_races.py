@@ -106,12 +106,15 @@ def test_sending_a_code_is_done_again_and_sends_once(api: Api, number: int) -> N
 
 def test_a_race_that_is_lost_in_the_commit_is_lost_like_any_other(api: Api) -> None:
     user, peer = make_user(api), make_user(api)
-    # The first request of all agrees with SQL on what Redis remembers.
-    assert api.get("/api/user/show", user).code == 0
+    # The first requests of all agree with SQL on what Redis remembers.
+    other = make_user(api)
+    assert api.get("/api/user/show", user, peerId=other.user_id).code == 0
+    assert api.post("/api/user/follow", user, peerId=other.user_id).code == 0
+    api.parts.base.streams.flush()
     with losing_commits(api.parts.base.database, 1213, 1) as lost:
         assert api.post("/api/user/follow", user, peerId=peer.user_id).code == 0
     assert lost == ["COMMIT"]
-    assert follows(api, user) == 1
+    assert follows(api, user) == 2
 
 
 class TestRetried:

@@ -4,8 +4,10 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 STAMP := .venv/.setup-stamp
-# Extra arguments for pytest, the benchmarks or the lock: make test ARGS='tests/chat -k sync'
+# Extra arguments for pytest, the benchmarks or the lock: make test ARGS='tests/chat -k unread'
 ARGS ?=
+# Tests, benchmarks and chaos run on this MySQL instead of MariaDB: make test MYSQLD=/path/to/mysqld
+export MYSQLD ?=
 
 # $(call option,--port,PORT): the option, if the variable was given and is not empty
 option = $(if $($(2)),$(1) '$($(2))')
@@ -17,7 +19,7 @@ SERVE_OPTIONS = $(call option,--seed,SEED) $(call option,--host,HOST) $(call opt
 
 help:
 	@echo 'make run         start the server on this machine  (PORT=8000 HOST=127.0.0.1 DATA=data SEED=200, as needed)'
-	@echo 'make test        all tests but the long ones, in parallel  (ARGS= for pytest)'
+	@echo 'make test        all tests but the long ones, in parallel  (ARGS= for pytest, MYSQLD= to run on MySQL)'
 	@echo 'make test-long   the long ones'
 	@echo 'make check       style, types, import rules, house rules, stale generated files'
 	@echo 'make format      let ruff mend what it can'
@@ -50,16 +52,19 @@ format: $(STAMP)
 	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
 
 bench: $(STAMP)
+	@scripts/test-tools servers
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@$(BIN)/python -m benchmarks.chat $(ARGS)
 	@$(BIN)/python -m benchmarks.push $(ARGS)
 	@exec $(BIN)/python -m benchmarks.discovery --users 10000 --users 100000 $(ARGS)
 
 bench-long: $(STAMP)
+	@scripts/test-tools servers
 	@exec $(BIN)/python -m benchmarks.discovery --users 10000 --users 100000 --users 1000000 $(ARGS)
 
 SECONDS ?= 600
 chaos: $(STAMP)
+	@scripts/test-tools servers
 	@exec $(BIN)/python -m tests.chat.chaos --seconds $(SECONDS) $(ARGS)
 
 frontend: $(STAMP)

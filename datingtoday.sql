@@ -1,5 +1,5 @@
--- The schema for MySQL 8 and MariaDB 10.11, made from migrations/ by `datingtoday docs write`.
--- MySQL 8 与 MariaDB 10.11 的数据库结构，由 `datingtoday docs write` 从 migrations/ 生成。
+-- The schema for MySQL 8.0+ and MariaDB 10.11+, made from migrations/ by `datingtoday docs write`.
+-- MySQL 8.0+ 与 MariaDB 10.11+ 的数据库结构，由 `datingtoday docs write` 从 migrations/ 生成。
 -- CREATE DATABASE datingtoday CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 SET NAMES utf8mb4;

@@ -24,7 +24,7 @@ from benchmarks.measuring import (
     tell,
 )
 from benchmarks.people import People
-from benchmarks.servers import gunicorn, mariadb, pin_this_process, product_environ, redis
+from benchmarks.servers import SQL_NAME, gunicorn, pin_this_process, product_environ, redis, sql_server
 
 
 @click.command()
@@ -35,7 +35,7 @@ def main(how: How, as_json: bool) -> None:
     pin_this_process()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dt-bench-")))
-        tell("starting MariaDB, Redis and three gunicorns")
+        tell(f"starting {SQL_NAME}, Redis and three gunicorns")
         cases, pids = _prepare(stack, folder, how)
         report = measure_rounds(cases, pids, how).report()
         report["worker_rss_mib"] = {
@@ -49,7 +49,7 @@ def main(how: How, as_json: bool) -> None:
 
 
 def _prepare(stack: ExitStack, folder: Path, how: How) -> tuple[list[Case], list[int]]:
-    database_uri, mariadb_pid = stack.enter_context(mariadb(folder))
+    database_uri, sql_pid = stack.enter_context(sql_server(folder))
     redis_uri, redis_pid = stack.enter_context(redis(folder))
     environ = product_environ(folder, database_uri=database_uri, redis_uri=redis_uri)
     tell("filling the database")
@@ -74,7 +74,7 @@ def _prepare(stack: ExitStack, folder: Path, how: How) -> tuple[list[Case], list
         Case("show of oneself, cold", product, people.selves_cold, cold=True),
         Case("show of a peer, cold", product, people.peers_cold, cold=True),
     ]
-    return cases, [mariadb_pid, redis_pid, bare.process.pid, product.process.pid, silent.process.pid]
+    return cases, [sql_pid, redis_pid, bare.process.pid, product.process.pid, silent.process.pid]
 
 
 def _as_text(report: dict[str, Any], how: How) -> str:

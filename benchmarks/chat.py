@@ -20,7 +20,7 @@ from benchmarks import chat_bare, chat_stored, load
 from benchmarks.clients import signed_gets, signed_posts
 from benchmarks.measuring import OTHERS_MAX, NotMeasurableError, tell
 from benchmarks.quiet import OthersCpu
-from benchmarks.servers import Web, gunicorn, mariadb, pin_this_process, product_environ, redis
+from benchmarks.servers import Web, gunicorn, pin_this_process, product_environ, redis, sql_server
 from datingtoday.accounts.models import UserSession
 from datingtoday.app import Parts, make_parts
 from datingtoday.chat.sending import Draft
@@ -93,7 +93,7 @@ def main(rounds: int, seconds: float, stored: int, any_noise: bool, as_json: boo
     pin_this_process()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dt-bench-")))
-        database_uri, mariadb_pid = stack.enter_context(mariadb(folder))
+        database_uri, sql_pid = stack.enter_context(sql_server(folder))
         redis_uri, redis_pid = stack.enter_context(redis(folder))
         environ = product_environ(folder, database_uri=database_uri, redis_uri=redis_uri)
         environ |= {
@@ -105,7 +105,7 @@ def main(rounds: int, seconds: float, stored: int, any_noise: bool, as_json: boo
         web = stack.enter_context(
             gunicorn("product", folder, environ=environ, worker_class="gthread", threads=8)
         )
-        others = OthersCpu([mariadb_pid, redis_pid, web.process.pid])
+        others = OthersCpu([sql_pid, redis_pid, web.process.pid])
         report: dict[str, Any] = {"sending": _sending(talkers, web, database_uri, rounds, seconds)}
         report["others_cpu"] = round(others.share(), 3)
         if report["others_cpu"] > OTHERS_MAX and not any_noise:
@@ -163,7 +163,7 @@ def _http(
 
 
 def _bytes_per_message(talkers: Talkers) -> dict[str, float]:
-    """Of rows and indexes, as MariaDB tells after looking again."""
+    """Of rows and indexes, as the server tells after looking again."""
     with talkers.parts.base.database.transaction() as session:
         session.execute(text("ANALYZE TABLE message, chat_event")).all()
         rows = session.execute(

@@ -1,4 +1,4 @@
-"""The statements of a send, bare: what MariaDB and its driver can do at the most, with nothing of the product."""
+"""The statements of a send, bare: what the database and its driver can do at the most, with nothing of the product."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from benchmarks.measuring import (
     tell,
 )
 from benchmarks.seeded import Asking, Seeded, Viewer, with_full_page
-from benchmarks.servers import Web, gunicorn, mariadb, pin_this_process, product_environ, redis
+from benchmarks.servers import SQL_NAME, Web, gunicorn, pin_this_process, product_environ, redis, sql_server
 from datingtoday.cli.seeding.people import GIVEN, SURNAMES
 
 HOT, SEARCH, NEARBY = "/api/user/hot/list", "/api/user/search", "/api/user/nearby/list"
@@ -76,8 +76,8 @@ def main(numbers: tuple[int, ...], viewers: int, how: How, as_json: bool) -> Non
 def _measure(users: int, viewers: int, how: How) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dt-bench-")))
-        tell(f"starting MariaDB, Redis and two gunicorns, for {users} people")
-        database_uri, mariadb_pid = stack.enter_context(mariadb(folder))
+        tell(f"starting {SQL_NAME}, Redis and two gunicorns, for {users} people")
+        database_uri, sql_pid = stack.enter_context(sql_server(folder))
         redis_uri, redis_pid = stack.enter_context(redis(folder))
         environ = product_environ(folder, database_uri=database_uri, redis_uri=redis_uri)
         seeded = stack.enter_context(closing(Seeded(environ, users)))
@@ -89,7 +89,7 @@ def _measure(users: int, viewers: int, how: How) -> dict[str, Any]:
         bare = stack.enter_context(gunicorn("hello", folder, **options))
         product = stack.enter_context(gunicorn("product", folder, **options))
         cases = _cases(seeded, bare, product, viewers)
-        pids = [mariadb_pid, redis_pid, bare.process.pid, product.process.pid]
+        pids = [sql_pid, redis_pid, bare.process.pid, product.process.pid]
         report = measure_rounds(cases, pids, how).report()
         sql = seeded.taken_up.sql
         report["bytes_per_user"] = {

@@ -1,6 +1,6 @@
 """Cost of a payment's notification, against the bare statements that it cannot do without.
 
-``python -m benchmarks.payments`` runs it by itself, on a MariaDB and a Redis of its own. Both sides work in this
+``python -m benchmarks.payments`` runs it by itself, on a database and a Redis of its own. Both sides work in this
 process, one after another in short turns, and the median of the turns' ratios is reported.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection, text
 
-from benchmarks.servers import mariadb, product_environ, redis
+from benchmarks.servers import product_environ, redis, sql_server
 
 TURNS = 9
 PER_TURN = 60
@@ -46,7 +46,7 @@ def run(turns: int = TURNS, per_turn: int = PER_TURN) -> str:
     configure_logs("warning")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dt-bench-pay-")))
-        database_uri, _ = stack.enter_context(mariadb(folder))
+        database_uri, _ = stack.enter_context(sql_server(folder))
         redis_uri, _ = stack.enter_context(redis(folder))
         environ = product_environ(folder, database_uri=database_uri, redis_uri=redis_uri)
         parts = make_parts(load_settings(None, folder, {**environ, "DATINGTODAY_PAY_SANDBOX": "1"}))

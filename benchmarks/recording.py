@@ -1,6 +1,6 @@
 """Recording off the path of requests: visits and attention per second, against the bare statements.
 
-``python -m benchmarks.recording`` runs it by itself, on a MariaDB and a Redis of its own.
+``python -m benchmarks.recording`` runs it by itself, on a database server and a Redis of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import click
 import pymysql
 from sqlalchemy.engine import make_url
 
-from benchmarks.servers import mariadb, product_environ, redis
+from benchmarks.servers import product_environ, redis, sql_server
 from datingtoday.app import Parts, make_parts
 from datingtoday.discovery.hot.ranking import day_of
 from datingtoday.infra import migrations
@@ -53,7 +53,7 @@ def run(rounds: int = ROUNDS) -> list[str]:
     """Measure in alternating rounds; a line for each stream with the medians."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dt-bench-recording-")))
-        database_uri, _ = stack.enter_context(mariadb(folder))
+        database_uri, _ = stack.enter_context(sql_server(folder))
         redis_uri, _ = stack.enter_context(redis(folder))
         environ = product_environ(folder, database_uri=database_uri, redis_uri=redis_uri)
         settings = load_settings(

@@ -1,4 +1,4 @@
-"""Starts what a benchmark needs on this machine: MariaDB, Redis, and gunicorn as production runs it."""
+"""Starts what a benchmark needs on this machine: MariaDB or MySQL, Redis, and gunicorn as production runs it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.clients import APPKEY, APPSECRET
-from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.processes import Port, end, spawn, tail_of
-from tests.plugins.tools import program
+from tests.plugins.sql_product import TESTED
+from tests.plugins.sql_server import SqlServer
+from tests.plugins.tools import program, require_servers
 
+SQL_NAME = TESTED.name
+"""What the benchmarks run on: MariaDB, or MySQL if ``MYSQLD`` names its program."""
 _CORES = sorted(os.sched_getaffinity(0))
 """Of this machine, before this process leaves one of them."""
 _SECRET_KEY = "b0" * 32
@@ -47,7 +50,7 @@ class Web:
         return pages * os.sysconf("SC_PAGESIZE")
 
 
-class _RoomyMariaDB(MariaDBServer):
+class _RoomyServer(SqlServer):
     """With memory as in production, where the tests' server has little."""
 
     def _options(self) -> list[str]:
@@ -55,9 +58,10 @@ class _RoomyMariaDB(MariaDBServer):
 
 
 @contextmanager
-def mariadb(folder: Path) -> Iterator[tuple[str, int]]:
-    """A private MariaDB; yields the URI of an empty database and the server's pid."""
-    server = _RoomyMariaDB(folder / "mariadb", template=folder / "mariadb-template").start()
+def sql_server(folder: Path) -> Iterator[tuple[str, int]]:
+    """A private MariaDB or MySQL; yields the URI of an empty database and the server's pid."""
+    require_servers()
+    server = _RoomyServer(folder / "sql_server", template=folder / "sql_server-template").start()
     try:
         yield server.create_database(), server.pid
     finally:
@@ -70,11 +74,9 @@ def redis(folder: Path) -> Iterator[tuple[str, int]]:
     folder = folder / "redis"
     folder.mkdir()
     socket = folder / "s"
+    require_servers()
     binary = program("redis-server")
-    if binary is None:
-        raise SystemExit(
-            "redis-server is missing: install Debian's redis-server (as root, make test does it)"
-        )
+    assert binary is not None
     command: list[str | Path] = [
         binary, "--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "",
         "--appendonly", "yes", "--appendfsync", "everysec",

@@ -1,6 +1,6 @@
 """${message}
 
-Must run on SQLite, MariaDB 10.11 and MySQL 8, and as a script (no reading of rows: datingtoday.sql is made of it).
+Must run on SQLite, MariaDB 10.11 and MySQL 8.0, and as a script (no reading of rows: datingtoday.sql is made of it).
 New tables take `**MYSQL_TABLE`; changes of tables stand in `op.batch_alter_table`.
 """
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.plugins import tools
+from tests.plugins.sql_product import TESTED
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--runs", "1", "--seconds", "0.1", "--any-noise", "--json"]
@@ -25,6 +29,46 @@ def run(*arguments: str) -> dict[str, object]:
     assert done.returncode == 0, done.stderr[-3000:]
     told: dict[str, object] = json.loads(done.stdout)
     return told
+
+
+# A machine on which nothing but Python is installed.
+BARE_MACHINE = """
+import runpy, sys
+from tests.plugins import tools
+tools.program = lambda *names: None
+runpy.run_module(sys.argv.pop(1), run_name="__main__")
+"""
+MISSING = (
+    "mariadb is not installed (mariadbd, mariadb-install-db); redis is not installed (redis-server). "
+    "On Debian or Ubuntu, as root: apt install mariadb-server redis-server\n"
+)
+
+
+@pytest.mark.parametrize("module", ["benchmarks", "benchmarks.push", "tests.chat.chaos"])
+def test_missing_servers_are_named_with_the_packages_that_bring_them(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BARE_MACHINE, module],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "MYSQLD": ""},
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith(MISSING), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_make_bench_installs_servers_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "bench"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    install, first, *_ = [line for line in done.stdout.splitlines() if "setup" not in line]
+    assert install == "scripts/test-tools servers"
+    assert first.split()[1:] == ["-m", "benchmarks"]
+    monkeypatch.setattr(tools, "program", lambda *names: None)
+    assert tools.missing_packages(tools.SERVERS) == [*TESTED.packages, "redis-server"]
 
 
 @pytest.mark.long

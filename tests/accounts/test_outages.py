@@ -27,9 +27,9 @@ from tests.accounts.rows import all_rows
 from tests.accounts.test_sendsms import other_than
 from tests.plugins.api import APPKEY, APPSECRET, SECRET_KEY, Answer, Api, RecordingSms, new_phone, settings_of
 from tests.plugins.backend import Backend
-from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.sql_server import SqlServer
 
 NO_HANG_S = 10
 
@@ -55,12 +55,12 @@ def timed(work: Callable[[], Answer]) -> tuple[Answer, float]:
 class TestMariaDbIsKilled:
     def test_logins_fail_in_order_and_work_again(
         self,
-        private_mariadb: Callable[[], MariaDBServer],
+        private_sql_server: Callable[[], SqlServer],
         private_redis: Callable[..., RedisServer],
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        server, redis = private_mariadb(), private_redis("real")
+        server, redis = private_sql_server(), private_redis("real")
         api = self.api_on(server.create_database(), redis, tmp_path)
         user, phone = api.new_user(), new_phone()
         code = api.new_code(phone)
@@ -86,12 +86,12 @@ class TestMariaDbIsKilled:
 
     def test_one_that_hangs_holds_nobody_for_long(
         self,
-        private_mariadb: Callable[[], MariaDBServer],
+        private_sql_server: Callable[[], SqlServer],
         private_redis: Callable[..., RedisServer],
         tmp_path: Path,
     ) -> None:
         """It takes connections and answers nothing, which only a limit of our own can end."""
-        server, redis = private_mariadb(), private_redis("real")
+        server, redis = private_sql_server(), private_redis("real")
         api = self.api_on(server.create_database(), redis, tmp_path)
         phone = new_phone()
         code = api.new_code(phone)

@@ -18,6 +18,7 @@ from datingtoday.infra.db import Database
 from tests.accounts.rows import all_rows
 from tests.plugins.api import Api, User, new_phone
 from tests.plugins.backend import Backend
+from tests.plugins.sql_product import plan_of
 from tests.plugins.statements import statements
 
 NOW = datetime.now(UTC)
@@ -176,12 +177,11 @@ class TestBatches:
         assert len(reading) == 3
         for statement, parameters in reading:
             with parts.base.database.engine.connect() as connection:
-                words = "EXPLAIN QUERY PLAN" if parts.base.database.is_sqlite else "EXPLAIN"
-                plan = connection.exec_driver_sql(f"{words} {statement}", parameters).fetchall()
-            assert re.search(
-                "ix_(sms_code_sent_at|sms_number_last_sent_at|user_session_expires_at)", repr(plan)
-            ), plan
-            assert "filesort" not in repr(plan).lower() and "TEMP B-TREE" not in repr(plan)
+                plan = repr(plan_of(connection, statement, parameters))
+            assert re.search("ix_(sms_code_sent_at|sms_number_last_sent_at|user_session_expires_at)", plan), (
+                plan
+            )
+            assert "filesort" not in plan.lower() and "TEMP B-TREE" not in plan
 
 
 class TestCommand:

@@ -14,9 +14,10 @@ import click
 
 from tests.chat.lab import FAULTS, Lab, pause
 from tests.chat.storm import Storm
-from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.processes import RunFolder
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.sql_server import SqlServer
+from tests.plugins.tools import require_servers
 from tests.profiles.people import make_user
 
 
@@ -27,17 +28,18 @@ from tests.profiles.people import make_user
 @click.option("--seed", type=int, default=None, help="Of the order of the faults; drawn if it is left out.")
 def main(seconds: int, people: int, workers: int, seed: int | None) -> None:
     """Exit codes: 0 every promise was kept, 1 not."""
+    require_servers()
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
     with ExitStack() as stack:
         run = RunFolder()
         stack.callback(run.remove)
-        mariadb = MariaDBServer(run.path / "mariadb", template=run.path / "template").start()
-        stack.callback(mariadb.close)
+        sql_server = SqlServer(run.path / "sql_server", template=run.path / "template").start()
+        stack.callback(sql_server.close)
         redis = RedisServer("real", run.path / "redis").start()
         stack.callback(redis.close)
         # The lab's files stay short-lived, but its log is worth a look afterwards.
         data = Path(tempfile.mkdtemp(prefix="dt-chaos-"))
-        lab = Lab(data, mariadb, redis, workers=workers)
+        lab = Lab(data, sql_server, redis, workers=workers)
         stack.callback(lab.close)
         storm = Storm([make_user(lab.api) for _ in range(people)], lab.connect, seed=seed)
         storm.begin()

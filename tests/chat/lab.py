@@ -1,4 +1,4 @@
-"""A private MariaDB, a private Redis and several API workers, and what can happen to them."""
+"""A private SQL server, a private Redis and several API workers, and what can happen to them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from datingtoday.infra import migrations
 from datingtoday.infra.config.settings import load_settings
 from tests.chat.connections import Request, requester
 from tests.plugins.api import APPKEY, APPSECRET, SECRET_KEY, Api, RecordingSms, User
-from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn, tail_of
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.sql_server import SqlServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,14 +36,14 @@ class Lab:
     def __init__(
         self,
         folder: Path,
-        mariadb: MariaDBServer,
+        sql_server: SqlServer,
         redis: RedisServer,
         *,
         factory: str = "whole",
         workers: int = 3,
     ) -> None:
-        self.mariadb, self.redis = mariadb, redis
-        self.database_uri = mariadb.create_database()
+        self.sql_server, self.redis = sql_server, redis
+        self.database_uri = sql_server.create_database()
         self._environ = {
             f"DATINGTODAY_{name}": value
             for name, value in {
@@ -83,9 +83,7 @@ class Lab:
 
     def as_root(self, *statements: str) -> None:
         """Statements that only the operator of the database may give."""
-        with closing(
-            pymysql.connect(unix_socket=str(self.mariadb.socket), user="root", autocommit=True)
-        ) as root:
+        with closing(self.sql_server.as_administrator()) as root:
             for statement in statements:
                 root.cursor().execute(statement)
 
@@ -153,15 +151,15 @@ def stop_redis(lab: Lab, chance: Chance, seconds: float = PAUSE_S) -> None:
     lab.redis.resume()
 
 
-def kill_mariadb(lab: Lab, chance: Chance) -> None:
-    lab.mariadb.kill()
-    lab.mariadb.start()
+def kill_database(lab: Lab, chance: Chance) -> None:
+    lab.sql_server.kill()
+    lab.sql_server.start()
 
 
-def stop_mariadb(lab: Lab, chance: Chance, seconds: float = PAUSE_S) -> None:
-    lab.mariadb.pause()
+def stop_database(lab: Lab, chance: Chance, seconds: float = PAUSE_S) -> None:
+    lab.sql_server.pause()
     pause(seconds)
-    lab.mariadb.resume()
+    lab.sql_server.resume()
 
 
 def read_only(lab: Lab, chance: Chance, seconds: float = 3.0) -> None:
@@ -172,7 +170,7 @@ def read_only(lab: Lab, chance: Chance, seconds: float = 3.0) -> None:
 
 def no_connections(lab: Lab, chance: Chance, seconds: float = 3.0) -> None:
     """Every connection is cut, and for a while there is room for hardly any."""
-    with closing(pymysql.connect(unix_socket=str(lab.mariadb.socket), user="root", autocommit=True)) as root:
+    with closing(lab.sql_server.as_administrator()) as root:
         cursor = root.cursor()
         cursor.execute("SET GLOBAL max_connections = 10")
         cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'dt'")
@@ -193,8 +191,8 @@ FAULTS: Mapping[str, Fault] = {
     "Redis wiped": wipe_redis,
     "Redis set back": set_redis_back,
     "Redis stopped": stop_redis,
-    "MariaDB killed": kill_mariadb,
-    "MariaDB stopped": stop_mariadb,
-    "MariaDB read-only": read_only,
-    "MariaDB out of connections": no_connections,
+    "database killed": kill_database,
+    "database stopped": stop_database,
+    "database read-only": read_only,
+    "database out of connections": no_connections,
 }

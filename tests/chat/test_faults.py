@@ -14,9 +14,9 @@ from tests.chat import lab as faults
 from tests.chat.connections import DroppingProxy
 from tests.chat.lab import Lab
 from tests.chat.storm import Storm
-from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.sql_server import SqlServer
 from tests.profiles.people import make_user
 
 pytestmark = pytest.mark.real
@@ -25,12 +25,12 @@ MakeLab = Callable[..., Lab]
 
 @pytest.fixture
 def make_lab(
-    private_mariadb: Callable[[], MariaDBServer], private_redis: Callable[..., RedisServer], tmp_path: Path
+    private_sql_server: Callable[[], SqlServer], private_redis: Callable[..., RedisServer], tmp_path: Path
 ) -> Iterator[MakeLab]:
     with ExitStack() as stack:
 
         def begin(**options: object) -> Lab:
-            lab = Lab(tmp_path, private_mariadb(), private_redis("real"), **options)  # type: ignore[arg-type]
+            lab = Lab(tmp_path, private_sql_server(), private_redis("real"), **options)  # type: ignore[arg-type]
             stack.callback(lab.close)
             return lab
 
@@ -58,7 +58,7 @@ def test_nothing_is_lost_or_doubled(make_lab: MakeLab) -> None:
     storm = storm_in(lab)
     chance = random.Random(5)
     for fault in (
-        faults.kill_worker, faults.wipe_redis, faults.kill_mariadb, faults.kill_worker,
+        faults.kill_worker, faults.wipe_redis, faults.kill_database, faults.kill_worker,
         lambda lab, chance: faults.read_only(lab, chance, 0.5),
         lambda lab, chance: faults.no_connections(lab, chance, 0.5),
     ):  # fmt: skip

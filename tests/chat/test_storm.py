@@ -110,10 +110,10 @@ def failing_at_commit(api: Api, fail: Callable[[Any], None]) -> Iterator[list[st
         event.remove(engine, "commit", listener)
 
 
-ON_MARIADB = pytest.mark.parametrize("shared_backend", ["real"], indirect=True)
+ON_REAL = pytest.mark.parametrize("shared_backend", ["real"], indirect=True)
 
 
-@ON_MARIADB
+@ON_REAL
 @pytest.mark.parametrize("number", [1213, 1205, 1020])
 def test_a_lost_race_is_done_again_inside(api: Api, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     user, peer = two(api, talk=True)
@@ -133,7 +133,7 @@ def test_a_lost_race_is_done_again_inside(api: Api, number: int, monkeypatch: py
     assert contents(api, peer, user) == ["hello", "hello", "once"]
 
 
-@ON_MARIADB
+@ON_REAL
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "undone"])
 def test_a_connection_lost_at_commit(api: Api, kept: bool) -> None:
     """Nobody knows whether the commit was kept; either way the message is there once, and the answer is a success."""

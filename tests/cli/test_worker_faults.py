@@ -1,4 +1,4 @@
-"""Faults of workers: one of three is killed in the middle of each job, Redis is wiped, MariaDB restarts."""
+"""Faults of workers: one of three is killed in the middle of each job, Redis is wiped, the database restarts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from datingtoday.infra.config.settings import load_settings
 from datingtoday.infra.jobs.leases import read_states
 from datingtoday.visitors.models import Visitor
 from tests.cli.running_server import clean_environ
-from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import end, spawn, tail_of
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.sql_server import SqlServer
 
 EVERY_S = 2.0
 SOME = ("media_purge", "media_leftovers")
@@ -31,13 +31,13 @@ ROOT = Path(__file__).parents[2]
 class Workers:
     """The three, what they wrote, and an application on the same servers that records visits."""
 
-    def __init__(self, folder: Path, mariadb: MariaDBServer, redis: RedisServer) -> None:
+    def __init__(self, folder: Path, sql_server: SqlServer, redis: RedisServer) -> None:
         self.folder = folder
-        self.mariadb, self.redis = mariadb, redis
+        self.sql_server, self.redis = sql_server, redis
         self.log = folder / "runs.log"
         self.log.touch()
         environ = {
-            "DATABASE_URI": mariadb.create_database(),
+            "DATABASE_URI": sql_server.create_database(),
             "REDIS_URI": redis.uri,
             "APP_APPKEY": "OWNKEY",
             "APP_APPSECRET": "5b1f0c1d2e3f4a5b6c7d8e9f00112233",
@@ -110,7 +110,7 @@ class Workers:
             if what == "start":
                 started[name, pid] = at
             else:
-                # A run that was killed, or failed because MariaDB was away, has no end and is done again.
+                # A run that was killed, or failed because the database was away, has no end and is done again.
                 runs[name].append(started[name, pid])
         assert set(runs) >= set(self.jobs)
         for name, times in runs.items():
@@ -127,9 +127,9 @@ class Workers:
 
 @pytest.fixture
 def workers(
-    tmp_path: Path, private_mariadb: Callable[[], MariaDBServer], private_redis: Callable[..., RedisServer]
+    tmp_path: Path, private_sql_server: Callable[[], SqlServer], private_redis: Callable[..., RedisServer]
 ) -> Iterator[Workers]:
-    made = Workers(tmp_path, private_mariadb(), private_redis("real"))
+    made = Workers(tmp_path, private_sql_server(), private_redis("real"))
     try:
         yield made
     finally:
@@ -145,9 +145,9 @@ def everything_goes_wrong(workers: Workers, jobs: tuple[str, ...]) -> None:
     workers.redis.flush()
     workers.visit(50)
     workers.wait_for_more(jobs[0])
-    workers.mariadb.stop()
+    workers.sql_server.stop()
     workers.visit(50)
-    workers.mariadb.start()
+    workers.sql_server.start()
     workers.wait_for_more(jobs[0], runs=2)
     workers.wait_until_written()
     workers.check()

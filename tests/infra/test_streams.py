@@ -19,9 +19,9 @@ from datingtoday.infra.redis import RedisDown, RedisRole
 from datingtoday.infra.stream_reader import StreamReader, drain
 from datingtoday.infra.streams import Appender, Entry, Stream, Streams
 from tests.plugins.backend import Backend
-from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.sql_server import SqlServer
 
 
 class Lab:
@@ -216,22 +216,22 @@ class TestWhenRedisIs:
 
 class TestWhenSqlIs:
     @pytest.fixture
-    def mariadb(self, private_mariadb: Callable[[], MariaDBServer]) -> MariaDBServer:
-        return private_mariadb()
+    def sql_server(self, private_sql_server: Callable[[], SqlServer]) -> SqlServer:
+        return private_sql_server()
 
     @pytest.fixture
-    def lab(self, mariadb: MariaDBServer, private_redis: Callable[..., RedisServer]) -> Lab:
-        return Lab(mariadb.create_database(), private_redis("real").uri).make_table()
+    def lab(self, sql_server: SqlServer, private_redis: Callable[..., RedisServer]) -> Lab:
+        return Lab(sql_server.create_database(), private_redis("real").uri).make_table()
 
-    def test_restarted_nothing_is_lost_or_doubled(self, lab: Lab, mariadb: MariaDBServer) -> None:
+    def test_restarted_nothing_is_lost_or_doubled(self, lab: Lab, sql_server: SqlServer) -> None:
         reader = lab.reader()
         lab.fill(800)
         assert reader.step() == 500
-        mariadb.stop()
+        sql_server.stop()
         for _ in range(2):
             with pytest.raises(DatabaseDown):
                 reader.step()
-        mariadb.start()
+        sql_server.start()
         assert reader.step() == 300, "what was in hand comes first"
         assert lab.seen() == once(800)
 

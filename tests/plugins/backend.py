@@ -14,7 +14,7 @@ from typing import Any
 import pymysql
 from sqlalchemy.engine import make_url
 
-from tests.plugins import mariadb_server
+from tests.plugins import sql_server
 from tests.plugins.redis_server import Engine, RedisServer
 
 KEPT_TABLES = ("alembic_version",)
@@ -27,7 +27,8 @@ class Backend:
     """Servers for one test (or, shared, for many), of one kind. Nobody else uses this database or this Redis."""
 
     kind: Engine
-    """``embedded``: SQLite and Valkey, all roles in one database. ``real``: MariaDB and Redis, a database a role."""
+    """``embedded``: SQLite and Valkey, all roles in one database of it. ``real``: MariaDB or MySQL (`sql_product`) and
+    Redis, with a database for each role."""
     database_uri: str
     """Without tables, unless somebody made them."""
     redis_uri: str
@@ -58,22 +59,22 @@ class Backend:
 
 @contextmanager
 def make_backend(
-    kind: Engine, redis: RedisServer, folder: Path, worker: str, mariadb: Callable[[], Address]
+    kind: Engine, redis: RedisServer, folder: Path, worker: str, sql: Callable[[], Address]
 ) -> Iterator[Backend]:
     """A backend with a new, empty database, which is dropped at the end, on the given Redis, emptied.
 
     :param folder: for its files; removed at the end.
     :param worker: names the database: two workers must never draw the same name.
-    :param mariadb: called for the running MariaDB only if it is needed.
+    :param sql: called for the running SQL server only if it is needed.
     """
     redis.flush()
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         if kind == "real":
-            address, name = mariadb(), f"dt_{worker}_{next(_numbers)}"
-            mariadb_server.create_database(address, name)
-            stack.callback(mariadb_server.drop_database, address, name)
-            database_uri = mariadb_server.database_uri(address, name)
+            address, name = sql(), f"dt_{worker}_{next(_numbers)}"
+            sql_server.create_database(address, name)
+            stack.callback(sql_server.drop_database, address, name)
+            database_uri = sql_server.database_uri(address, name)
             redis_uri, cache_uri, queue_uri = (f"redis://127.0.0.1:{redis.port}/{n}" for n in range(3))
         else:
             database_uri = f"sqlite:///{new_folder(folder, 'sqlite') / 'test.db'}"

@@ -4,18 +4,19 @@ Fixtures
     backend         what a test runs on, once ``embedded`` and once ``real``: a new empty database and an empty Redis
     shared_backend  the same for a whole session; for fixtures that make the tables once and then ``clear()`` rows
     private_redis   makes a Redis that the test may kill: ``private_redis("real")``; or ``backend.private_redis()``
-    private_mariadb makes a MariaDB that the test may kill
+    private_sql_server  makes a MariaDB (or MySQL, see `sql_product`) that the test may kill
     run_folder      a folder for files, in memory if possible
 
 Markers
-    real            the test needs the real servers (with ``backend[real]`` or ``private_mariadb`` it does by itself)
+    real            the test needs the real servers (with ``backend[real]`` or ``private_sql_server`` it does by itself)
     browser         the test needs Chromium
     needs("ffmpeg") the test needs this tool of `tests.plugins.tools`
 
 A test whose tools are missing is deselected, counted, and named loudly at the end. With ``REQUIRE_REAL_SERVERS=1``
 a missing tool ends the run before it begins.
 
-Under xdist the controller starts one MariaDB for all workers; each worker has databases and Redis servers of its own.
+Under xdist the controller starts one SQL server for all workers; each has databases and Redis servers
+of its own.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ from typing import Any
 import pytest
 
 from tests.plugins.backend import Address, Backend, make_backend, new_folder
-from tests.plugins.mariadb_server import MariaDBServer, wait_for
 from tests.plugins.processes import RunFolder
 from tests.plugins.redis_server import Engine, RedisServer
-from tests.plugins.tools import TOOLS
+from tests.plugins.sql_product import MYSQLD, TESTED
+from tests.plugins.sql_server import SqlServer, wait_for
+from tests.plugins.tools import SERVERS, TOOLS, problem_of
 
 ENGINES: tuple[Engine, ...] = ("embedded", "real")
-REAL_SERVERS = ("mariadb", "redis")
 
 _run = pytest.StashKey[RunFolder]()
 _folder = pytest.StashKey[Path]()
-_mariadb = pytest.StashKey[MariaDBServer]()
+_sql_server = pytest.StashKey[SqlServer]()
 _not_run = pytest.StashKey[Counter[str]]()
 
 
@@ -61,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if _is_worker(config):
         config.stash[_folder] = Path(config.workerinput["dt_run_folder"])  # type: ignore[attr-defined]
         return
+    if MYSQLD and (problem := TOOLS[TESTED.tool].problem):
+        raise pytest.UsageError(f"MYSQLD={MYSQLD}: {problem}")
     if _servers_are_required():
         problems = [tool.problem for tool in TOOLS.values() if tool.problem]
         if problems:
@@ -75,32 +78,32 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """The controller of xdist collects nothing, so it cannot know what will be needed, and begins early."""
     config = session.config
-    if config.getoption("numprocesses", None) and not _is_worker(config) and not _problem_of(REAL_SERVERS):
-        _mariadb_of(config)
+    if config.getoption("numprocesses", None) and not _is_worker(config) and not problem_of(SERVERS):
+        _sql_server_of(config)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     node.workerinput["dt_run_folder"] = str(node.config.stash[_folder])
-    mariadb = node.config.stash.get(_mariadb, None)
-    node.workerinput["dt_mariadb"] = mariadb.address() if mariadb else None
+    server = node.config.stash.get(_sql_server, None)
+    node.workerinput["dt_sql_server"] = server.address() if server else None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if mariadb := config.stash.get(_mariadb, None):
-        mariadb.close()
+    if server := config.stash.get(_sql_server, None):
+        server.close()
     if run := config.stash.get(_run, None):
         run.remove()
 
 
-def _mariadb_of(config: pytest.Config) -> MariaDBServer:
-    """The MariaDB of this process: begun, not waited for."""
-    if _mariadb not in config.stash:
+def _sql_server_of(config: pytest.Config) -> SqlServer:
+    """The SQL server of this process: begun, not waited for."""
+    if _sql_server not in config.stash:
         folder = config.stash[_folder]
-        config.stash[_mariadb] = MariaDBServer(folder / "mariadb", template=folder / "mariadb-template")
-        config.stash[_mariadb].begin()
-    return config.stash[_mariadb]
+        config.stash[_sql_server] = SqlServer(folder / "sql", template=folder / "sql-template")
+        config.stash[_sql_server].begin()
+    return config.stash[_sql_server]
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -128,17 +131,13 @@ def needed_tools(item: pytest.Item) -> set[str]:
         needed.add("chromium")
     fixtures = getattr(item, "fixturenames", ())
     if item.get_closest_marker("real"):
-        needed.update(REAL_SERVERS)
-    if "private_mariadb" in fixtures:
-        needed.add("mariadb")
+        needed.update(SERVERS)
+    if "private_sql_server" in fixtures:
+        needed.add(TESTED.tool)
     unknown = needed - TOOLS.keys()
     if unknown:
         raise pytest.UsageError(f"{item.nodeid} needs unknown tools: {', '.join(sorted(unknown))}")
     return needed
-
-
-def _problem_of(names: set[str] | tuple[str, ...]) -> str | None:
-    return "; ".join(problem for name in sorted(names) if (problem := TOOLS[name].problem)) or None
 
 
 @pytest.hookimpl(trylast=True)
@@ -147,7 +146,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     possible: list[pytest.Item] = []
     impossible: list[pytest.Item] = []
     for item in items:
-        problem = _problem_of(needed_tools(item))
+        problem = problem_of(needed_tools(item))
         (impossible if problem else possible).append(item)
         if problem:
             config.stash[_not_run][problem] += 1
@@ -203,15 +202,15 @@ def run_folder(pytestconfig: pytest.Config, worker_name: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def mariadb_address(pytestconfig: pytest.Config) -> Callable[[], Address]:
-    """Where the run's MariaDB is; waits until it answers."""
+def sql_address(pytestconfig: pytest.Config) -> Callable[[], Address]:
+    """Where the run's SQL server is; waits until it answers."""
 
     @cache
     def address() -> Address:
         if _is_worker(pytestconfig):
-            found: Address = pytestconfig.workerinput["dt_mariadb"]  # type: ignore[attr-defined]
+            found: Address = pytestconfig.workerinput["dt_sql_server"]  # type: ignore[attr-defined]
         else:
-            found = _mariadb_of(pytestconfig).address()
+            found = _sql_server_of(pytestconfig).address()
         wait_for(found)
         return found
 
@@ -239,12 +238,12 @@ def backend(
     request: pytest.FixtureRequest,
     run_folder: Path,
     worker_name: str,
-    mariadb_address: Callable[[], Address],
+    sql_address: Callable[[], Address],
     _redis_of: Callable[[Engine, str], RedisServer],
 ) -> Iterator[Backend]:
     redis = _redis_of(request.param, "own")
     folder = new_folder(run_folder, "test")
-    with make_backend(request.param, redis, folder, worker_name, mariadb_address) as made:
+    with make_backend(request.param, redis, folder, worker_name, sql_address) as made:
         yield made
 
 
@@ -253,12 +252,12 @@ def shared_backend(
     request: pytest.FixtureRequest,
     run_folder: Path,
     worker_name: str,
-    mariadb_address: Callable[[], Address],
+    sql_address: Callable[[], Address],
     _redis_of: Callable[[Engine, str], RedisServer],
 ) -> Iterator[Backend]:
     redis = _redis_of(request.param, "shared")
     folder = new_folder(run_folder, "shared")
-    with make_backend(request.param, redis, folder, worker_name, mariadb_address) as made:
+    with make_backend(request.param, redis, folder, worker_name, sql_address) as made:
         yield made
 
 
@@ -276,13 +275,13 @@ def private_redis(run_folder: Path) -> Iterator[Callable[..., RedisServer]]:
 
 
 @pytest.fixture
-def private_mariadb(pytestconfig: pytest.Config, run_folder: Path) -> Iterator[Callable[[], MariaDBServer]]:
-    """``private_mariadb()``: a running server without databases (``create_database()``), ended with the test."""
-    template = pytestconfig.stash[_folder] / "mariadb-template"
+def private_sql_server(pytestconfig: pytest.Config, run_folder: Path) -> Iterator[Callable[[], SqlServer]]:
+    """``private_sql_server()``: a running server without databases (``create_database()``), ended with the test."""
+    template = pytestconfig.stash[_folder] / "sql-template"
     with ExitStack() as stack:
 
-        def start() -> MariaDBServer:
-            server = MariaDBServer(new_folder(run_folder, "mariadb"), template=template)
+        def start() -> SqlServer:
+            server = SqlServer(new_folder(run_folder, "sql"), template=template)
             stack.callback(server.close)
             return server.start()
 

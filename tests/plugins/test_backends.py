@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pymysql
@@ -16,9 +17,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from datingtoday.infra.db import Database
 from tests.plugins.backend import Backend
-from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.sql_product import TESTED
+from tests.plugins.sql_server import SqlServer
 
 
 def _run(uri: str, *statements: str) -> list[tuple[object, ...]]:
@@ -48,7 +51,8 @@ def test_embedded_and_real_are_what_they_say(backend: Backend) -> None:
     with backend.redis.client() as client:
         server = client.info("server")
     if backend.is_real:
-        assert _run(backend.database_uri, "SELECT version() LIKE '%MariaDB%'") == [(1,)]
+        ((version,),) = _run(backend.database_uri, "SELECT version()")
+        assert TESTED.has_version(str(version))
         assert _run(backend.database_uri, "SELECT @@innodb_flush_log_at_trx_commit") == [(1,)]
         assert "valkey_version" not in server
         assert str(server["redis_version"]).startswith("7.") or str(server["redis_version"]) > "8"
@@ -143,8 +147,10 @@ def test_a_cluster_refuses_commands_over_several_slots(backend: Backend) -> None
         node.eval("return 1", 2, "{a}1", "{b}1")
 
 
-def test_mariadb_survives_kill_with_what_was_committed(private_mariadb: Callable[[], MariaDBServer]) -> None:
-    server = private_mariadb()
+def test_the_sql_server_survives_kill_with_what_was_committed(
+    private_sql_server: Callable[[], SqlServer],
+) -> None:
+    server = private_sql_server()
     uri = server.create_database()
     _run(uri, "CREATE TABLE t (n INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (7)")
     server.kill()
@@ -157,7 +163,7 @@ def test_mariadb_survives_kill_with_what_was_committed(private_mariadb: Callable
 
 
 @pytest.mark.parametrize("backend", ["real"], indirect=True)
-def test_mariadb_is_in_another_time_zone_and_its_user_is_no_administrator(backend: Backend) -> None:
+def test_the_sql_server_is_in_another_time_zone_and_its_user_is_no_administrator(backend: Backend) -> None:
     assert _run(backend.database_uri, "SELECT timestampdiff(HOUR, utc_timestamp(), now())") == [(8,)]
     with pytest.raises(OperationalError) as refused:
         _run(backend.database_uri, "CREATE DATABASE somebody_elses")
@@ -172,3 +178,20 @@ def test_the_process_is_in_chinas_time_zone() -> None:
 def test_the_folder_is_this_workers_own(run_folder: Path, worker_name: str) -> None:
     assert run_folder.name == worker_name
     assert run_folder.stat().st_uid == os.getuid()
+
+
+def test_a_password_is_accepted_with_and_without_tls(
+    private_sql_server: Callable[[], SqlServer],
+) -> None:
+    server = private_sql_server()
+    with closing(server.as_administrator()) as root, root.cursor() as cursor:
+        cursor.execute("SELECT plugin FROM mysql.user WHERE user = 'dt'")
+        assert cursor.fetchall() == ((TESTED.password_plugin,),)
+    # A server that was just started knows no password yet, and asks for it: under TLS, or with its public key.
+    for options in ("", "&ssl_disabled=true"):
+        database = Database(server.create_database() + options)
+        with database.transaction() as session:
+            encrypted = session.execute(text("SHOW STATUS LIKE 'Ssl_cipher'")).one()[1] != ""
+        assert encrypted == (TESTED.offers_tls and not options)
+        database.dispose()
+        server.restart()

@@ -14,6 +14,7 @@ import pytest
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, RunFolder, hearing, remove_dead_runs
+from tests.plugins.sql_product import MYSQLD
 
 PROJECT = Path(__file__).resolve().parents[2]
 PLUGIN = 'pytest_plugins = ["tests.plugins.servers"]\n'
@@ -33,7 +34,7 @@ def test_browser(): pass
 @pytest.mark.needs("ffmpeg")
 def test_ffmpeg(): pass
 
-def test_mariadb(private_mariadb): pass
+def test_sql(private_sql_server): pass
 
 @pytest.mark.long
 @pytest.mark.real
@@ -45,9 +46,9 @@ def test_plain(): pass
 HANGS = """
 import os, pathlib, threading
 
-def test_hangs(backend, private_redis, private_mariadb, run_folder, mariadb_address):
+def test_hangs(backend, private_redis, private_sql_server, run_folder, sql_address):
     if backend.is_real:
-        servers = [backend.redis.pid, private_redis().pid, private_mariadb().pid, mariadb_address()["pid"]]
+        servers = [backend.redis.pid, private_redis().pid, private_sql_server().pid, sql_address()["pid"]]
         ready = pathlib.Path("ready")
         ready.with_suffix(".half").write_text(f"{run_folder.parent} " + " ".join(map(str, [os.getpid(), *servers])))
         ready.with_suffix(".half").rename(ready)
@@ -64,13 +65,18 @@ def _write(folder: Path, test: str, conftest: str = "") -> None:
     (folder / "test_inner.py").write_text(test)
 
 
-def _start(folder: Path, *arguments: str, required: str = "") -> subprocess.Popen[str]:
+def _start(folder: Path, *arguments: str, required: str = "", mysqld: str = MYSQLD) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.Popen(
         hearing([sys.executable, "-m", "pytest", "-p", "xdist", *arguments]),
         cwd=folder,
         env=environment
-        | {"REQUIRE_REAL_SERVERS": required, "COLUMNS": "200", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        | {
+            "REQUIRE_REAL_SERVERS": required,
+            "MYSQLD": mysqld,
+            "COLUMNS": "200",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -86,7 +92,7 @@ def _output_of(process: subprocess.Popen[str]) -> str:
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_missing_programs_are_deselected_counted_and_named(tmp_path: Path, workers: str) -> None:
     _write(tmp_path, SOME_TESTS, BARE_MACHINE)
-    process = _start(tmp_path, "-m", "not long", "-n", workers)
+    process = _start(tmp_path, "-m", "not long", "-n", workers, mysqld="")
     output = _output_of(process)
     assert process.returncode == 0, output
     assert re.search(r"\b2 passed", output), output
@@ -101,11 +107,36 @@ def test_missing_programs_are_deselected_counted_and_named(tmp_path: Path, worke
 
 def test_missing_programs_fail_the_run_where_they_are_required(tmp_path: Path) -> None:
     _write(tmp_path, SOME_TESTS, BARE_MACHINE)
-    process = _start(tmp_path, required="1")
+    process = _start(tmp_path, required="1", mysqld="")
     output = _output_of(process)
     assert process.returncode == pytest.ExitCode.USAGE_ERROR
     assert "REQUIRE_REAL_SERVERS is set, but mariadb is not installed" in output
     assert "passed" not in output
+
+
+@pytest.mark.parametrize(
+    ("version", "problem"),
+    [
+        (None, "mysql is not installed"),
+        (
+            "Ver 10.11.11-MariaDB for debian-linux-gnu",
+            "mysql is another program: mysqld  Ver 10.11.11-MariaDB",
+        ),
+        ("Ver 5.7.44 for Linux", "mysql is too old: 5.7, needed: 8.0"),
+    ],
+)
+def test_a_mysql_that_was_asked_for_and_is_none_ends_the_run(
+    tmp_path: Path, version: str | None, problem: str
+) -> None:
+    """Debian's MariaDB brings a program of the name mysqld."""
+    mysqld = tmp_path / "mysqld"
+    if version is not None:
+        mysqld.write_text(f"#!/bin/sh\necho 'mysqld  {version}'\n")
+        mysqld.chmod(0o755)
+    _write(tmp_path, "def test_it(): pass\n")
+    process = _start(tmp_path, mysqld=str(mysqld))
+    assert f"MYSQLD={mysqld}: {problem}" in _output_of(process)
+    assert process.returncode == pytest.ExitCode.USAGE_ERROR
 
 
 def test_an_unknown_tool_is_an_error_and_not_a_silent_pass(tmp_path: Path) -> None:

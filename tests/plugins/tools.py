@@ -1,7 +1,7 @@
 """The programs outside Python that some tests need, and how they get onto a Debian machine.
 
-For scripts/test-tools: ``python -m tests.plugins.tools`` prints the Debian packages of the missing ones, and with
-``node`` the folders where ``npm ci`` is to be run.
+For scripts/test-tools: ``python -m tests.plugins.tools`` prints the Debian packages of the missing ones, with
+``servers`` only those of SQL server and Redis, and with ``node`` the folders where ``npm ci`` is to be run.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from tests.plugins.sql_product import TESTED
 
 _ROOT = Path(__file__).parents[2]
 # Where Debian puts servers; not on the PATH of ordinary users.
@@ -29,6 +32,8 @@ class Tool:
     packages: tuple[str, ...]
     minimum: tuple[int, int] | None = None
     """The oldest version that will do, as printed by ``--version`` of the first program."""
+    is_meant: Callable[[str], bool] | None = None
+    """True of what the first program prints of its version if it is the one that was meant, not a namesake."""
     node_modules: str | None = None
     """A folder with a package-lock.json whose packages ``npm ci`` (of scripts/test-tools) has put beside it."""
 
@@ -46,7 +51,10 @@ class Tool:
             return f"{self.name} is not installed (npm ci in {self.node_modules})"
         if self.minimum is None:
             return None
-        found = _version(self.programs[0].split("|")[0])
+        printed = _printed_version(self.programs[0].split("|")[0])
+        if self.is_meant is not None and not self.is_meant(printed):
+            return f"{self.name} is another program: {printed.strip()}"
+        found = _version(printed)
         if found is None or found < self.minimum:
             seen = "unknown" if found is None else "{}.{}".format(*found)
             return f"{self.name} is too old: {seen}, needed: {'{}.{}'.format(*self.minimum)}"
@@ -56,7 +64,7 @@ class Tool:
 TOOLS = {
     tool.name: tool
     for tool in (
-        Tool("mariadb", ("mariadbd", "mariadb-install-db"), ("mariadb-server",), (10, 6)),
+        Tool(TESTED.tool, TESTED.programs, TESTED.packages, TESTED.minimum, TESTED.has_version),
         Tool("redis", ("redis-server",), ("redis-server",), (7, 0)),
         Tool(
             "chromium",
@@ -83,28 +91,47 @@ def program(*names: str) -> str | None:
 
 
 @cache
-def _version(name: str) -> tuple[int, int] | None:
+def _printed_version(name: str) -> str:
     binary = program(name)
     assert binary is not None
-    printed = subprocess.run(
-        [binary, "--no-defaults", "--version"] if name == "mariadbd" else [binary, "--version"],
+    return subprocess.run(
+        [binary, "--no-defaults", "--version"] if name == TESTED.programs[0] else [binary, "--version"],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     ).stdout
+
+
+def _version(printed: str) -> tuple[int, int] | None:
     match = re.search(r"(?:v=|Ver\s+)(\d+)\.(\d+)", printed)
     return (int(match[1]), int(match[2])) if match else None
 
 
-def missing_packages() -> list[str]:
-    """Debian packages of the programs that are missing."""
+SERVERS = (TESTED.tool, "redis")
+
+
+def problem_of(names: Iterable[str]) -> str | None:
+    """Why something that needs these tools cannot run, or None if it can."""
+    return "; ".join(problem for name in sorted(names) if (problem := TOOLS[name].problem)) or None
+
+
+def missing_packages(names: Iterable[str] = TOOLS) -> list[str]:
+    """Debian packages of the programs that are missing, among these tools."""
     return [
         package
-        for tool in TOOLS.values()
+        for tool in map(TOOLS.__getitem__, names)
         if tool.problem and not (tool.node_modules and tool.has_programs)
         for package in tool.packages
     ]
+
+
+def require_servers() -> None:
+    """For programs that are no tests: end with the names of all servers that are missing, and how to get them."""
+    if problem := problem_of(SERVERS):
+        packages = " ".join(missing_packages(SERVERS))
+        cure = f". On Debian or Ubuntu, as root: apt install {packages}" if packages else ""
+        raise SystemExit(f"This needs a SQL server and Redis of its own: {problem}{cure}")
 
 
 def node_folders() -> list[str]:
@@ -113,4 +140,10 @@ def node_folders() -> list[str]:
 
 
 if __name__ == "__main__":
-    print(*(node_folders() if sys.argv[1:] == ["node"] else missing_packages()))
+    match sys.argv[1:]:
+        case ["node"]:
+            print(*node_folders())
+        case ["servers"]:
+            print(*missing_packages(SERVERS))
+        case _:
+            print(*missing_packages())

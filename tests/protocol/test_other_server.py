@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pymysql
 import pytest
 
 from tests.plugins.api import Answer, Api, User, make_api
 from tests.plugins.backend import Backend
-from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.polling import wait_until
+from tests.plugins.sql_product import TESTED
+from tests.plugins.sql_server import SqlServer
 
 SEARCH = "/api/user/search"
 UPDATE = "/api/user/update"
@@ -24,15 +23,12 @@ UPDATE = "/api/user/update"
 class Operator:
     """Who may do anything on the server, over its socket."""
 
-    def __init__(self, server: MariaDBServer) -> None:
+    def __init__(self, server: SqlServer) -> None:
         self._server = server
 
     def run(self, *statements: str) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []
-        connection = pymysql.connect(
-            unix_socket=str(self._server.socket), user=getpass.getuser(), autocommit=True
-        )
-        with closing(connection), connection.cursor() as cursor:
+        with closing(self._server.as_administrator()) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
                 rows = list(cursor.fetchall())
@@ -50,17 +46,17 @@ class Operator:
 
 
 @pytest.fixture
-def server(private_mariadb: Callable[[], MariaDBServer]) -> MariaDBServer:
-    return private_mariadb()
+def server(private_sql_server: Callable[[], SqlServer]) -> SqlServer:
+    return private_sql_server()
 
 
 @pytest.fixture
-def operator(server: MariaDBServer) -> Operator:
+def operator(server: SqlServer) -> Operator:
     return Operator(server)
 
 
 @pytest.fixture
-def api(backend: Backend, server: MariaDBServer, tmp_path: Path) -> Iterator[Api]:
+def api(backend: Backend, server: SqlServer, tmp_path: Path) -> Iterator[Api]:
     api = make_api(backend, tmp_path, DATABASE_URI=server.create_database("dt_x"), LIMITS_ENABLED=0)
     yield api
     api.parts.base.database.dispose()
@@ -74,16 +70,16 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
         [f"ALTER USER {USER} WITH MAX_QUERIES_PER_HOUR 0", "FLUSH USER_RESOURCES"],
     ),
     "1045 another password": (
-        ["CREATE OR REPLACE TABLE mysql.kept AS SELECT * FROM mysql.global_priv WHERE user = 'dt'",
-         f"ALTER USER {USER} IDENTIFIED BY 'another'"],
-        ["UPDATE mysql.global_priv g JOIN mysql.kept k USING (host, user) SET g.priv = k.priv", "FLUSH PRIVILEGES"],
+        [f"ALTER USER {USER} IDENTIFIED BY 'another'"], [f"ALTER USER {USER} IDENTIFIED BY '{{password}}'"]
     ),
-    "4151 locked": ([f"ALTER USER {USER} ACCOUNT LOCK"], [f"ALTER USER {USER} ACCOUNT UNLOCK"]),
+    "locked (4151, on MySQL 3118)": ([f"ALTER USER {USER} ACCOUNT LOCK"], [f"ALTER USER {USER} ACCOUNT UNLOCK"]),
     "1142 may do nothing": (
         [f"REVOKE ALL ON `dt\\_%`.* FROM {USER}"], [f"GRANT ALL ON `dt\\_%`.* TO {USER}"]
     ),
     "1290 read-only": (["SET GLOBAL read_only = 1"], ["SET GLOBAL read_only = 0"]),
-    "1792 read-only connections": (["SET GLOBAL tx_read_only = 1"], ["SET GLOBAL tx_read_only = 0"]),
+    "1792 read-only connections": (
+        [f"SET GLOBAL {TESTED.read_only_transactions} = 1"], [f"SET GLOBAL {TESTED.read_only_transactions} = 0"]
+    ),
     **{
         f"{number} said by the server": (
             ["CREATE TRIGGER dt_x.refuse BEFORE UPDATE ON dt_x.user_info FOR EACH ROW "
@@ -96,7 +92,9 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
-def test_refusals_are_unavailable_and_over_when_they_are_over(api: Api, operator: Operator) -> None:
+def test_refusals_are_unavailable_and_over_when_they_are_over(
+    api: Api, operator: Operator, server: SqlServer
+) -> None:
     user = api.new_user()
     nickname = iter(f"名{number}" for number in range(100))
 
@@ -111,15 +109,13 @@ def test_refusals_are_unavailable_and_over_when_they_are_over(api: Api, operator
             operator.cut_off()
         answers = [write() for _ in range(3)]
         assert [(answer.status, answer.code) for answer in answers] == [(503, 503)] * 3, name
-        operator.run(*permit)
+        operator.run(*(statement.format(password=server.password) for statement in permit))
         # No connection is left that still thinks otherwise.
         assert write().code == 0, name
 
 
 @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
-def test_what_is_killed_in_the_middle_is_unavailable(
-    api: Api, operator: Operator, server: MariaDBServer
-) -> None:
+def test_what_is_killed_in_the_middle_is_unavailable(api: Api, operator: Operator, server: SqlServer) -> None:
     user = api.new_user()
     assert api.get(SEARCH, user, nickname="某").code == 0
     for way in ("KILL QUERY", "KILL", "stop", "kill -9"):
@@ -131,10 +127,10 @@ def test_what_is_killed_in_the_middle_is_unavailable(
         wait_until(lambda: api.get(SEARCH, user, nickname="某").code == 0, "the server to be back")
 
 
-def _search_meanwhile(api: Api, user: User, operator: Operator, way: str, server: MariaDBServer) -> Answer:
+def _search_meanwhile(api: Api, user: User, operator: Operator, way: str, server: SqlServer) -> Answer:
     """What a search gets that is under way, because a table is locked, when something happens to it."""
     answers: list[Answer] = []
-    lock = pymysql.connect(unix_socket=str(server.socket), user=getpass.getuser(), autocommit=True)
+    lock = server.as_administrator()
     with lock.cursor() as cursor:
         cursor.execute("LOCK TABLES dt_x.user_info WRITE, dt_x.search_gram WRITE, dt_x.search_name WRITE")
     thread = threading.Thread(target=lambda: answers.append(api.get(SEARCH, user, nickname="某")))
@@ -154,3 +150,12 @@ def _search_meanwhile(api: Api, user: User, operator: Operator, way: str, server
         thread.join(30)
     (answer,) = answers
     return answer
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+def test_connections_closed_for_idleness_are_replaced_unnoticed(api: Api, operator: Operator) -> None:
+    operator.run("SET GLOBAL wait_timeout = 1")
+    operator.cut_off()
+    user = api.new_user()
+    wait_until(lambda: not operator.connections(), "the server to close them")
+    assert api.post(UPDATE, user, nickname="还在").code == 0

@@ -19,9 +19,9 @@ from datingtoday.infra.jobs.status import DEAD_S, HEARTBEAT
 from datingtoday.infra.realtime import PROCESSES
 from tests.plugins.api import Api, RecordingSms, make_api, settings_of
 from tests.plugins.backend import Backend
-from tests.plugins.mariadb_server import MariaDBServer
 from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.sql_server import SqlServer
 
 PATHS = ("/healthz", "/readyz", "/metrics")
 HERE = "127.0.0.1"
@@ -159,11 +159,11 @@ class TestReadiness:
     def test_the_database_is_down(
         self,
         backend: Backend,
-        private_mariadb: Callable[[], MariaDBServer],
+        private_sql_server: Callable[[], SqlServer],
         tmp_path: Path,
         sign: signal.Signals,
     ) -> None:
-        server = private_mariadb()
+        server = private_sql_server()
         api = make_api(backend, tmp_path, DATABASE_URI=server.create_database())
         assert api.send("GET", "/readyz", address=HERE).status == 200
         if sign is signal.SIGSTOP:

@@ -1,6 +1,7 @@
 """The SQL database: engine, declarative base, transactions, and what to run after a commit.
 
-Works on SQLite (WAL; the embedded default) and on MariaDB or MySQL 8 through PyMySQL.
+Works on SQLite (WAL; the embedded default) and on MariaDB, or MySQL 8.0 and later, through PyMySQL. Error numbers that
+only one of the two servers has stand in the sets below, and nowhere else.
 """
 
 from __future__ import annotations
@@ -33,21 +34,26 @@ LONG_ANSWER_S = 300.0
 """The same for commands, which touch many rows at once, and where nobody waits."""
 _LOCK_WAIT_S = 5
 """Time that MariaDB or MySQL waits for a row that another transaction has locked."""
-_MYSQL_RETRY = frozenset({1020, 1205, 1213})
-"""Record changed since last read, lock wait timeout, deadlock: the same work may succeed when done again."""
+_MYSQL_RETRY = frozenset({1020, 1205, 1213, 3101})
+"""Record changed since last read (MariaDB), lock wait timeout, deadlock, conflict within a group (MySQL): the same
+work may succeed when done again."""
 
 _MYSQL_OTHER_SERVER = frozenset(
     # Whom it lets in, and what they may do: another server, or another configuration of this one.
-    {1040, 1044, 1045, 1049, 1129, 1130, 1142, 1143, 1203, 1226, 1227, 1370, 1698, 3118, 4151}
+    {1040, 1044, 1045, 1049, 1129, 1130, 1142, 1143, 1203, 1226, 1227, 1370, 1698}
+    # Account locked (MariaDB 4151, MySQL 3118 and 3955), password expired, TLS required (MySQL).
+    | {1820, 1862, 3118, 3159, 3955, 4151}
     # Read-only by an option, by the transaction, by its mode; a cluster's node that is not part of it; offline.
     | {1047, 1290, 1792, 1836, 3032, 3168}
     # Shutting down, or done with this connection: killed, aborted, timed out on the network.
-    | {0, 1053, 1158, 1159, 1160, 1161, 1184, 1927}
+    | {0, 1053, 1158, 1159, 1160, 1161, 1184}
+    # Killed (MariaDB 1927, MySQL 3169), idle for too long (MySQL).
+    | {1927, 3169, 4031}
 )
 """After these the server at the other end is not the one that the connection was made to, or not for this user: the
 connection is thrown away, and so are all that were made before."""
 _MYSQL_BUSY = frozenset(
-    # The statement was ended, by an operator, by a time limit or because the server stops.
+    # The statement was ended, by an operator, by a time limit (MariaDB 1969, MySQL 3024) or because the server stops.
     {1317, 1969, 3024}
     # Disk, memory, threads, locks.
     | {1021, 1023, 1024, 1026, 1030, 1037, 1038, 1041, 1114, 1135, 1206}

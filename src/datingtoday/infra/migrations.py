@@ -238,8 +238,8 @@ def mysql_script() -> str:
     command.upgrade(config, "head", sql=True)
     body = "\n".join(line.rstrip() for line in buffer.getvalue().strip().splitlines())
     return (
-        "-- The schema for MySQL 8 and MariaDB 10.11, made from migrations/ by `datingtoday docs write`.\n"
-        "-- MySQL 8 与 MariaDB 10.11 的数据库结构，由 `datingtoday docs write` 从 migrations/ 生成。\n"
+        "-- The schema for MySQL 8.0+ and MariaDB 10.11+, made from migrations/ by `datingtoday docs write`.\n"
+        "-- MySQL 8.0+ 与 MariaDB 10.11+ 的数据库结构，由 `datingtoday docs write` 从 migrations/ 生成。\n"
         "-- CREATE DATABASE datingtoday CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n\n"
         "SET NAMES utf8mb4;\nSET time_zone = '+00:00';\n\n"
         f"{body}\n"

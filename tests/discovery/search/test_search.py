@@ -22,6 +22,7 @@ from datingtoday.infra.days import ServiceDays
 from datingtoday.profiles.models import UserLabel
 from datingtoday.profiles.people import age_in_years
 from tests.plugins.api import Api, User
+from tests.plugins.sql_product import plan_of
 from tests.plugins.statements import statements
 from tests.profiles.people import ban, blocks, delete, follows, hide, make_user, set_row
 
@@ -357,18 +358,14 @@ def test_no_statement_sorts_or_reads_everybody(api: Api) -> None:
     assert len(found) > 10
     with api.parts.base.database.engine.connect() as connection:
         for text, values in found:
-            plan = connection.exec_driver_sql(
-                "EXPLAIN " + ("QUERY PLAN " if _is_sqlite(api) else "") + text, values
-            )
-            for step in plan.mappings().all():
-                told = " ".join(str(value) for value in step.values())
+            for step in plan_of(connection, text, values):
                 for sign in (
                     "TEMP B-TREE FOR ORDER BY",
                     "Using filesort",
                     "Using temporary",
                     "SCAN user_follow",
                 ):
-                    assert sign not in told, (sign, text, told)
+                    assert sign not in step.text, (sign, text, step)
 
 
 def _is_sqlite(api: Api) -> bool:

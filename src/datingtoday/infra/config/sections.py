@@ -59,8 +59,8 @@ class DatabaseSection(Section):
 
     uri: DatabaseUri = key(
         "",
-        en="MariaDB 10.11+ or MySQL 8 (utf8mb4).",
-        zh="MariaDB 10.11+ 或 MySQL 8（utf8mb4）。",
+        en="MariaDB 10.11+ or MySQL 8.0+ (utf8mb4).",
+        zh="MariaDB 10.11+ 或 MySQL 8.0+（utf8mb4）。",
         uri=True,
         example="mysql+pymysql://datingtoday:change-me@127.0.0.1:3306/datingtoday?charset=utf8mb4",
         unset=("SQLite in the data folder: the embedded default", "使用数据目录中的 SQLite，即内嵌默认模式"),

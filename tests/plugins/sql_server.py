@@ -1,8 +1,7 @@
-"""A private MariaDB with honest durability, in the run's folder (in memory, if there is room)."""
+"""A private MariaDB or MySQL with honest durability, in the run's folder (in memory, if there is room)."""
 
 from __future__ import annotations
 
-import os
 import secrets
 import shlex
 import shutil
@@ -15,6 +14,7 @@ import pymysql
 
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn, tail_of
+from tests.plugins.sql_product import TESTED, run_as
 from tests.plugins.tools import program
 
 # A per cent sign and an at sign in the URI: settings and migrations must not stumble over them.
@@ -24,7 +24,7 @@ _USER = "dt"
 _START_S = 120
 
 
-class MariaDBServer:
+class SqlServer:
     """One server process with its own data, TCP port and Unix socket, which stay the same over restarts.
 
     A commit is on disk when it returns (``innodb_flush_log_at_trx_commit=1``). The server's time zone is China's, so
@@ -40,7 +40,7 @@ class MariaDBServer:
         self.socket = folder / "s"
         self._data = folder / "data"
         self._template = template
-        self._password = _PASSWORD + secrets.token_hex(8)
+        self.password = _PASSWORD + secrets.token_hex(8)
         self._port = Port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,15 +57,19 @@ class MariaDBServer:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def as_administrator(self) -> pymysql.Connection:
+        """A connection, over the socket, that may do anything; the caller closes it."""
+        return pymysql.connect(unix_socket=str(self.socket), user=TESTED.administrator, autocommit=True)
+
     def uri(self, database: str) -> str:
         """The SQLAlchemy URI of a database of this server, over TCP."""
         return database_uri(self.address(), database)
 
     def address(self) -> dict[str, str | int]:
         """What another process needs to know to use this server; goes through JSON."""
-        return {"port": self.port, "password": self._password, "log": str(self.log), "pid": self.pid}
+        return {"port": self.port, "password": self.password, "log": str(self.log), "pid": self.pid}
 
-    def start(self) -> MariaDBServer:
+    def start(self) -> SqlServer:
         """Start with whatever data the folder holds; returns when the server answers."""
         self.begin()
         wait_for(self.address())
@@ -74,8 +78,10 @@ class MariaDBServer:
     def begin(self) -> None:
         """Start without waiting until it answers. A first start on the machine takes some seconds."""
         assert not self.is_running, "runs already"
-        mariadbd, install = program("mariadbd"), program("mariadb-install-db")
-        assert mariadbd and install, "MariaDB is missing; mark the test with @pytest.mark.real"
+        programs = [found for name in TESTED.programs if (found := program(name))]
+        assert len(programs) == len(TESTED.programs), (
+            f"{TESTED.name} is missing; mark the test with @pytest.mark.real"
+        )
         # A server that starts removes what others have in the same folder for temporary tables, and they stop.
         temporary = self.folder / "tmp"
         temporary.mkdir(exist_ok=True)
@@ -83,13 +89,11 @@ class MariaDBServer:
         if not self._data.exists() and not self._template.exists():
             # Made aside and moved, so that a template is whole as soon as it is there.
             half = self._template.with_name(f"{self._template.name}-{uuid.uuid4().hex[:8]}")
-            steps.append(
-                shlex.join([install, "--no-defaults", *_as_user(), f"--datadir={half}", "--skip-test-db"])
-            )
+            steps.append(TESTED.initialise(programs, half))
             steps.append(shlex.join(["mv", "-T", str(half), str(self._template)]))
         if not self._data.exists():
             steps.append(shlex.join(["cp", "-r", str(self._template), str(self._data)]))
-        steps.append("exec " + shlex.join([mariadbd, *self._options()]))
+        steps.append("exec " + shlex.join([programs[0], *self._options()]))
         self._process = spawn(["sh", "-c", " && ".join(steps)], log=self.log)
 
     def stop(self) -> None:
@@ -133,13 +137,10 @@ class MariaDBServer:
 
     def _options(self) -> list[str]:
         users = self.folder / "users.sql"
-        users.write_text(
-            f"CREATE OR REPLACE USER '{_USER}'@'127.0.0.1' IDENTIFIED BY '{self._password}';\n"
-            f"GRANT ALL ON `dt\\_%`.* TO '{_USER}'@'127.0.0.1';\n"
-        )
+        users.write_text(TESTED.users(_USER, self.password))
         return [
             "--no-defaults",
-            *_as_user(),
+            *run_as(),
             f"--datadir={self._data}",
             f"--socket={self.socket}",
             f"--pid-file={self.folder / 'pid'}",
@@ -151,9 +152,9 @@ class MariaDBServer:
             "--max-connections=300",
             "--innodb-flush-log-at-trx-commit=1",
             "--innodb-buffer-pool-size=128M",
-            "--innodb-log-file-size=48M",
             "--performance-schema=OFF",
             "--skip-log-bin",
+            *TESTED.options,
         ]
 
 
@@ -170,10 +171,10 @@ def wait_for(address: dict[str, str | int]) -> None:
         else:
             return True
         if not _is_alive(int(address["pid"])):
-            raise AssertionError(f"MariaDB ended at once:\n{tail_of(Path(str(address['log'])), 40)}")
+            raise AssertionError(f"{TESTED.name} ended at once:\n{tail_of(Path(str(address['log'])), 40)}")
         return False
 
-    wait_until(answers, "MariaDB", deadline_s=_START_S, every_s=0.05)
+    wait_until(answers, TESTED.name, deadline_s=_START_S, every_s=0.05)
 
 
 def create_database(address: dict[str, str | int], name: str) -> None:
@@ -221,7 +222,3 @@ def _is_alive(pid: int) -> bool:
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
-
-
-def _as_user() -> list[str]:
-    return ["--user=root"] if os.getuid() == 0 else []

@@ -205,7 +205,7 @@ def test_gunicorn_quotes_no_request(tmp_path: Path, level: str) -> None:
     )
     port, log = Port(), tmp_path / "log"
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port.number}", "--log-level", level]
-    command += ["--threads", "4", "--logger-class", "datingtoday.infra.server.gunicorn_server.JsonLog"]
+    command += ["--threads", "4", "--logger-class", "datingtoday.infra.server.gunicorn_log.JsonLog"]
     process = spawn([*command, "failing:application"], log=log, cwd=tmp_path)
     try:
         wait_until(lambda: _sent(port.number, "GET / HTTP/1.0\r\n\r\n"), "gunicorn", deadline_s=60)

@@ -5,11 +5,13 @@ To add one, write a function that returns its text, import what it needs inside 
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from datingtoday.cli.deploying.files import TEMPLATES as DEPLOYMENT_FILES
 from datingtoday.cli.main import EXIT_FAILED
 from datingtoday.infra.checkout import PACKAGE, checkout
 
@@ -58,6 +60,12 @@ def _asyncapi() -> str:
     return asyncapi_page()
 
 
+def _deployment(path: str) -> str:
+    from datingtoday.cli.deploying.files import example
+
+    return example(path)
+
+
 Generator = Callable[[], str]
 
 GENERATORS: list[tuple[str, Generator]] = [
@@ -70,6 +78,7 @@ GENERATORS: list[tuple[str, Generator]] = [
     ("docs/errors.md", lambda: _errors("en")),
     ("docs/errors.zh-CN.md", lambda: _errors("zh")),
     ("datingtoday.sql", _mysql_schema),
+    *((f"deploy/{path}", partial(_deployment, path)) for path in DEPLOYMENT_FILES),
 ]
 """(path from the root of the repository, what makes its text); the text ends with a line end."""
 

@@ -144,7 +144,7 @@ def _known_to_everybody(settings: Settings) -> list[ConfigError]:
             notes = notes_of(info)
             value = getattr(getattr(settings, section.lower()), key)
             if notes.uri:
-                published = bool(value) and _password(value) in (_password(notes.example or ""), "password")
+                published = _password(value) in {_password(notes.example or "") or "password", "password"}
             elif notes.secret or (section, key) == ("APP", "appkey"):
                 published = value in _PUBLISHED or (bool(value) and value == notes.example)
             else:
@@ -162,9 +162,9 @@ def _known_to_everybody(settings: Settings) -> list[ConfigError]:
     return problems
 
 
-def _password(uri: str) -> str:
-    # An empty password is no example: never equal to one.
-    return urlsplit(uri).password or f"none in {uri}"
+def _password(uri: str) -> str | None:
+    # None where there is none: a server that asks for none is no published secret.
+    return urlsplit(uri).password or None
 
 
 def _problem(settings: Settings, section: str, key: str, en: str, zh: str) -> ConfigError:

@@ -1,12 +1,10 @@
 """gunicorn as DatingToday runs it: settings from ours, logs as JSON, and workers that end with their parent.
 
-A production setup that starts gunicorn by itself (`gunicorn datingtoday.wsgi:application`) uses `JsonLog` from here
-as its `logger_class`; `wsgi` calls `answer_errors_in_json`.
+A production setup starts gunicorn by itself (`gunicorn datingtoday.wsgi:application`) with the settings of
+`cli/deploying/templates/gunicorn.conf.py.j2`; `wsgi` calls `answer_errors_in_json`.
 """
 
-import logging
 import os
-import re
 import secrets
 import signal
 import socket
@@ -19,48 +17,19 @@ import gunicorn.util
 import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.config import Config
-from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.server.child_processes import ChildProcess, ChildProcesses
 from datingtoday.infra.server.embedded_redis import end_with_parent
 from datingtoday.infra.server.garbage_collector import settle_collector
+from datingtoday.infra.server.gunicorn_log import JsonLog
 from datingtoday.infra.server.idle_connections import PollingWorker, max_connections
 
 log = structlog.get_logger(__name__)
 
-_QUOTE = re.compile(r"""['"?]""")
 GRACE_S = 15
 """Time for which a worker may finish its requests after SIGTERM."""
-
-
-class JsonLog(Logger):
-    """gunicorn's own messages through the root logger, which writes JSON lines; none of them quotes a request."""
-
-    def setup(self, cfg: Config) -> None:
-        super().setup(cfg)
-        for handler in list(self.error_log.handlers):
-            self.error_log.removeHandler(handler)
-        self.error_log.propagate = True
-        self.error_log.addFilter(_leave_requests_out)
-
-
-def _leave_requests_out(record: logging.LogRecord) -> bool:
-    """Cut a message where it begins to quote: request lines and headers carry tokens and phone numbers.
-
-    gunicorn quotes what it cannot read, in which no parameter can be told from another.
-    """
-    if record.levelno < logging.ERROR and not record.exc_info:
-        text = record.getMessage()
-        quoted = _QUOTE.search(text)
-        if quoted is not None:
-            record.msg, record.args = text[: quoted.start()] + "…", ()
-    elif isinstance(record.args, tuple):
-        # "Error handling request %s %s": the path without what follows it.
-        record.args = tuple(_QUOTE.split(arg, 1)[0] if isinstance(arg, str) else arg for arg in record.args)
-    return True
 
 
 def answer_errors_in_json() -> None:

@@ -82,6 +82,7 @@ TOOLS = {
         Tool("dash", ("dash",), ("dash",)),
         Tool("socket.io-client", ("node", "npm"), ("nodejs", "npm"), node_modules="tests/push/js"),
         Tool("playwright-core", ("node", "npm"), ("nodejs", "npm"), node_modules="tests/web/js"),
+        Tool("newman", ("node", "npm"), ("nodejs", "npm"), node_modules="tests/web/newman"),
         Tool("typescript-client", ("node", "npm"), ("nodejs", "npm"), node_modules="clients/typescript"),
     )
 }

@@ -28,6 +28,8 @@ UNSIGNED = {
     "GET /docs/",
     "GET /docs/keys.json",
     "GET /docs/{name}",
+    "GET /docs/postman_collection.json",
+    "GET /docs/postman_environment.json",
     "GET /demo",
     "GET /demo/",
     "GET /demo/split",

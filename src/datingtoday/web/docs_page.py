@@ -6,7 +6,7 @@ is opened on this very machine; elsewhere whoever has a key may type it in, and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -18,6 +18,7 @@ from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.errors import NotFound
 from datingtoday.web.document import Document
+from datingtoday.web.postman.collection import as_text, build_environment
 
 _OWN = files("datingtoday.web") / "static"
 _SWAGGER_UI = files(flask_swagger_ui) / "dist"
@@ -54,10 +55,10 @@ class PageKey:
     appsecret: str
 
 
-def docs_routes(document: Document, events: Document, *, key: PageKey | None) -> Blueprint:
+def docs_routes(document: Document, events: Document, postman: Document, *, key: PageKey | None) -> Blueprint:
     """The routes.
 
-    :param document: of the API. :param events: of push.
+    :param document: of the API. :param events: of push. :param postman: the collection.
     :param key: given to pages that are opened on this machine; None gives it to nobody.
     """
     bp = Blueprint("docs", __name__)
@@ -119,6 +120,36 @@ def docs_routes(document: Document, events: Document, *, key: PageKey | None) ->
         body = envelope.success({"appkey": key.appkey, "appsecret": key.appsecret})
         return Response(
             body, content_type=envelope.CONTENT_TYPE, headers={**PAGE_HEADERS, "Cache-Control": "no-store"}
+        )
+
+    @bp.get("/docs/postman_collection.json")
+    @endpoint(
+        "The Postman collection; Apifox imports it, too",
+        "Postman 集合，Apifox 也可导入",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+    )
+    def postman_collection(call: Call) -> Response:
+        response = Response(postman.body, content_type=envelope.CONTENT_TYPE)
+        response.set_etag(postman.etag)
+        return _conditional(response)
+
+    @bp.get("/docs/postman_environment.json")
+    @endpoint(
+        "The environment of the collection, with this server's address (and its key, on this machine only)",
+        "集合的环境变量：本服务器的地址（仅限本机时含密钥）",
+        require_token=False,
+        require_sign=False,
+        own_format=True,
+    )
+    def postman_environment(call: Call) -> Response:
+        shown = key if key is not None and call.is_local and _asked_by_own_page() else PageKey("", "")
+        made = build_environment(url=request.host_url.rstrip("/"), **asdict(shown))
+        return Response(
+            as_text(made),
+            content_type=envelope.CONTENT_TYPE,
+            headers={**PAGE_HEADERS, "Cache-Control": "no-store"},
         )
 
     @bp.get("/docs/<name>")

@@ -58,6 +58,11 @@ _DEMO = (
 _DOCS = (
     ("docs", "接口文档，可在线调试", "Documentation of the API, to try out"),
     ("openapi.json", "OpenAPI 3.1", "For code generators"),
+    (
+        "docs/postman_collection.json",
+        "Postman / Apifox 集合",
+        "Collection for Postman and Apifox, signing included",
+    ),
 )
 
 

@@ -23,6 +23,7 @@ from datingtoday.web.index_page import index_routes
 from datingtoday.web.jobs import EVERY_S, DemoAnswers
 from datingtoday.web.openapi import build_document
 from datingtoday.web.operations import internal_routes
+from datingtoday.web.postman.collection import build_collection
 from datingtoday.web.routes import app_routes
 from datingtoday.web.sandbox_page import sandbox_routes
 
@@ -62,7 +63,8 @@ def register_pages(app: Flask, base: Foundation, metrics: Metrics | None, vip: V
         key = PageKey(settings.app.appkey, settings.app.appsecret) if settings.embedded else None
         api = Document(lambda: build_document(declared_routes(app)))
         events = Document(lambda: build_events_document(base.realtime.kinds))
-        app.register_blueprint(docs_routes(api, events, key=key))
+        postman = Document(lambda: build_collection(build_document(declared_routes(app))))
+        app.register_blueprint(docs_routes(api, events, postman, key=key))
     if settings.demo.enabled:
         app.register_blueprint(demo_routes(settings))
     readiness = Readiness(settings.database.uri, base.guard_redis, base.realtime)

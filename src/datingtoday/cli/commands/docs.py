@@ -66,6 +66,18 @@ def _deployment(path: str) -> str:
     return example(path)
 
 
+def _postman_collection() -> str:
+    from datingtoday.cli.generated.postman_files import collection
+
+    return collection()
+
+
+def _postman_environment() -> str:
+    from datingtoday.cli.generated.postman_files import environment
+
+    return environment()
+
+
 Generator = Callable[[], str]
 
 GENERATORS: list[tuple[str, Generator]] = [
@@ -75,6 +87,8 @@ GENERATORS: list[tuple[str, Generator]] = [
     ("docs/api.md", lambda: _api("en")),
     ("docs/api.zh-CN.md", lambda: _api("zh")),
     ("docs/asyncapi.json", _asyncapi),
+    ("clients/postman/DatingToday.postman_collection.json", _postman_collection),
+    ("clients/postman/DatingToday.postman_environment.json", _postman_environment),
     ("docs/errors.md", lambda: _errors("en")),
     ("docs/errors.zh-CN.md", lambda: _errors("zh")),
     ("datingtoday.sql", _mysql_schema),

@@ -275,13 +275,13 @@ def private_redis(run_folder: Path) -> Iterator[Callable[..., RedisServer]]:
 
 
 @pytest.fixture
-def private_sql_server(pytestconfig: pytest.Config, run_folder: Path) -> Iterator[Callable[[], SqlServer]]:
-    """``private_sql_server()``: a running server without databases (``create_database()``), ended with the test."""
+def private_sql_server(pytestconfig: pytest.Config, run_folder: Path) -> Iterator[Callable[..., SqlServer]]:
+    """``private_sql_server(*options)``: a running server without databases (``create_database()``)."""
     template = pytestconfig.stash[_folder] / "sql-template"
     with ExitStack() as stack:
 
-        def start() -> SqlServer:
-            server = SqlServer(new_folder(run_folder, "sql"), template=template)
+        def start(*options: str) -> SqlServer:
+            server = SqlServer(new_folder(run_folder, "sql"), template=template, options=options)
             stack.callback(server.close)
             return server.start()
 

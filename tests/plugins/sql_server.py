@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import uuid
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pymysql
@@ -31,15 +33,17 @@ class SqlServer:
     that a time that was meant as UTC and is taken as local is seen. The user may do anything to databases ``dt_…``.
 
     :param template: an initialised data folder to copy, or where to put one if it does not exist yet.
+    :param options: in place of the usual ones.
     """
 
-    def __init__(self, folder: Path, *, template: Path) -> None:
+    def __init__(self, folder: Path, *, template: Path, options: Sequence[str] = ()) -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "server.log"
         self.socket = folder / "s"
         self._data = folder / "data"
         self._template = template
+        self._more = options
         self.password = _PASSWORD + secrets.token_hex(8)
         self._port = Port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,6 +127,12 @@ class SqlServer:
         create_database(self.address(), name)
         return self.uri(name)
 
+    def administer(self, statements: str) -> None:
+        """Run statements, separated by semicolons, as the server's administrator."""
+        with closing(self.as_administrator()) as connection, connection.cursor() as cursor:
+            for statement in filter(None, statements.split(";")):
+                cursor.execute(statement)
+
     def close(self) -> None:
         """Kill, remove the data and give the port back."""
         if self._process is not None:
@@ -155,6 +165,7 @@ class SqlServer:
             "--performance-schema=OFF",
             "--skip-log-bin",
             *TESTED.options,
+            *self._more,
         ]
 
 

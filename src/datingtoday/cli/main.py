@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("datingtoday.cli.commands.config", "Check and show the settings."),
     "db": ("datingtoday.cli.commands.db", "Create and migrate the database."),
     "deploy": ("datingtoday.cli.commands.deploy", "Make the files of a deployment."),
+    "doctor": ("datingtoday.cli.commands.doctor", "Examine settings, servers, providers and processes."),
     "docs": ("datingtoday.cli.commands.docs", "Check and write files generated from the code."),
     "label": ("datingtoday.cli.commands.label", "Add and rename the labels users can choose."),
     "media": ("datingtoday.cli.commands.media", "Remove unused uploads, and moderate uploads."),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from datingtoday.infra.readiness import NEEDED, Readiness
 from datingtoday.infra.text import Text
@@ -17,16 +17,26 @@ from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.errors import NotFound, Unavailable
 from datingtoday.protocol.metrics import Metrics
 from datingtoday.protocol.peer import networks, within
+from datingtoday.web.connection_report import HEADER, is_proved, report
 
 
-def internal_routes(readiness: Readiness, metrics: Metrics | None, *, addresses: Sequence[str]) -> Blueprint:
+def internal_routes(
+    readiness: Readiness,
+    metrics: Metrics | None,
+    *,
+    addresses: Sequence[str],
+    trusted_proxies: Sequence[str] = (),
+    secret_key: bytes = b"",
+) -> Blueprint:
     """The routes.
 
     :param metrics: None where nothing is counted; `/metrics` is unknown then.
     :param addresses: who besides loopback may ask; behind trusted proxies the client's address counts.
+    :param secret_key: whoever proves to know it is told by ``/healthz`` how the request arrived.
     """
     bp = Blueprint("internal", __name__)
     allowed = networks(addresses)
+    proxies = networks(trusted_proxies)
 
     def refuse_others(call: Call) -> None:
         if not call.is_local and not within(call.address, allowed):
@@ -42,6 +52,9 @@ def internal_routes(readiness: Readiness, metrics: Metrics | None, *, addresses:
         raises=(NotFound,),
     )
     def healthz(call: Call) -> Response:
+        if is_proved(secret_key, request.headers.get(HEADER, ""), call.now.timestamp()):
+            trusted = within(request.environ.get("REMOTE_ADDR") or "127.0.0.1", proxies)
+            return _fresh(envelope.success(report(request.environ, call.address, trusted=trusted)))
         refuse_others(call)
         return _fresh(envelope.success())
 

@@ -68,4 +68,12 @@ def register_pages(app: Flask, base: Foundation, metrics: Metrics | None, vip: V
     if settings.demo.enabled:
         app.register_blueprint(demo_routes(settings))
     readiness = Readiness(settings.database.uri, base.guard_redis, base.realtime)
-    app.register_blueprint(internal_routes(readiness, metrics, addresses=settings.server.internal_addresses))
+    app.register_blueprint(
+        internal_routes(
+            readiness,
+            metrics,
+            addresses=settings.server.internal_addresses,
+            trusted_proxies=settings.server.trusted_proxies,
+            secret_key=base.secret_key,
+        )
+    )

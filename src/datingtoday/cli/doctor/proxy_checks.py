@@ -103,15 +103,7 @@ def _forwarding(context: Context, parts: SplitResult, status: int, body: Any) ->
     check = "proxy.forwarding"
     plain = _report(status, body)
     if plain is None:
-        yield error(
-            check,
-            Text(
-                f"{PATH} answers {status} instead of a report: another program or another secret_key answers there, "
-                "or the proxy does not pass the path on",
-                f"{PATH} 返回 {status} 而非报告：应答的是其他程序、secret_key 不同，或代理未转发该路径",
-            ),
-            f"curl -i {context.url}{PATH}",
-        )
+        yield _no_report(context, status)
         return
     claim = {"X-Forwarded-For": FORGED, "Forwarded": f"for={FORGED}"}
     forged_status, _, forged_body, _ = _ask(context, parts, claim)
@@ -151,6 +143,18 @@ def _forwarding(context: Context, parts: SplitResult, status: int, body: Any) ->
             f"the client's address arrives ({plain['address']}, by {peer})",
             f"客户端地址正确到达（{plain['address']}，经由 {peer}）",
         )
+
+
+def _no_report(context: Context, status: int) -> Finding:
+    return error(
+        "proxy.forwarding",
+        Text(
+            f"{PATH} answers {status} instead of a report: another program or another secret_key answers there, "
+            "or the proxy does not pass the path on",
+            f"{PATH} 返回 {status} 而非报告：应答的是其他程序、secret_key 不同，或代理未转发该路径",
+        ),
+        f"curl -i {context.url}{PATH}",
+    )
 
 
 def _believed(received: Mapping[str, str], header: str) -> str:

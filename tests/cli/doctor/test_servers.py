@@ -17,8 +17,8 @@ from datingtoday.infra.config.settings import Settings
 from tests.cli.doctor.conftest import examined, fix_of, load, states, troubles
 from tests.plugins.api import Api
 from tests.plugins.backend import Backend
-from tests.plugins.sql_server import SqlServer
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.sql_server import SqlServer
 
 NOWHERE = "redis://127.0.0.1:1/0"
 MINUTE_NS = 60 * 10**9

@@ -212,7 +212,7 @@ class Unavailable(AppError):
     zh = "该请求依赖的服务暂时不可用，请稍后重试"
     cause = Text(
         "Redis, the database or a provider (SMS, storage, payment) is unreachable.",
-        "Redis、数据库或供应商（短信、存储、支付）暂时无法访问。",
+        "Redis、数据库或服务商（短信、存储、支付）暂时无法访问。",
     )
     cure = Text(
         "Try again with a new nonce after `Retry-After`. Nothing was changed, and it does not count against limits.",

@@ -11,14 +11,14 @@ class DiscoverySection(Section):
         ge=0.5,
         le=90,
         en="Half-life of attention, in days; after a change run `datingtoday hot rebuild`.",
-        zh="关注度减半所需的天数；修改后请运行 `datingtoday hot rebuild`。",
+        zh="互动分值减半所需的天数；修改后请运行 `datingtoday hot rebuild`。",
     )
     hot_people_per_day: int = key(
         200,
         ge=1,
         le=100_000,
         en="Maximum number of different users whose attention counts for one user per day.",
-        zh="每人每天最多计入多少个不同用户的关注。",
+        zh="每人每天最多计入多少个不同用户的互动。",
     )
     hot_giver_days: int = key(
         7,
@@ -27,7 +27,7 @@ class DiscoverySection(Section):
         en="Days before a new account's attention begins to count for others; it counts in full after "
         "four times as long. "
         "0: at once.",
-        zh="账号注册满多少天后，其关注开始计入他人的热度，满四倍天数后全额计入；0 表示立即全额计入。",
+        zh="账号注册满多少天后，其互动开始计入他人的热度，满四倍天数后全额计入；0 表示立即全额计入。",
     )
     hot_personal: bool = key(
         True,

@@ -39,7 +39,15 @@ def process(servers: list[RedisServer], app_of: Callable[..., Api]) -> Callable[
         "REDIS_CACHE_URI": servers[-1].uri,
         "REDIS_QUEUE_URI": servers[0].uri,
     }
-    return lambda: app_of(LIMITS_ENABLED=0, DISCOVERY_HOT_REFRESH_S=3600, REDIS_TIMEOUT_S=2, **uris)
+
+    def begin() -> Api:
+        api = app_of(LIMITS_ENABLED=0, DISCOVERY_HOT_REFRESH_S=3600, REDIS_TIMEOUT_S=2, **uris)
+        # All buckets are in use, as after the first minutes of an installation: a bucket whose first use comes after
+        # the loss lost nothing, and whoever meets only such ones does not look at the others.
+        api.parts.protocol.replay.prepare()
+        return api
+
+    return begin
 
 
 def answers(api: Api) -> bool:

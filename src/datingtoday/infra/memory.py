@@ -32,7 +32,7 @@ from sqlalchemy.orm import Session
 from datingtoday.infra import memory_scripts
 from datingtoday.infra.db import Database, DatabaseDown, before_commit, on_commit, should_retry
 from datingtoday.infra.models_memory import RedisMemory, UnsentChange
-from datingtoday.infra.redis import RUN_ID, Command, RedisDown, RedisRole
+from datingtoday.infra.redis import RUN_ID, WHICH_SERVER, Command, RedisDown, RedisRole
 
 log = structlog.get_logger(__name__)
 
@@ -127,7 +127,7 @@ class Memory:
         if self.redis.is_cluster:
             marker = self._marker(_bucket_of(keys[0]))
             return Reading(keys, names, [("EVAL", memory_scripts.READ, len(names) + 1, marker, *names, "")])
-        return Reading(keys, names, [("ECHO", RUN_ID), ("MGET", self._marker(0), *names)])
+        return Reading(keys, names, [WHICH_SERVER, ("MGET", self._marker(0), *names)])
 
     def values(self, reading: Reading, answers: Sequence[Any]) -> list[bytes | None] | None:
         """The values of what was read; None if it is not to be believed, and the epoch has to be found out anew.

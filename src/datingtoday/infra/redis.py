@@ -182,6 +182,7 @@ class RedisRole:
         if run_id is None and any(RUN_ID in command for command in commands):
             self._idle.append(connection)
             run_id = connection.server_facts.required_run_id()
+        sent = [command for command in commands if command is not WHICH_SERVER]
         answers: list[Any] = []
         failure: ResponseError | None = None
         try:
@@ -190,12 +191,15 @@ class RedisRole:
                     b"".join(
                         [
                             pack_command(tuple([run_id if part is RUN_ID else part for part in command]))
-                            for command in commands
+                            for command in sent
                         ]
                     )
                 ]
             )
-            for _ in commands:
+            for command in commands:
+                if command is WHICH_SERVER:
+                    answers.append(run_id.encode())
+                    continue
                 try:
                     answers.append(connection.read_response(disconnect_on_error=False))
                 except ResponseError as error:
@@ -261,6 +265,8 @@ class _RunId:
 
 RUN_ID = _RunId()
 """Stands for the answering server's run id among the arguments of a command."""
+WHICH_SERVER = ("ECHO", RUN_ID)
+"""Asks for the answering server's run id. Nothing is sent for it: the connection knows; not for a cluster."""
 
 
 def _note_server(connection: Any) -> None:

@@ -59,16 +59,19 @@ class AccountLimits:
 
     def commands(self, call: Call, user_id: int) -> list[Command]:
         """Questions for the guard's round trip. :param user_id: not verified yet."""
-        requests = self._requests.commands(call.token_digest, user_id, call.now)
-        people = self.people.commands(call, user_id)
-        call.limit_answers = len(requests), len(people)
-        return requests + people
+        over = self.people.over_key(call, user_id)
+        requests = self._requests.commands(call.token_digest, user_id, call.now, over)
+        if requests or over is None:
+            return requests
+        return [("MGET", over)]
 
     def check(self, call: Call, user_id: int, answers: list[Any]) -> None:
         """Judge a verified request by the answers. :raises RateLimited: :raises RedisDown:"""
-        requests, _ = call.limit_answers
-        self._requests.check(call.token_digest, user_id, call.now, answers[:requests])
-        self.people.check(call.now, answers[requests:])
+        # The last answer is the list of what was asked along with, or instead of, the minute before.
+        over = self.people.over_key(call, user_id)
+        until_s = answers[-1][-1] if answers and over is not None else None
+        self._requests.check(call.token_digest, user_id, call.now, answers if len(answers) > 1 else [])
+        self.people.check(call.now, until_s)
 
 
 class RequestLimit:
@@ -84,20 +87,23 @@ class RequestLimit:
         # ahead of the verification.
         self._owners: BoundedMemory[str, int] = BoundedMemory("token_owners", _MAX_OWNERS)
 
-    def commands(self, digest: str, user_id: int, now: datetime) -> list[Command]:
-        """Count a request in the guard's round trip, if the token is known to be this account's."""
+    def commands(self, digest: str, user_id: int, now: datetime, also: str | None) -> list[Command]:
+        """Count a request in the guard's round trip, if the token is known to be this account's.
+
+        :param also: another key of the account, read last in the last command.
+        """
         if self._most is None or self._owners.get(digest) != user_id:
             return []
-        return _minute_commands(user_id, now)
+        return _minute_commands(user_id, now, also)
 
     def check(self, digest: str, user_id: int, now: datetime, answers: list[Any]) -> None:
         """Judge a verified request by the answers to `commands`. :raises RateLimited: :raises RedisDown:"""
         if self._most is None:
             return
         if not answers:
-            answers = self._redis.round_trip(_minute_commands(user_id, now))
+            answers = self._redis.round_trip(_minute_commands(user_id, now, None))
             self._owners.put(digest, user_id)
-        count, before = int(answers[0]), min(int(answers[2] or 0), self._most)
+        count, before = int(answers[0]), min(int(answers[2][0] or 0), self._most)
         passed_s = now.timestamp() % _MINUTE_S
         if count + before * (1 - passed_s / _MINUTE_S) <= self._most:
             return
@@ -106,13 +112,14 @@ class RequestLimit:
         raise RateLimited((1 - (self._most - count) / before) * _MINUTE_S - passed_s)
 
 
-def _minute_commands(user_id: int, now: datetime) -> list[Command]:
+def _minute_commands(user_id: int, now: datetime, also: str | None) -> list[Command]:
     minute = int(now.timestamp()) // _MINUTE_S
-    key = f"limit:account:{user_id}:{minute}"
+    start = f"limit:account:{{{user_id}}}:"
+    key, before = f"{start}{minute}", f"{start}{minute - 1}"
     return [
         ("INCR", key),
         ("EXPIRE", key, 2 * _MINUTE_S, "NX"),
-        ("GET", f"limit:account:{user_id}:{minute - 1}"),
+        ("MGET", before) if also is None else ("MGET", before, also),
     ]
 
 
@@ -132,15 +139,14 @@ class PeopleShown:
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _after_fork(this()))
 
-    def commands(self, call: Call, user_id: int) -> list[Command]:
-        """Ask whether the account is over, where the endpoint shows people."""
+    def over_key(self, call: Call, user_id: int) -> str | None:
+        """Key that tells until when (s) the account is over; None where the endpoint shows nobody."""
         shown = self._shown(call)
-        return [] if shown is None else [("GET", _over_key(shown, user_id))]
+        return None if shown is None else _over_key(shown, user_id)
 
-    def check(self, now: datetime, answers: list[Any]) -> None:
-        """Judge a verified request by the answers to `commands`. :raises RateLimited:"""
-        left_s = float(answers[0]) - now.timestamp() if answers and answers[0] is not None else 0
-        if left_s > 0:
+    def check(self, now: datetime, until_s: bytes | None) -> None:
+        """Judge a verified request by the value of `over_key`. :raises RateLimited:"""
+        if until_s is not None and (left_s := float(until_s) - now.timestamp()) > 0:
             raise RateLimited(left_s)
 
     def note(self, call: Call, answer: Response | bytes) -> None:
@@ -226,7 +232,8 @@ class PeopleShown:
 
 
 def _over_key(shown: str, user_id: int) -> str:
-    return f"shown:over:{shown}:{user_id}"
+    # One hash tag for all that is asked of an account at once.
+    return f"shown:over:{{{user_id}}}:{shown}"
 
 
 def _part_keys(shown: str, user_id: int, part_s: int, parts: int, now_s: float) -> list[str]:

@@ -90,8 +90,6 @@ class Call:
     appkey: str = ""
     token_digest: str = field(default="", repr=False)
     login: Login | None = None
-    limit_answers: tuple[int, int] = (0, 0)
-    """Number of the guard's questions that are about limits: requests, people."""
     _session: Session | None = field(default=None, repr=False)
 
     @property

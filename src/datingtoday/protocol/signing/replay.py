@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import structlog
 from sqlalchemy import select, update
@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database, should_retry
-from datingtoday.infra.redis import RUN_ID, Command, RedisDown, RedisRole, Script
+from datingtoday.infra.redis import RUN_ID, WHICH_SERVER, Command, RedisDown, RedisRole, Script
 from datingtoday.protocol.signing.md5_readings import Readings
 from datingtoday.protocol.signing.models import ReplayBucket
 from datingtoday.protocol.signing.sql_memory import KeptSignatures
@@ -267,9 +267,17 @@ class ReplayGuard:
             # What is sent along lives in other slots, which a script may not touch.
             verdict: int = self._redis.run_script(_ADMIT, keys, *arguments)[0]
             return [verdict, *(self._redis.round_trip(also) if also and verdict == ACCEPTED else ())]
-        for command in also:
-            arguments += [len(command), *command]
-        return list(self._redis.run_script(_ADMIT, keys, *arguments))
+        run_id_at = []
+        for at, command in enumerate(also, 1):
+            if command is WHICH_SERVER:
+                run_id_at.append(at)
+            else:
+                arguments += [len(command), *command]
+        answers, run_id = self._redis.round_trip_with_scripts([(_ADMIT, keys, arguments), WHICH_SERVER])
+        if answers[0] == ACCEPTED:
+            for at in run_id_at:
+                answers.insert(at, run_id)
+        return cast(list[Any], answers)
 
     def _repair(self, bucket: int, *, unless_known: bool = False) -> None:
         """Register the bucket's use in SQL and put its marker right; one process at a time, by a row lock."""

@@ -29,15 +29,23 @@ class Client:
     """Signs with md5, or with HMAC-SHA256.
 
     :param method: ``md5`` or ``hmac-sha256``.
+    :param certificate: the only one to believe, where the address is an https one.
     """
 
-    def __init__(self, url: str, appkey: str, appsecret: str, method: str = "md5") -> None:
+    def __init__(
+        self, url: str, appkey: str, appsecret: str, method: str = "md5", *, certificate: Path | None = None
+    ) -> None:
         self.url = url
         self._appkey = appkey
         self._appsecret = appsecret
         self._method = method
         self._http = requests.Session()
         self._http.trust_env = False
+        if certificate is not None:
+            self._http.verify = str(certificate)
+
+    def close(self) -> None:
+        self._http.close()
 
     def call(self, verb: str, path: str, login: Login | None = None, **own: object) -> Any:
         """The answer's JSON; `status` is added to it."""

@@ -9,7 +9,7 @@ from typing import Any
 from datingtoday.cli.generated.api_page import product_routes
 from datingtoday.web.openapi import build_document
 
-_TEXTS = frozenset({"description", "summary", "title", "example", "examples", "x-zh"})
+_TEXTS = frozenset({"description", "summary", "title", "example", "examples", "x-enum-descriptions"})
 
 
 def without_texts(node: Any, *, are_names: bool = False) -> Any:

@@ -83,6 +83,7 @@ TOOLS = {
         Tool("socket.io-client", ("node", "npm"), ("nodejs", "npm"), node_modules="tests/push/js"),
         Tool("playwright-core", ("node", "npm"), ("nodejs", "npm"), node_modules="tests/web/js"),
         Tool("newman", ("node", "npm"), ("nodejs", "npm"), node_modules="tests/web/newman"),
+        Tool("redocly", ("node", "npm"), ("nodejs", "npm"), node_modules="tests/web/redocly"),
         Tool("typescript-client", ("node", "npm"), ("nodejs", "npm"), node_modules="clients/typescript"),
     )
 }

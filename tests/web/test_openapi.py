@@ -35,7 +35,7 @@ class ThingSchema(Schema):
 
 class ThingParams(ParamsSchema):
     thing_id = Id(data_key="thingId")
-    kind = Choice(["small", "large"], load_default="small")
+    kind = Choice({"small": Text("small", "小"), "large": Text("large", "大")}, load_default="small")
     loud = Flag(load_default=False)
     count = Integer(least=1, most=50, load_default=10)
     note = TextLine(most=20, load_default=None)

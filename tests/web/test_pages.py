@@ -24,9 +24,9 @@ def test_every_error_has_message_cause_and_cure(language: Language) -> None:
         section = page.split(f'<a id="{anchor}"></a>', 1)[1].split("<a id=", 1)[0]
         assert cls.cause.within(language) in section
         assert cls.cure.within(language) in section
-        for name, about in cls.data_fields.items():
+        for name, field in cls.data_fields.items():
             assert f"`{name}`" in section
-            assert about.within(language) in section
+            assert field.about.within(language) in section
         assert f"(#{anchor})" in page
 
 

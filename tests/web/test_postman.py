@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from datingtoday.cli.generated.api_page import product_routes
-from datingtoday.web.openapi import build_document
+from datingtoday.web.openapi import EXAMPLES, build_document
 from datingtoday.web.postman.collection import PHOTO, PHOTO_SHA256, build_collection
 from tests.cli.running_server import RunningServer
 from tests.plugins.api import Api
 from tests.plugins.tools import program
+from tests.web.record_examples import StoryTeller
 
 FILES = Path(__file__).parents[2] / "clients" / "postman"
 COLLECTION = FILES / "DatingToday.postman_collection.json"
@@ -130,3 +131,45 @@ def test_the_key_is_for_this_machine_only(server: RunningServer) -> None:
 def test_a_server_of_ones_own_database_hands_out_no_key(api: Api) -> None:
     answer = api.send("GET", "/docs/postman_environment.json")
     assert next(it["value"] for it in answer.json["values"] if it["key"] == "appsecret") == ""
+
+
+def shape(node: Any) -> Any:
+    """Keys and types of an answer; of lists what their items have in common, of nothing ``null``."""
+    if isinstance(node, dict):
+        return {name: shape(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [shape(node[0])] if node else []
+    return "number" if isinstance(node, int) and not isinstance(node, bool) else type(node).__name__
+
+
+def is_like(recorded: Any, fresh: Any) -> bool:
+    """True if both have the same keys and types; what is null or empty in one of them may be filled in the other."""
+    if recorded in ("NoneType", []) or fresh in ("NoneType", []):
+        return True
+    if isinstance(recorded, dict) and isinstance(fresh, dict):
+        return recorded.keys() == fresh.keys() and all(is_like(recorded[name], fresh[name]) for name in fresh)
+    if isinstance(recorded, list) and isinstance(fresh, list):
+        return is_like(recorded[0], fresh[0])
+    return bool(recorded == fresh)
+
+
+def test_the_examples_of_the_documentation_are_what_the_server_answers(server: RunningServer) -> None:
+    fresh = StoryTeller(server).record()
+    kept = json.loads(EXAMPLES.read_text())
+    stale = "run `python -m tests.web.record_examples`"
+    assert kept.keys() == fresh.keys(), stale
+    for operation, named in fresh.items():
+        assert kept[operation].keys() == named.keys(), (operation, stale)
+        for name, told in named.items():
+            before = kept[operation][name]
+            assert before["title"] == told["title"], stale
+            assert is_like(shape(before["answer"]), shape(told["answer"])), (operation, stale, before, told)
+
+
+def test_an_example_that_no_longer_comes_is_noticed() -> None:
+    before = shape({"code": 0, "data": {"list": [{"age": 20, "avatar": None}], "next": None}})
+    assert is_like(before, shape({"code": 0, "data": {"list": [{"age": None, "avatar": "x"}], "next": "y"}}))
+    assert not is_like(
+        before, shape({"code": 0, "data": {"list": [{"age": "20", "avatar": None}], "next": None}})
+    )
+    assert not is_like(before, shape({"code": 0, "data": {"list": [{"age": 20}], "next": None}}))

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from marshmallow import Schema, fields
 
 from datingtoday.infra.realtime import PushKind
 from datingtoday.infra.text import Text
+from datingtoday.protocol.described import about
 
 
 class KickSchema(Schema):
     """The payload of `kick`."""
 
+    summary: ClassVar[Text] = Text("The payload of `kick`.", "`kick` 事件的内容。")
+
     code = fields.Integer(
-        required=True, metadata={"description": "1101, 1102: the login is refused; 1103: connected elsewhere"}
+        required=True,
+        metadata=about(
+            "1101, 1102: the login is refused; 1103: connected elsewhere",
+            "1101、1102：登录已失效；1103：已在别处连接",
+        ),
     )
-    data = fields.Dict(metadata={"description": "as in an answer with this code; left out if there is none"})
+    data = fields.Dict(
+        metadata=about(
+            "as in an answer with this code; left out if there is none", "与该错误码应答中的相同；没有则省略"
+        )
+    )
 
 
 KICK = PushKind(

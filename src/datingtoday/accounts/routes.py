@@ -10,10 +10,19 @@ from datingtoday.accounts import schemas
 from datingtoday.accounts.demo_login import DemoLogin
 from datingtoday.accounts.errors import SmsCodeWrong
 from datingtoday.accounts.service import Accounts
+from datingtoday.infra.text import Text
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
 from datingtoday.protocol.errors import AccountBanned, RateLimited, Unavailable
 from datingtoday.protocol.fields import LatLngRefused, use_region
+
+_TWO_CODES = Text(
+    "Two codes to one number are at least 60 s apart (`sms_gap_s` of `app/config`), all purposes together: whoever has "
+    "just logged in waits that long before a code for another purpose. Earlier: 429 with `data.retry_after_s`. A code "
+    "works for its purpose only, and the newest one only.",
+    "同一号码的两次验证码至少间隔 60 秒（`app/config` 的 `sms_gap_s`），不论用途：刚登录的用户要等这么久才能获取"
+    "其他用途的验证码。过早请求返回 429 和 `data.retry_after_s`。验证码只对其用途有效，且只有最新的一个有效。",
+)
 
 
 def auth_routes(accounts: Accounts, demo: DemoLogin, *, region: str, echo: bool) -> Blueprint:
@@ -27,6 +36,7 @@ def auth_routes(accounts: Accounts, demo: DemoLogin, *, region: str, echo: bool)
     @endpoint(
         "Send a login code by SMS",
         "发送短信验证码",
+        description=_TWO_CODES,
         require_token=False,
         params=use_region(schemas.SendSmsParams(), region),
         returns=schemas.SentSchema,

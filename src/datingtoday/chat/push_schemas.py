@@ -2,52 +2,73 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from marshmallow import Schema, fields
 
 from datingtoday.chat.schemas import MessageSchema
 from datingtoday.infra.realtime import PushKind
 from datingtoday.infra.text import Text
+from datingtoday.protocol.described import about
 
 
 class _EntrySchema(Schema):
-    pos = fields.Integer(required=True, metadata={"description": "counts 1, 2, 3 … in the account"})
-    kind = fields.String(required=True, metadata={"description": "the name of the event"})
-    epoch = fields.Integer(required=True, metadata={"description": "as in the answer of `message/sync`"})
+    pos = fields.Integer(
+        required=True, metadata=about("counts 1, 2, 3 … in the account", "在账号中的位置，从 1 起连续递增")
+    )
+    kind = fields.String(required=True, metadata=about("the name of the event", "事件名称"))
+    epoch = fields.Integer(
+        required=True, metadata=about("as in the answer of `message/sync`", "与 `message/sync` 应答中的相同")
+    )
 
 
 class MessageEventSchema(_EntrySchema):
     """A message that was sent to the user, or by them."""
 
-    message = fields.Nested(MessageSchema, required=True)
+    summary: ClassVar[Text] = Text(
+        "A message that was sent to the user, or by them.", "发给该用户或由其发出的消息。"
+    )
+
+    message = fields.Nested(MessageSchema, required=True, metadata=about("the message", "消息"))
 
 
 class ReadEventSchema(_EntrySchema):
     """A conversation was read up to a message."""
 
-    peer_id = fields.Integer(required=True, metadata={"description": "whose conversation"})
-    seq = fields.Integer(required=True, metadata={"description": "read up to here"})
-    by_me = fields.Boolean(required=True, metadata={"description": "by another device of the user"})
+    summary: ClassVar[Text] = Text("A conversation was read up to a message.", "会话已读到某条消息。")
+
+    peer_id = fields.Integer(required=True, metadata=about("whose conversation", "与谁的会话"))
+    seq = fields.Integer(required=True, metadata=about("read up to here", "已读到此处"))
+    by_me = fields.Boolean(
+        required=True, metadata=about("by another device of the user", "是否由该用户的其他设备读")
+    )
 
 
 class RecallEventSchema(_EntrySchema):
     """A message was recalled."""
 
-    message_id = fields.Integer(required=True)
-    peer_id = fields.Integer(required=True, metadata={"description": "whose conversation"})
-    seq = fields.Integer(required=True)
+    summary: ClassVar[Text] = Text("A message was recalled.", "消息被撤回。")
+
+    message_id = fields.Integer(required=True, metadata=about("id of the message", "消息 id"))
+    peer_id = fields.Integer(required=True, metadata=about("whose conversation", "与谁的会话"))
+    seq = fields.Integer(required=True, metadata=about("of the recalled message", "被撤回的消息的序号"))
 
 
 class ContactEventSchema(_EntrySchema):
     """A contact was removed."""
 
-    peer_id = fields.Integer(required=True, metadata={"description": "whose conversation"})
-    removed = fields.Boolean(required=True, metadata={"description": "always true"})
+    summary: ClassVar[Text] = Text("A contact was removed.", "联系人被删除。")
+
+    peer_id = fields.Integer(required=True, metadata=about("whose conversation", "与谁的会话"))
+    removed = fields.Boolean(required=True, metadata=about("always true", "始终为 true"))
 
 
 class TypingSchema(Schema):
     """The payload of `typing`."""
 
-    peer_id = fields.Integer(required=True, metadata={"description": "the user who is writing"})
+    summary: ClassVar[Text] = Text("The payload of `typing`.", "`typing` 事件的内容。")
+
+    peer_id = fields.Integer(required=True, metadata=about("the user who is writing", "正在输入的用户"))
 
 
 TYPING = PushKind(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from datingtoday.infra.text import Text
+
 
 class Option(NamedTuple):
     """One number and what it means."""
@@ -32,6 +34,10 @@ class Enumeration:
     @property
     def numbers(self) -> tuple[int, ...]:
         return tuple(option.number for option in self.options)
+
+    @property
+    def names(self) -> dict[int, Text]:
+        return {option.number: Text(option.en, option.zh) for option in self.options}
 
 
 GENDER = Enumeration(
@@ -98,6 +104,11 @@ ENUMERATIONS = {
 
 LABEL_EVERYONE = 0
 """A label's gender: 0 fits everyone, 1 men, 2 women."""
+LABEL_GENDERS = {
+    LABEL_EVERYONE: Text("everyone", "所有人"),
+    1: Text("men", "男"),
+    2: Text("women", "女"),
+}
 
 HEIGHT_CM = (100, 250)
 NICKNAME_CHARS = 32

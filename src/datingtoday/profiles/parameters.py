@@ -48,7 +48,7 @@ class Clearable(Parameter):
 
 def clearable_number(enumeration: Enumeration) -> Clearable:
     """One of an enumeration's numbers; empty is its ``unset``."""
-    return Clearable(Number(enumeration.numbers), cleared=enumeration.unset)
+    return Clearable(Number(enumeration.names), cleared=enumeration.unset)
 
 
 class Nickname(Parameter):

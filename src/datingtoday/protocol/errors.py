@@ -6,9 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from datingtoday.infra.text import Text
+
+
+class DataField(NamedTuple):
+    """A field of an error's ``data``: what it tells, and its JSON schema."""
+
+    about: Text
+    schema: Mapping[str, Any]
+
+
+_TEXT = {"type": "string"}
+_NUMBER = {"type": "integer", "minimum": 0}
+_STATE = {"type": "string"}
 
 
 class AppError(Exception):
@@ -24,7 +36,7 @@ class AppError(Exception):
     zh: ClassVar[str]
     cause: ClassVar[Text]
     cure: ClassVar[Text]
-    data_fields: ClassVar[Mapping[str, Text]] = {}
+    data_fields: ClassVar[Mapping[str, DataField]] = {}
     """Fields that ``data`` of the answer may hold, for the documentation; a test holds answers against it."""
     commits: ClassVar[bool] = False
 
@@ -113,12 +125,17 @@ class SignatureWrong(AppError):
         "把待签名字符串与 docs/protocol.md 的示例逐字比较。本地服务器会在 `data` 里给出"
         "服务器端的待签名字符串和最可能的错误。",
     )
-    data_fields: ClassVar[Mapping[str, Text]] = {
-        "string_to_sign": Text(
-            "what the server signed, the secret masked; only on a local server, for peers on the same machine",
-            "服务器端的待签名字符串（密钥已隐去）；仅在本地服务器上对本机客户端返回",
+    data_fields: ClassVar[Mapping[str, DataField]] = {
+        "string_to_sign": DataField(
+            Text(
+                "what the server signed, the secret masked; only on a local server, for peers on the same machine",
+                "服务器端的待签名字符串（密钥已隐去）；仅在本地服务器上对本机客户端返回",
+            ),
+            _TEXT,
         ),
-        "hint": Text("the likely mistake; only together with it", "最可能的错误；与上一项同时返回"),
+        "hint": DataField(
+            Text("the likely mistake; only together with it", "最可能的错误；与上一项同时返回"), _TEXT
+        ),
     }
 
 
@@ -194,8 +211,11 @@ class RateLimited(AppError):
         "达到了按用户、号码或地址计算的频率上限。",
     )
     cure = Text("Wait for the time given in `Retry-After`.", "按 `Retry-After` 等待后再试。")
-    data_fields: ClassVar[Mapping[str, Text]] = {
-        "retry_after_s": Text("seconds to wait, as in `Retry-After`", "需等待的秒数，与 `Retry-After` 相同")
+    data_fields: ClassVar[Mapping[str, DataField]] = {
+        "retry_after_s": DataField(
+            Text("seconds to wait, as in `Retry-After`", "需等待的秒数，与 `Retry-After` 相同"),
+            {"type": "integer", "minimum": 1},
+        )
     }
 
     def __init__(self, retry_after_s: float) -> None:
@@ -218,11 +238,14 @@ class Unavailable(AppError):
         "Try again with a new nonce after `Retry-After`. Nothing was changed, and it does not count against limits.",
         "在 `Retry-After` 之后用新的 nonce 重试。服务器没有做任何修改，也不计入频率限制。",
     )
-    data_fields: ClassVar[Mapping[str, Text]] = {
-        "database": Text("`up` or `down`; only of `/readyz`", "`up` 或 `down`；仅 `/readyz` 返回"),
-        "redis": Text("the same", "同上"),
-        "worker": Text("the same", "同上"),
-        "push": Text("the same", "同上"),
+    data_fields: ClassVar[Mapping[str, DataField]] = {
+        "database": DataField(
+            Text("`up` or `down`; only of `/readyz`", "`up` 或 `down`；仅 `/readyz` 返回"), _STATE
+        ),
+        "schema": DataField(Text("the same", "同上"), _STATE),
+        "redis": DataField(Text("the same", "同上"), _STATE),
+        "worker": DataField(Text("the same", "同上"), _STATE),
+        "push": DataField(Text("the same", "同上"), _STATE),
     }
 
     def __init__(self) -> None:
@@ -259,11 +282,16 @@ class RequestExpired(AppError):
         "long first.",
         "用 `data.server_time` 校准时钟后重新签名；若有 `data.retry_after_ms`，先等待这么久。",
     )
-    data_fields: ClassVar[Mapping[str, Text]] = {
-        "server_time": Text("the server's clock, ms since 1970", "服务器时钟，1970 年以来的毫秒数"),
-        "retry_after_ms": Text(
-            "how long to wait; only after the server lost its record of past requests",
-            "需等待的毫秒数；仅在服务器丢失历史记录之后",
+    data_fields: ClassVar[Mapping[str, DataField]] = {
+        "server_time": DataField(
+            Text("the server's clock, ms since 1970", "服务器时钟，1970 年以来的毫秒数"), _NUMBER
+        ),
+        "retry_after_ms": DataField(
+            Text(
+                "how long to wait; only after the server lost its record of past requests",
+                "需等待的毫秒数；仅在服务器丢失历史记录之后",
+            ),
+            _NUMBER,
         ),
     }
 
@@ -323,7 +351,12 @@ class AccountBanned(AppError):
         "`data.until` is the end of the ban (null: permanent), `data.reason` the reason.",
         "`data.until` 是解封时间（null 表示永久），`data.reason` 是原因。",
     )
-    data_fields: ClassVar[Mapping[str, Text]] = {
-        "until": Text("UTC; null: permanent", "UTC 时间；null 表示永久"),
-        "reason": Text("as the operator wrote it; may be empty", "运维人员填写的原因，可能为空"),
+    data_fields: ClassVar[Mapping[str, DataField]] = {
+        "until": DataField(
+            Text("UTC; null: permanent", "UTC 时间；null 表示永久"),
+            {"type": ["string", "null"], "pattern": r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"},
+        ),
+        "reason": DataField(
+            Text("as the operator wrote it; may be empty", "运维人员填写的原因，可能为空"), _TEXT
+        ),
     }

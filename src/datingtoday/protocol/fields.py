@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from datingtoday.infra.bounded_memory import BoundedMemory
 from datingtoday.infra.text import Text
+from datingtoday.protocol.described import YES_NO, Names, enumerated, named_values
 from datingtoday.protocol.envelope import wire_time
 from datingtoday.protocol.errors import AppError, ParameterError
 from datingtoday.protocol.phone_numbers import DEFAULT_REGION, MAX_CHARS, to_e164
@@ -112,9 +113,8 @@ class TextLine(Parameter):
     def __init__(self, *, most: int, least: int = 1, **options: Any) -> None:
         super().__init__(**options)
         self.most, self.least = most, least
-        self.allowed = Text(
-            f"{least} to {most} characters, no control characters", f"{least} 到 {most} 个字符，不含控制字符"
-        )
+        length = length_of(least, most)
+        self.allowed = Text(f"{length.en}, no control characters", f"{length.zh}，不含控制字符")
 
     def read(self, text: str) -> str:
         text = text.strip()
@@ -124,6 +124,15 @@ class TextLine(Parameter):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "minLength": self.least, "maxLength": self.most}
+
+
+def length_of(least: int, most: int) -> Text:
+    """Number of characters in words."""
+    if least == most:
+        return Text(f"exactly {most} characters", f"正好 {most} 个字符")
+    if least == 0:
+        return Text(f"up to {most} characters", f"最多 {most} 个字符")
+    return Text(f"{least} to {most} characters", f"{least} 到 {most} 个字符")
 
 
 class TextBlock(Parameter):
@@ -185,8 +194,8 @@ def id_or_none(text: str | None) -> int | None:
 class Flag(Parameter):
     """``1`` or ``0``."""
 
-    allowed = Text("1 or 0", "1 或 0")
-    openapi: ClassVar[dict[str, Any]] = {"type": "string", "enum": ["1", "0"]}
+    allowed = Text("1 (yes) or 0 (no)", "1（是）或 0（否）")
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", **enumerated(YES_NO)}
 
     def read(self, text: str) -> bool:
         if text not in ("0", "1"):
@@ -195,38 +204,46 @@ class Flag(Parameter):
 
 
 class Choice(Parameter):
-    """One of a few words."""
+    """One of a few words.
 
-    def __init__(self, choices: Sequence[str], **options: Any) -> None:
+    :param names: the words and what they mean.
+    """
+
+    def __init__(self, names: Names, **options: Any) -> None:
         super().__init__(**options)
-        self.choices = tuple(choices)
-        self.allowed = Text("one of " + " ".join(self.choices), "以下之一：" + " ".join(self.choices))
+        self.names = names
+        listed = named_values(names)
+        self.allowed = Text(f"one of {listed.en}", f"以下之一：{listed.zh}")
 
     def read(self, text: str) -> str:
-        if text not in self.choices:
+        if text not in self.names:
             raise ValueError(text)
         return text
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "enum": list(self.choices)}
+        return {"type": "string", **enumerated(self.names)}
 
 
 class Number(Parameter):
-    """One of a few numbers, given in digits: an enumeration whose numbers have meanings."""
+    """One of a few numbers, given in digits: an enumeration whose numbers have meanings.
 
-    def __init__(self, numbers: Sequence[int], **options: Any) -> None:
+    :param names: the numbers and what they mean.
+    """
+
+    def __init__(self, names: Names, **options: Any) -> None:
         super().__init__(**options)
-        self.numbers = tuple(numbers)
-        listed = " ".join(map(str, self.numbers))
-        self.allowed = Text(f"one of {listed}", f"以下之一：{listed}")
+        self.names = names
+        self._texts = frozenset(map(str, names))
+        listed = named_values(names)
+        self.allowed = Text(f"one of {listed.en}", f"以下之一：{listed.zh}")
 
     def read(self, text: str) -> int:
-        if text not in map(str, self.numbers):
+        if text not in self._texts:
             raise ValueError(text)
         return int(text)
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "integer", "enum": list(self.numbers)}
+        return {"type": "integer", **enumerated(self.names)}
 
 
 class Ids(Parameter):
@@ -287,7 +304,7 @@ class SmsCode(Parameter):
     """The digits that came by SMS."""
 
     allowed = Text("the 6 digits of the SMS", "短信中的 6 位数字")
-    openapi: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^[0-9]{4,8}$"}
+    openapi: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^[0-9]{6}$", "examples": ["493027"]}
 
     def read(self, text: str) -> str:
         # The articles' codes had five digits: whatever has about the length of a code is judged as a code.

@@ -24,6 +24,7 @@ from sqlalchemy import Row, Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from datingtoday.infra.text import Text
+from datingtoday.protocol.described import about
 from datingtoday.protocol.envelope import ReadyJson, to_json
 from datingtoday.protocol.errors import ParameterError
 from datingtoday.protocol.fields import Integer, Parameter, ParamsSchema, id_or_none
@@ -116,20 +117,32 @@ def page_schema(item: type[Schema]) -> Schema:
 def _page_class(item: type[Schema]) -> type[Schema]:
     """One for all lists of the same items: the documentation names it once."""
     name = f"PageOf{item.__name__.removesuffix('Schema')}Schema"
-    return Schema.from_dict(
+    made = Schema.from_dict(
         {
             "total": fields.Integer(
-                required=True, metadata={"description": f"exact up to {MAX_TOTAL}, see total_more"}
+                required=True,
+                metadata=about(
+                    f"number of items, exact up to {MAX_TOTAL}, see total_more",
+                    f"总数，{MAX_TOTAL} 以内准确，见 total_more",
+                ),
             ),
-            "total_more": fields.Boolean(metadata={"description": f"there are more than {MAX_TOTAL}"}),
-            "list": fields.List(fields.Nested(item), required=True),
-            "has_next": fields.Boolean(required=True),
+            "total_more": fields.Boolean(
+                metadata=about(f"there are more than {MAX_TOTAL}", f"总数超过 {MAX_TOTAL}")
+            ),
+            "list": fields.List(
+                fields.Nested(item), required=True, metadata=about("the items of this page", "本页的条目")
+            ),
+            "has_next": fields.Boolean(required=True, metadata=about("more follow", "是否还有下一页")),
             "next": fields.String(
-                required=True, allow_none=True, metadata={"description": "`cursor` of the next page"}
+                required=True,
+                allow_none=True,
+                metadata=about("`cursor` of the next page; null: none", "下一页的 `cursor`；null 表示没有"),
             ),
         },
         name=name,
     )
+    made.summary = Text("A page of a list.", "列表的一页。")  # type: ignore[attr-defined]
+    return made
 
 
 class Total(NamedTuple):

@@ -8,12 +8,32 @@ from typing import Any, ClassVar
 from marshmallow import Schema, fields
 
 from datingtoday.infra.text import Text
+from datingtoday.protocol.described import about
 from datingtoday.protocol.fields import Choice, Id, Parameter, ParamsSchema, WireTime
 from datingtoday.protocol.paging import PageParams
 from datingtoday.vip.channels import NAMES
-from datingtoday.vip.models import CLIENT_ID_CHARS
+from datingtoday.vip.models import CLIENT_ID_CHARS, OrderState
 
 MAX_RECEIPT_CHARS = 16_384
+CHANNEL_NAMES = dict(
+    zip(
+        NAMES,
+        (
+            Text("for tests, no money moves", "沙箱，不会真实扣款"),
+            Text("WeChat Pay", "微信支付"),
+            Text("Alipay", "支付宝"),
+            Text("Apple in-app purchase", "苹果应用内购买"),
+        ),
+        strict=True,
+    )
+)
+STATE_NAMES = {
+    OrderState.UNPAID.value: Text("waiting for the payment", "待支付"),
+    OrderState.PAID.value: Text("paid", "已支付"),
+    OrderState.CANCELLED.value: Text("cancelled by the user", "用户已取消"),
+    OrderState.EXPIRED.value: Text("not paid in time", "超时未支付"),
+    OrderState.REFUNDED.value: Text("refunded", "已退款"),
+}
 _CLIENT_ID = re.compile(r"[ -~]{1,64}\Z", re.ASCII)
 _RECEIPT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", re.ASCII)
 
@@ -45,21 +65,31 @@ class Receipt(Parameter):
 
 
 class ProductSchema(Schema):
-    product_id = fields.Integer(required=True)
-    name = fields.String(required=True)
-    desc = fields.String(required=True)
-    vip_days = fields.Integer(required=True)
-    price_fen = fields.Integer(required=True)
+    summary: ClassVar[Text] = Text("A VIP product that is for sale.", "在售的会员商品。")
+
+    product_id = fields.Integer(
+        required=True, metadata=about("`productId` of `order/create`", "下单时的 `productId`")
+    )
+    name = fields.String(required=True, metadata=about("name to show", "商品名称"))
+    desc = fields.String(required=True, metadata=about("description to show", "商品说明"))
+    vip_days = fields.Integer(required=True, metadata=about("days of VIP that it gives", "会员天数"))
+    price_fen = fields.Integer(required=True, metadata=about("price in fen (1/100 yuan)", "价格（分）"))
 
 
 class VipSchema(Schema):
-    vip = fields.Boolean(required=True)
-    vip_deadline = WireTime(required=True, allow_none=True)
+    summary: ClassVar[Text] = Text("My VIP membership.", "我的会员状态。")
+
+    vip = fields.Boolean(required=True, metadata=about("VIP now", "现在是否会员"))
+    vip_deadline = WireTime(
+        required=True,
+        allow_none=True,
+        metadata=about("end of VIP, UTC; null: never was VIP", "会员到期时间（UTC）；null 表示从未开通"),
+    )
 
 
 class CreateOrderParams(ParamsSchema):
     product_id = Id(data_key="productId")
-    channel = Choice(NAMES)
+    channel = Choice(CHANNEL_NAMES)
     client_id = ClientId(data_key="clientId")
 
 
@@ -76,22 +106,39 @@ class OrderListParams(PageParams):
 
 
 class OrderSchema(Schema):
-    order_id = fields.Integer(required=True)
-    trade_no = fields.String(required=True)
-    product_id = fields.Integer(required=True)
-    product_name = fields.String(required=True)
-    vip_days = fields.Integer(required=True)
-    fee_fen = fields.Integer(required=True)
-    channel = fields.String(required=True)
-    state = fields.String(
-        required=True, metadata={"enum": ["unpaid", "paid", "cancelled", "expired", "refunded"]}
+    summary: ClassVar[Text] = Text("An order.", "订单。")
+
+    order_id = fields.Integer(required=True, metadata=about("id of the order", "订单 id"))
+    trade_no = fields.String(
+        required=True,
+        metadata=about(
+            "number that the payment provider and the user's bill show", "商户订单号，即支付平台账单上的编号"
+        ),
     )
-    order_time = WireTime(required=True)
-    paid_time = WireTime(required=True, allow_none=True)
-    expire_time = WireTime(required=True)
+    product_id = fields.Integer(required=True, metadata=about("product that was ordered", "商品 id"))
+    product_name = fields.String(
+        required=True, metadata=about("its name at the time of the order", "下单时的商品名称")
+    )
+    vip_days = fields.Integer(required=True, metadata=about("days of VIP that it gives", "会员天数"))
+    fee_fen = fields.Integer(
+        required=True, metadata=about("amount to pay in fen (1/100 yuan)", "应付金额（分）")
+    )
+    channel = fields.String(required=True, metadata=about("payment channel", "支付渠道", names=CHANNEL_NAMES))
+    state = fields.String(required=True, metadata=about("state of the order", "订单状态", names=STATE_NAMES))
+    order_time = WireTime(required=True, metadata=about("time of the order, UTC", "下单时间（UTC）"))
+    paid_time = WireTime(
+        required=True,
+        allow_none=True,
+        metadata=about("time of the payment, UTC; null: not paid", "支付时间（UTC）；null 表示未支付"),
+    )
+    expire_time = WireTime(
+        required=True, metadata=about("until when it can be paid, UTC", "支付截止时间（UTC）")
+    )
 
 
 class NewOrderSchema(OrderSchema):
+    summary: ClassVar[Text] = Text("An order, with what is needed to pay it.", "订单及支付所需的参数。")
+
     pay_params = fields.Dict(
         keys=fields.String(),
         required=True,

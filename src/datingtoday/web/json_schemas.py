@@ -10,6 +10,8 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
 from datingtoday.infra.text import Text
+from datingtoday.protocol.described import ENUM_NAMES
+from datingtoday.protocol.envelope import to_json
 from datingtoday.protocol.fields import WireTime
 from datingtoday.web.openapi_parts import Json, both
 
@@ -31,6 +33,9 @@ class _Converter(OpenAPIConverter):
     def schema2jsonschema(self, schema: Any) -> Json:
         made: Json = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
         made.pop("additionalProperties", None)
+        told = getattr(schema, "summary", None)
+        if isinstance(told, Text):
+            made["description"] = both(told)
         return made
 
 
@@ -54,8 +59,18 @@ def _wire_time_to_schema(converter: Any, field: fields.Field[Any], **_options: A
 
 
 def _bilingual_description(converter: Any, field: fields.Field[Any], **_options: Any) -> Json:
-    about = field.metadata.get("description")
-    return {"description": both(about)} if isinstance(about, Text) else {}
+    """The description, and the names of an enumeration's values both as a list and in the description."""
+    told = field.metadata.get("description")
+    made: Json = {"description": both(told)} if isinstance(told, Text) else {}
+    names = field.metadata.get(ENUM_NAMES)
+    if isinstance(names, list):
+        made[ENUM_NAMES] = [both(name) for name in names]
+        listed = [
+            f"- `{to_json(value).decode()}` {name}"
+            for value, name in zip(field.metadata["enum"], made[ENUM_NAMES], strict=True)
+        ]
+        made["description"] = "\n".join([f"{made.get('description', '')}\n", *listed])
+    return made
 
 
 class SchemaNames:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from apispec import APISpec
@@ -11,7 +14,7 @@ from marshmallow import Schema, fields
 from datingtoday.infra.text import Text
 from datingtoday.protocol.declared_routes import Route
 from datingtoday.protocol.envelope import CONTENT_TYPE
-from datingtoday.protocol.errors import AppError, MethodNotAllowed, NotFound
+from datingtoday.protocol.errors import AppError, NotFound
 from datingtoday.web import openapi_parts as parts
 from datingtoday.web.json_schemas import SchemaNames, SchemaPlugin
 from datingtoday.web.openapi_parts import Json, both
@@ -20,6 +23,8 @@ API_VERSION = "1"
 """Version of the contract, not of the program, whose version is nobody's business."""
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+EXAMPLES = files("datingtoday.web") / "examples.json"
+"""Answers of a real server, recorded by ``python -m tests.web.record_examples``: operation → name → answer."""
 _INTRO = Text(
     "All parameters of a request go in one place: the query (GET) or a form body (POST). "
     "`GET` reads, `POST` changes. Application results are HTTP 200 with a `code` (0: success); "
@@ -29,6 +34,22 @@ _INTRO = Text(
     "业务结果一律 HTTP 200，以 `code` 区分（0 为成功）；HTTP 层面的拒绝保留其状态码，JSON 格式相同。"
     "签名方法见 docs/protocol.md；全部错误码、原因与处理办法见 docs/errors.zh-CN.md。",
 )
+_SECURITY = {
+    "appkey": Text(
+        "the client program; in the form body of a POST, as all parameters",
+        "客户端程序标识；POST 请求中与其他参数一样放在表单里",
+    ),
+    "sign": Text(
+        "the signature of the request, with `timestamp` and `nonce`; in the form body of a POST",
+        "请求签名，与 `timestamp`、`nonce` 一起发送；POST 请求中放在表单里",
+    ),
+    "token": Text(
+        "the login, with `userId`; in the form body of a POST",
+        "登录令牌，与 `userId` 一起发送；POST 请求中放在表单里",
+    ),
+}
+_CODE = Text("0: success", "0 表示成功")
+_MSG = Text("always `success`", "固定为 `success`")
 _COMMON_CODES = Text("and the common codes", "以及通用错误码")
 _CODES = Text("Codes of its own", "本接口的错误码")
 _LOGIN_NEEDED = Text("A login is needed: `userId` and `token`.", "需要登录：`userId` 和 `token`。")
@@ -61,6 +82,10 @@ def build_document(routes: Iterable[Route]) -> Json:
 
 
 def _add_components(spec: APISpec, routes: Iterable[Route]) -> None:
+    for name, about in _SECURITY.items():
+        spec.components.security_scheme(
+            name, {"type": "apiKey", "in": "query", "name": name, "description": both(about)}
+        )
     for name, (about, schema) in parts.COMMON_PARAMS.items():
         component = parts.component_name(name)
         spec.components.schema(component, {**schema, "description": both(about)})
@@ -75,7 +100,7 @@ def _add_components(spec: APISpec, routes: Iterable[Route]) -> None:
         {"description": "names the request in the server's logs", "schema": {"type": "string"}},
     )
     used: dict[str, type[AppError]] = {}
-    everywhere: list[type[AppError]] = [NotFound, MethodNotAllowed, *parts.HTTP_ERRORS]
+    everywhere: list[type[AppError]] = [NotFound, *parts.HTTP_ERRORS]
     of_routes = [cls for route in routes for cls in parts.common_errors(route) + parts.own_errors(route)]
     for cls in everywhere + of_routes:
         used[parts.error_component(cls)] = cls
@@ -104,7 +129,11 @@ def _headers(cls: type[AppError] | None = None) -> Json:
 
 def _operation(route: Route, plugin: SchemaPlugin) -> Json:
     declared = route.endpoint
+    needed = (["appkey", "sign"] if declared.require_sign else []) + (
+        ["token"] if declared.require_token else []
+    )
     operation: Json = {
+        "security": [{name: [] for name in needed}] if needed else [],
         "operationId": operation_id(route),
         "tags": [route.group],
         "summary": both(declared.summary),
@@ -124,6 +153,13 @@ def _operation(route: Route, plugin: SchemaPlugin) -> Json:
             operation["requestBody"] = _form(route)
     operation["responses"] = _responses(route, plugin)
     return operation
+
+
+def file_limit(most: int) -> Text:
+    """Largest size of an uploaded file in words."""
+    if most % 2**20 == 0:
+        return Text(f"up to {most // 2**20} MiB", f"最大 {most // 2**20} MiB")
+    return Text(f"up to {most} bytes", f"最大 {most} 字节")
 
 
 def operation_id(route: Route) -> str:
@@ -185,7 +221,7 @@ def _form(route: Route) -> Json:
         if field.required:
             required.append(name)
     if declared.max_file_bytes:
-        limit = Text(f"up to {declared.max_file_bytes} bytes", f"最大 {declared.max_file_bytes} 字节")
+        limit = file_limit(declared.max_file_bytes)
         properties[declared.file_name] = {"type": "string", "format": "binary", "description": both(limit)}
         required.append(declared.file_name)
         about, schema = parts.FILE_SHA256
@@ -230,6 +266,8 @@ def _responses(route: Route, plugin: SchemaPlugin) -> Json:
             "headers": _headers(),
             "content": {CONTENT_TYPE: {"schema": {"oneOf": [_success(declared.returns, plugin), *refused]}}},
         }
+        if examples := recorded_examples().get(operation_id(route)):
+            responses["200"]["content"][CONTENT_TYPE]["examples"] = examples
     http = [cls for cls in own if cls.http_status != 200]
     if not declared.own_format:
         http += parts.HTTP_ERRORS
@@ -238,6 +276,19 @@ def _responses(route: Route, plugin: SchemaPlugin) -> Json:
     for status in sorted({cls.http_status for cls in http}):
         responses.setdefault(str(status), _refusal([cls for cls in http if cls.http_status == status]))
     return responses
+
+
+@cache
+def recorded_examples() -> dict[str, Json]:
+    """Examples of the operations' answers, in the form of the document."""
+    recorded: dict[str, Json] = json.loads(EXAMPLES.read_text(encoding="utf-8"))
+    return {
+        operation: {
+            name: {"summary": both(Text(*told["title"])), "value": told["answer"]}
+            for name, told in named.items()
+        }
+        for operation, named in recorded.items()
+    }
 
 
 def _refusal(errors: list[type[AppError]]) -> Json:
@@ -255,7 +306,10 @@ def _refusal(errors: list[type[AppError]]) -> Json:
 
 
 def _success(returns: Schema | None, plugin: SchemaPlugin) -> Json:
-    properties: Json = {"code": {"const": 0}, "msg": {"const": "success"}}
+    properties: Json = {
+        "code": {"const": 0, "description": both(_CODE)},
+        "msg": {"const": "success", "description": both(_MSG)},
+    }
     required = ["code", "msg"]
     if returns is not None:
         properties["data"] = plugin.answer(returns)

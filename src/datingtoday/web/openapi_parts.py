@@ -9,6 +9,7 @@ from marshmallow.fields import Field
 
 from datingtoday.infra.text import Text
 from datingtoday.protocol.declared_routes import Route
+from datingtoday.protocol.described import ENUM_NAMES, enumerated
 from datingtoday.protocol.errors import (
     AccountBanned,
     AppError,
@@ -32,6 +33,37 @@ from datingtoday.protocol.signing.timestamps import NONCE_ALLOWED, TIMESTAMP_ALL
 Json = dict[str, Any]
 Scope = Literal["all", "signed", "login"]
 
+_METHOD_NAMES = dict(
+    zip(
+        SIGN_METHODS,
+        (
+            Text("the default; for existing clients", "默认；供已有的客户端使用"),
+            Text("for new clients; covers method, path and file", "供新客户端使用，覆盖请求方法、路径和文件"),
+        ),
+        strict=True,
+    )
+)
+_CODE = Text("what happened", "结果代码")
+_ERROR_MSG = Text("for people, in the language of `lang`", "给人看的说明，语言由 `lang` 决定")
+_ERROR_DATA = Text("details for programs", "供程序使用的细节")
+_LANG_NAMES = {"en": Text("English", "英文"), "zh": Text("Chinese", "中文")}
+
+
+def both(text: Text, between: str = " · ") -> str:
+    """A text in both languages, Chinese first."""
+    return f"{text.zh}{between}{text.en}"
+
+
+def _in_both(schema: Json) -> Json:
+    """The schema with the names of an enumeration's values in both languages."""
+    made = dict(schema)
+    if ENUM_NAMES in made:
+        made[ENUM_NAMES] = [both(name) for name in made[ENUM_NAMES]]
+    if "anyOf" in made:
+        made["anyOf"] = [_in_both(part) for part in made["anyOf"]]
+    return made
+
+
 _SIGNED_PARAMS: dict[str, tuple[Text, Json]] = {
     "appkey": (
         Text("which client program", "客户端程序标识"),
@@ -52,7 +84,7 @@ _SIGNED_PARAMS: dict[str, tuple[Text, Json]] = {
     ),
     "sign_method": (
         Text("how it was made; itself a signed parameter", "签名算法，本身也参与签名"),
-        {"type": "string", "enum": list(SIGN_METHODS), "default": MD5},
+        {"type": "string", **_in_both(enumerated(_METHOD_NAMES)), "default": MD5},
     ),
 }
 _LOGIN_PARAMS: dict[str, tuple[Text, Json]] = {
@@ -68,7 +100,7 @@ _LOGIN_PARAMS: dict[str, tuple[Text, Json]] = {
 _ANY_PARAMS: dict[str, tuple[Text, Json]] = {
     "lang": (
         Text("language of `msg`", "`msg` 的语言"),
-        {"type": "string", "enum": ["en", "zh"]},
+        {"type": "string", **_in_both(enumerated(_LANG_NAMES))},
     ),
 }
 COMMON_PARAMS = _SIGNED_PARAMS | _LOGIN_PARAMS | _ANY_PARAMS
@@ -123,11 +155,6 @@ HTTP_ERRORS: tuple[type[AppError], ...] = (
 """Errors of HTTP itself on every endpoint; 404 and 405 are for paths and methods that do not exist."""
 
 
-def both(text: Text, between: str = " · ") -> str:
-    """A text in both languages, Chinese first."""
-    return f"{text.zh}{between}{text.en}"
-
-
 def common_params_of(route: Route) -> list[tuple[str, bool]]:
     """The names of the common parameters that a route takes, and whether each is required."""
     declared = route.endpoint
@@ -152,7 +179,7 @@ def param_schema(field: Field[Any]) -> Json:
         raise TypeError(
             f"{field.name}: parameters are fields of protocol/fields.py, not {type(field).__name__}"
         )
-    schema = field.schema()
+    schema = _in_both(field.schema())
     about = field.metadata.get("description")
     schema["description"] = "; ".join(
         part for part in (both(about) if isinstance(about, Text) else about, both(field.allowed)) if part
@@ -202,13 +229,17 @@ def error_component(cls: type[AppError]) -> str:
 
 def error_schema(cls: type[AppError]) -> Json:
     """One error as a client receives it; ``data`` may hold what `AppError.data_fields` names."""
-    msg: Json = {"type": "string"}
+    msg: Json = {"type": "string", "description": both(_ERROR_MSG)}
     if "{" not in cls.en:
         msg["examples"] = [cls.en, cls.zh]
-    properties: Json = {"code": {"const": cls.code}, "msg": msg}
+    properties: Json = {"code": {"const": cls.code, "description": both(_CODE)}, "msg": msg}
     if cls.data_fields:
-        fields = {name: {"description": both(about)} for name, about in cls.data_fields.items()}
-        properties["data"] = {"type": "object", "properties": fields}
+        fields = {
+            name: {**found.schema, "description": both(found.about)}
+            for name, found in cls.data_fields.items()
+        }
+        data = {"type": "object", "properties": fields, "description": both(_ERROR_DATA)}
+        properties["data"] = data
     return {
         "type": "object",
         "title": f"{cls.code} {cls.__name__}",

@@ -1,13 +1,16 @@
 """docs/api.md: every endpoint with its parameters, answer and codes, made from what the routes declare."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
 from datingtoday.infra.text import Text
 from datingtoday.protocol.declared_routes import Route, declared_routes
+from datingtoday.protocol.described import ENUM_NAMES
+from datingtoday.protocol.envelope import CONTENT_TYPE, to_json
 from datingtoday.protocol.fields import Parameter
-from datingtoday.web.openapi import build_document
+from datingtoday.web.openapi import build_document, file_limit
 from datingtoday.web.openapi_parts import COMMON_PARAMS, TAGS, default_on_the_wire, own_errors
 
 Language = Literal["en", "zh"]
@@ -21,6 +24,7 @@ Made from the code by `datingtoday docs write`; do not edit. [中文](api.zh-CN.
 The same as a machine reads it: `/openapi.json`; to try out: `/docs`. Signing: [protocol.md](protocol.md); every code
 with cause and cure: [errors.md](errors.md). `GET` takes its parameters from the query, `POST` from a form body.
 Times in answers are UTC, `YYYY-MM-DD HH:MM:SS`. Clients must ignore fields of answers that they do not know.
+The examples are answers of a real server with made-up people; lists are cut to two items.
 """,
     """# 接口
 
@@ -29,6 +33,7 @@ Times in answers are UTC, `YYYY-MM-DD HH:MM:SS`. Clients must ignore fields of a
 机器可读版本：`/openapi.json`；在线调试：`/docs`。签名方法见 [protocol.zh-CN.md](protocol.zh-CN.md)；
 全部错误码、原因与处理办法见 [errors.zh-CN.md](errors.zh-CN.md)。`GET` 的参数放查询字符串，`POST` 的参数放表单。
 应答中的时间均为 UTC，格式 `YYYY-MM-DD HH:MM:SS`。客户端必须忽略应答中不认识的字段。
+示例均为真实服务器（虚构用户）的应答，列表只保留前两项。
 """,
 )
 _COMMON = Text("Common parameters", "公共参数")
@@ -54,9 +59,10 @@ _OUTSIDE_NOTE = Text(
     "everybody else gets 404.",
     "无需签名。`/healthz`、`/readyz`、`/metrics` 只对本机和 `[SERVER] internal_addresses` 开放，其他一律 404。",
 )
-_FILE = Text("a file of up to {} bytes (multipart/form-data)", "文件，最大 {} 字节（multipart/form-data）")
+_FILE = Text("a file, {} (multipart/form-data)", "文件，{}（multipart/form-data）")
 _OPTIONAL_FIELD = Text("may be missing", "可能没有")
 _OWN_FORMAT = Text("Answers in a format of its own.", "应答使用自己的格式。")
+_EXAMPLE = Text("Example", "示例")
 _LIST_OF = Text("list of {}", "{} 的列表")
 
 
@@ -116,6 +122,7 @@ class _Page:
             ]
         else:
             lines += self._data(route)
+        lines += self._examples(route)
         own = own_errors(route)
         if own:
             anchors = [
@@ -136,7 +143,9 @@ class _Page:
         while names := [name for name in self._used if name not in done]:
             for name in names:
                 done.add(name)
-                lines += ["", f'<a id="{name}"></a>', f"### {name}", "", *self._fields(self._schemas[name])]
+                schema = self._schemas[name]
+                lines += ["", f'<a id="{name}"></a>', f"### {name}", "", self._about(schema), ""]
+                lines += self._fields(schema)
         return lines
 
     def _params(self, route: Route) -> list[str]:
@@ -153,7 +162,7 @@ class _Page:
             needed = self._say(_YES) if field.required else ""
             rows.append(f"| `{field.data_key or name}` | {needed} | {_cell(allowed)} | {left_out} |")
         if declared.max_file_bytes:
-            what = self._say(_FILE).format(declared.max_file_bytes)
+            what = self._say(_FILE).format(self._say(file_limit(declared.max_file_bytes)))
             rows.append(f"| `{declared.file_name}` | {self._say(_YES)} | {what} | |")
         return ["", self._say(_PARAMS), "| --- | --- | --- | --- |", *rows] if rows else []
 
@@ -167,6 +176,24 @@ class _Page:
             return ["", f"{self._say(_DATA)}:", "", *self._fields(data)]
         return ["", f"{self._say(_DATA)}: {self._type(data)}"]
 
+    def _examples(self, route: Route) -> list[str]:
+        """Answers that really came."""
+        content = self._paths[route.path][route.method.lower()]["responses"].get("200", {}).get("content", {})
+        lines: list[str] = []
+        for example in content.get(CONTENT_TYPE, {}).get("examples", {}).values():
+            title = self._about({"description": example["summary"]})
+            answer = json.dumps(example["value"], ensure_ascii=False, indent=1)
+            lines += [
+                "",
+                f"<details><summary>{self._say(_EXAMPLE)}: {title}</summary>",
+                "",
+                "```json",
+                answer,
+                "```",
+            ]
+            lines += ["", "</details>"]
+        return lines
+
     def _fields(self, schema: Json) -> list[str]:
         lines = [self._say(_FIELDS), "| --- | --- | --- |"]
         required = schema.get("required", [])
@@ -178,7 +205,7 @@ class _Page:
         return lines
 
     def _about(self, field: Json) -> str:
-        about = str(field.get("description", ""))
+        about = str(field.get("description", "")).split("\n\n")[0]
         chinese, between, english = about.partition(" · ")
         return about if not between else chinese if self._language == "zh" else english
 
@@ -196,7 +223,12 @@ class _Page:
             for kind in kinds
         ]
         if "enum" in schema:
-            found.append(" ".join(f"`{value}`" for value in schema["enum"]))
+            names = schema.get(ENUM_NAMES, [])
+            told = [self._about({"description": name}) for name in names]
+            values = [f"`{to_json(value).decode()}`" for value in schema["enum"]]
+            found.append(
+                ", ".join(map(" ".join, zip(values, told, strict=True))) if told else " ".join(values)
+            )
         return " / ".join(found) or "any"
 
     def _say(self, text: Text) -> str:

@@ -82,7 +82,7 @@ def _section(cls: type[AppError], routes: list[Route], language: Language) -> li
         (_CURE, cls.cure.within(language)),
     ]
     if cls.data_fields:
-        fields = [f"`{name}` ({about.within(language)})" for name, about in cls.data_fields.items()]
+        fields = [f"`{name}` ({found.about.within(language)})" for name, found in cls.data_fields.items()]
         parts.append((_DATA, ", ".join(fields)))
     if where := _where(cls, routes, language):
         parts.append((_WHERE, where))

@@ -67,7 +67,7 @@ def build_collection(document: Json) -> Json:
 def build_environment(*, url: str = DEFAULT_URL, appkey: str = "", appsecret: str = "") -> Json:
     """The environment: what is to be filled in, then what scripts fill in."""
     values = {**_VARIABLES, "baseUrl": url, "appkey": appkey, "appsecret": appsecret}
-    kept = [name for chapter in STORY for step in chapter.steps for name in step.keep]
+    kept = [name for chapter in STORY for step in chapter.steps for name in (*step.keep, *step.draw)]
     values |= dict.fromkeys((*kept, "sms_sent"), "")
     return {
         "name": "DatingToday",
@@ -205,22 +205,33 @@ def _tests(step: Step, operation: Json | None, document: Json) -> list[str]:
         _test(title, f"pm.expect({check}, JSON.stringify(data)).to.equal(true)")
         for title, check in step.checks.items()
     ]
-    kept = [f"pm.environment.set({json.dumps(name)}, {value});" for name, value in step.keep.items()]
+    values = {name: _kept(name, path) for name, path in step.keep.items()} | dict(step.draw)
+    kept = [f"pm.environment.set({json.dumps(name)}, {value});" for name, value in values.items()]
     if kept:
         checks += ["if (answer.code === 0) {", *(f"  {line}" for line in kept), "}"]
     return lines + (_again(step.until, checks) if step.until else checks)
+
+
+def _kept(name: str, path: str) -> str:
+    """JavaScript expression of a variable's value."""
+    if not name.endswith("_url"):
+        return f'{path} ?? ""'
+    # Addresses come relative to the API's.
+    return f'{path}.replace(/^\\//, pm.environment.get("baseUrl") + "/")'
 
 
 def _test(title: str, body: str) -> str:
     return f"pm.test({json.dumps(title, ensure_ascii=False)}, () => {body});"
 
 
-def _again(until: str, checks: list[str]) -> list[str]:
+def _again(until: tuple[str, str], checks: list[str]) -> list[str]:
     """Ask again for what takes effect a moment later; only a run of the collection does that by itself."""
+    path, value = until
     return [
         "// 稍后才生效：运行集合时自动重试。 · Takes effect a moment later: a run asks again.",
         'const tries = Number(pm.environment.get("tries") || 0);',
-        f"if (answer.code === 0 && !({until}) && tries < {_TRIES}) {{",
+        f"const isThere = String({path}) === pm.variables.replaceIn({json.dumps(value)});",
+        f"if (answer.code === 0 && !isThere && tries < {_TRIES}) {{",
         '  pm.environment.set("tries", tries + 1);',
         "  pm.execution.setNextRequest(pm.info.requestId);",
         f"  setTimeout(() => {{}}, {_PAUSE_MS});",

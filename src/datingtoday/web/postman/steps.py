@@ -23,8 +23,9 @@ class Step:
     :param person: whose login it uses, if the endpoint needs one.
     :param code: of the expected answer.
     :param checks: title → JavaScript expression of ``data`` that must be true.
-    :param keep: variable → JavaScript expression of ``data``.
-    :param until: JavaScript expression; in a run the request is sent again, for some seconds, until it is true.
+    :param keep: variable → path in the answer, such as ``data.list[0].user_id``; addresses become absolute.
+    :param draw: variable → JavaScript expression, for what no answer contains.
+    :param until: path and value; in a run the request is sent again, for some seconds, until the answer has it.
     :param url: in place of the path, for addresses that the server gave.
     """
 
@@ -35,7 +36,8 @@ class Step:
     code: int = 0
     checks: Mapping[str, str] = field(default_factory=dict)
     keep: Mapping[str, str] = field(default_factory=dict)
-    until: str = ""
+    draw: Mapping[str, str] = field(default_factory=dict)
+    until: tuple[str, str] | None = None
     url: str = ""
 
 

@@ -150,7 +150,7 @@ NUMBERS = ["--days", "7", "--price-fen", "900"]
         (["add", "周", "--days", "7", "--price-fen", "9.05"], ["--price-fen", "integer"]),
         (["add", " ", *NUMBERS], ["name", "1 to 50 characters"]),
         (["add", "周" * 51, *NUMBERS], ["name", "1 to 50 characters"]),
-        (["add", "周", *NUMBERS, "--desc", "好" * 201], ["desc", "0 to 200 characters"]),
+        (["add", "周", *NUMBERS, "--desc", "好" * 201], ["desc", "up to 200 characters"]),
         (["add", "周", *NUMBERS, "--apple-id", "a\nb"], ["apple-id", "no control characters"]),
         (["change", "1"], ["at least one option"]),
         (["change", "0", "--days", "7"], ["PRODUCT_ID", "x>=1"]),

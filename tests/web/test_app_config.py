@@ -23,10 +23,10 @@ def test_what_it_names_is_what_the_endpoints_take(api: Api) -> None:
     told = api.get("/api/app/config").data
     fields: dict[str, Any] = dict(UpdateParams().fields)
     for name, options in told["enumerations"].items():
-        assert [option["value"] for option in options] == list(fields[name].inner.numbers)
+        assert [option["value"] for option in options] == list(fields[name].inner.names)
         assert all(option["en"] and option["zh"] for option in options)
     reason: Any = ReportParams().fields["reason"]
-    assert [option["value"] for option in told["report_reasons"]] == list(reason.choices)
+    assert [option["value"] for option in told["report_reasons"]] == list(reason.names)
     assert told["limits"]["height_most_cm"] == fields["height"].inner.most
 
 

@@ -150,7 +150,7 @@ def _write(config_file: Path | None, data_dir: Path | None, product_id: int | No
 
 
 def _clean(**texts: str) -> dict[str, Any]:
-    from datingtoday.protocol.fields import has_control_characters
+    from datingtoday.protocol.fields import has_control_characters, length_of
 
     limits = {"name": (1, NAME_CHARS), "desc": (0, DESC_CHARS), "apple_id": (0, APPLE_ID_CHARS)}
     values: dict[str, Any] = {}
@@ -158,8 +158,12 @@ def _clean(**texts: str) -> dict[str, Any]:
         least, most = limits[key]
         text = text.strip()
         if not least <= len(text) <= most or has_control_characters(text):
+            name, length = key.replace("_", "-"), length_of(least, most)
             raise click.UsageError(
-                f"{key.replace('_', '-')}: allowed: {least} to {most} characters, no control characters"
+                in_language(
+                    f"{name}: allowed: {length.en}, no control characters",
+                    f"{name}：允许 {length.zh}，不含控制字符",
+                )
             )
         values[key] = (text or None) if key == "apple_id" else text
     return values

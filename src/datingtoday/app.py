@@ -12,15 +12,16 @@ from datingtoday.accounts.parts import AccountParts, make_accounts
 from datingtoday.chat.parts import ChatParts, make_chat
 from datingtoday.discovery.parts import DiscoveryParts, make_discovery
 from datingtoday.infra.config.settings import Settings
-from datingtoday.infra.jobs.gauges import WorkerGauges
+from datingtoday.infra.jobs.gauges import JobGauges, StreamGauges
 from datingtoday.infra.logs import configure_logs
 from datingtoday.infra.parts import Foundation, make_foundation
+from datingtoday.infra.pool_metrics import PoolGauge
 from datingtoday.infra.sms.provider import SmsProvider
 from datingtoday.media.parts import MediaParts, make_media
 from datingtoday.profiles.parts import ProfileParts, make_profiles
 from datingtoday.protocol.error_answers import answer_errors
-from datingtoday.protocol.metrics import Metrics
-from datingtoday.protocol.parts import Feature, ProtocolParts, install_guard, make_protocol
+from datingtoday.protocol.metrics import Metrics, Reader
+from datingtoday.protocol.parts import Feature, Measured, ProtocolParts, install_guard, make_protocol
 from datingtoday.protocol.signing.timestamps import Clock
 from datingtoday.safety.parts import SafetyParts, make_safety
 from datingtoday.vip.parts import VipParts, make_vip
@@ -49,8 +50,14 @@ class Parts:
 
     def blueprints(self) -> Sequence[Blueprint]:
         """The endpoints of every feature."""
-        parts = (getattr(self, field.name) for field in fields(self))
-        return [it for part in parts if isinstance(part, Feature) for it in part.blueprints()]
+        return [it for part in self._all() if isinstance(part, Feature) for it in part.blueprints()]
+
+    def metric_readers(self) -> Sequence[Reader]:
+        """Numbers of every feature that are read from SQL."""
+        return [it for part in self._all() if isinstance(part, Measured) for it in part.metric_readers()]
+
+    def _all(self) -> Sequence[object]:
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 def make_parts(settings: Settings, *, sms: SmsProvider | None = None, clock: Clock = time.time_ns) -> Parts:
@@ -104,8 +111,11 @@ def create_app(
     app.extensions[PARTS] = parts
     metrics = Metrics(app) if settings.metrics.enabled else None
     if metrics is not None:
-        metrics.register(parts.accounts.sms_numbers.read)
-        metrics.register(WorkerGauges(parts.base.database, parts.base.streams).read)
+        for read in parts.metric_readers():
+            metrics.register(read)
+        metrics.register(JobGauges(parts.base.database).read)
+        metrics.register(StreamGauges(parts.base.streams).read, needs="queues")
+        metrics.sample(PoolGauge(parts.base.database, "api").update)
         parts.base.streams.observer = metrics.count_stream
         parts.base.realtime.observer = metrics.count_push
     for blueprint in parts.blueprints():

@@ -8,7 +8,6 @@ import signal
 import socket
 import threading
 import time
-from datetime import datetime
 
 import structlog
 
@@ -18,6 +17,7 @@ from datingtoday.infra.jobs.leases import Leases
 from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.jobs.runner import JobRunner
 from datingtoday.infra.jobs.status import HEARTBEAT, HEARTBEAT_S
+from datingtoday.infra.pool_metrics import PoolGauge
 from datingtoday.infra.stream_reader import StreamReader
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,9 @@ class Worker:
         self.name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
         lease_ms = round(base.settings.worker.lease_s * 1000)
         leases = Leases(base.database, self.name, lease_ms=lease_ms)
-        base.jobs.register(Job(HEARTBEAT, HEARTBEAT_S, _do_nothing))
+        pool = PoolGauge(base.database, "worker")
+        # A run of the heartbeat is its row.
+        base.jobs.register(Job(HEARTBEAT, HEARTBEAT_S, lambda now: pool.update()))
         base.jobs.register(Job("job_rows", _TIDY_S, lambda now: leases.remove_unused()))
         self._runner = JobRunner(base.jobs, leases, threads=base.settings.worker.threads)
         self._stopping = threading.Event()
@@ -84,7 +86,3 @@ def run_until_told(parts: Parts) -> None:
     if not worker.run():
         # Threads that hang would keep the interpreter from ending; what they had committed is on disk.
         os._exit(0)
-
-
-def _do_nothing(now: datetime) -> None:
-    """A run of the heartbeat is its row."""

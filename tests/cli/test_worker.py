@@ -106,9 +106,8 @@ class TestJobsCommand:
         assert told.returncode == 1
         assert "worker: none is running" in told.stdout
         wait_until(lambda: server.get("/readyz").json()["data"]["push"] == "up", "push")
-        assert server.get("/readyz").json()["data"] == {
-            "database": "up", "schema": "up", "redis": "up", "worker": "down", "push": "up", "status": "degraded",
-        }  # fmt: skip
+        found = server.get("/readyz").json()["data"]
+        assert (found["worker"], found["push"], found["status"]) == ("down", "up", "degraded")
         assert "datingtoday_worker_up 0.0" in server.get("/metrics").text
 
 

@@ -176,6 +176,18 @@ class TestSeveralProcesses:
             again.end()
 
 
+def test_a_file_that_is_just_being_made_is_left_out(
+    app_of: Callable[..., Api], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = app_of()
+    folder = tmp_path / "counts"
+    folder.mkdir()
+    (folder / "counter_1.db").touch()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+    answer = api.send("GET", "/metrics", address=HERE)
+    assert answer.status == 200 and b"datingtoday_part_up" in answer.body
+
+
 class TestFolder:
     @pytest.fixture(autouse=True)
     def _unset(self, monkeypatch: pytest.MonkeyPatch) -> None:

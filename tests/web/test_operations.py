@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -17,7 +18,7 @@ from datingtoday.infra.jobs.leases import Leases
 from datingtoday.infra.jobs.models import JobLease
 from datingtoday.infra.jobs.status import DEAD_S, HEARTBEAT
 from datingtoday.infra.realtime import PROCESSES
-from tests.plugins.api import Api, RecordingSms, make_api, settings_of
+from tests.plugins.api import Answer, Api, RecordingSms, make_api, settings_of
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
@@ -83,14 +84,25 @@ def push_of(api: Api) -> Iterator[None]:
         yield
 
 
+def readiness(answer: Answer) -> dict[str, Any]:
+    """Data of ``/readyz`` without the latencies, of which each part has one."""
+    data = dict(answer.json["data"])
+    latencies = data.pop("latency_ms")
+    assert set(latencies) == set(data) - {"status"}
+    assert all(0 <= value < 5000 for value in latencies.values()), latencies
+    return data
+
+
 class TestReadiness:
     def test_everything_is_up(self, api: Api) -> None:
         beat(api)
         with push_of(api):
-            assert api.send("GET", "/readyz", address=HERE).data == {
+            assert readiness(api.send("GET", "/readyz", address=HERE)) == {
                 "database": "up",
                 "schema": "up",
                 "redis": "up",
+                "cache": "up",
+                "queues": "up",
                 "worker": "up",
                 "push": "up",
                 "status": "ready",
@@ -108,16 +120,18 @@ class TestReadiness:
             "database": "up",
             "schema": "up",
             "redis": "up",
+            "cache": "up",
+            "queues": "up",
             "worker": "down",
             "push": "down",
             "status": "degraded",
         }
-        assert api.send("GET", "/readyz", address=HERE).data == degraded
+        assert readiness(api.send("GET", "/readyz", address=HERE)) == degraded
         beat(api)
         assert api.send("GET", "/readyz", address=HERE).data["worker"] == "up"
         with api.parts.base.database.transaction() as session:
             session.get_one(JobLease, HEARTBEAT).finished_ms -= int(DEAD_S * 1000)
-        assert api.send("GET", "/readyz", address=HERE).data == degraded
+        assert readiness(api.send("GET", "/readyz", address=HERE)) == degraded
 
     @pytest.mark.parametrize("how", ["stopped", "frozen"])
     def test_redis_is_down(
@@ -134,10 +148,12 @@ class TestReadiness:
         answer = api.send("GET", "/readyz", address=HERE)
         assert time.monotonic() - began < 3
         assert (answer.status, answer.code) == (503, 503)
-        assert answer.json["data"] == {
+        assert readiness(answer) == {
             "database": "up",
             "schema": "up",
             "redis": "down",
+            "cache": "up",
+            "queues": "up",
             "worker": "down",
             "push": "down",
         }
@@ -174,10 +190,12 @@ class TestReadiness:
         answer = api.send("GET", "/readyz", address=HERE)
         assert time.monotonic() - began < 4
         assert answer.status == 503
-        assert answer.json["data"] == {
+        assert readiness(answer) == {
             "database": "down",
             "schema": "down",
             "redis": "up",
+            "cache": "up",
+            "queues": "up",
             "worker": "down",
             "push": "down",
         }
@@ -197,3 +215,29 @@ class TestReadiness:
             with api.parts.base.database.transaction() as session:
                 session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": revision})
             assert told() == (503, "up", "down")
+
+    def test_a_cache_that_is_down_degrades(
+        self, backend: Backend, private_redis: Callable[..., RedisServer], tmp_path: Path
+    ) -> None:
+        cache = private_redis()
+        api = make_api(backend, tmp_path, REDIS_CACHE_URI=cache.socket_uri)
+        assert readiness(api.send("GET", "/readyz", address=HERE))["cache"] == "up"
+        cache.stop()
+        answer = api.send("GET", "/readyz", address=HERE)
+        found = readiness(answer)
+        assert (answer.status, found["cache"], found["redis"], found["status"]) == (
+            200,
+            "down",
+            "up",
+            "degraded",
+        )
+
+    @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+    def test_a_cluster(
+        self, backend: Backend, private_redis: Callable[..., RedisServer], tmp_path: Path
+    ) -> None:
+        uri = private_redis(cluster=True).uri
+        api = make_api(backend, tmp_path, REDIS_URI=uri, REDIS_CACHE_URI=uri, REDIS_QUEUE_URI=uri)
+        answer = api.send("GET", "/readyz", address=HERE)
+        found = readiness(answer)
+        assert (answer.status, found["redis"], found["cache"], found["queues"]) == (200, "up", "up", "up")

@@ -26,6 +26,7 @@ from datingtoday.infra.parts import Foundation
 from datingtoday.infra.sms.make import make_sms_provider
 from datingtoday.infra.sms.provider import SmsProvider
 from datingtoday.profiles.parts import ProfileParts
+from datingtoday.protocol.metrics import Reader
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ class AccountParts:
     service: Accounts
     sessions: Sessions
     sms_numbers: SmsNumbers
-    """For /metrics."""
     settings: Settings
+
+    def metric_readers(self) -> Sequence[Reader]:
+        """Numbers for `/metrics` that are read from SQL."""
+        return [self.sms_numbers.read]
 
     def blueprints(self) -> Sequence[Blueprint]:
         """The endpoints under ``/api/auth``, and changing the phone number."""

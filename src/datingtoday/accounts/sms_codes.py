@@ -26,6 +26,7 @@ from datingtoday.accounts.even_work import write_decoy
 from datingtoday.accounts.guess_brakes import GuessBrakes
 from datingtoday.accounts.models import SmsCode, SmsNumber
 from datingtoday.accounts.send_limits import SendLimits, SmsRules
+from datingtoday.accounts.sms_metrics import count_message
 from datingtoday.infra.db import Database
 from datingtoday.infra.ratelimit import RateLimits
 from datingtoday.infra.sms.provider import SmsFailed, SmsFailureKind, SmsProvider
@@ -145,8 +146,10 @@ class SmsCodes:
             self._provider.send_code(phone, code, purpose=purpose, ttl_s=self._rules.code_ttl_s)
         except BaseException as error:
             maybe_sent = isinstance(error, SmsFailed) and error.maybe_sent
+            count_message(error.kind.value if isinstance(error, SmsFailed) else "unexpected")
             self._take_back(phone, code_id, sent_before, now, maybe_sent=maybe_sent)
             raise
+        count_message("sent")
         return code
 
     def _reserve(

@@ -6,21 +6,54 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import structlog
 from sqlalchemy import case, func, select
 
 from datingtoday.accounts.models import SmsCode
 from datingtoday.accounts.send_limits import SmsRules
-from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.db import Database
+from datingtoday.infra.metric_declarations import declare, process_counter
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-log = structlog.get_logger(__name__)
-
+MESSAGES = declare(
+    "datingtoday_sms_messages",
+    "counter",
+    en="Messages handed to the SMS provider, by outcome: sent, or the kind of failure (throttled, number, settings, "
+    "unavailable, unexpected).",
+    zh="交给短信服务商的短信，按结果：sent，或失败类型（throttled、number、settings、unavailable、unexpected）。",
+    labels=("outcome",),
+)
+SENT = declare(
+    "datingtoday_sms_sent_day",
+    "gauge",
+    en="Codes sent in the last 24 hours, by prefix of the number; all: of all numbers.",
+    zh="最近 24 小时发送的验证码数，按号码前缀；all 为全部。",
+    labels=("prefix",),
+)
+CONVERTED = declare(
+    "datingtoday_sms_login_ratio",
+    "gauge",
+    en="Share of the login codes of the last 24 hours that became a login. Low: somebody sends codes to numbers that "
+    "are not theirs, or messages do not arrive.",
+    zh="最近 24 小时登录验证码转化为登录的比例。过低说明有人在刷短信，或短信未送达。",
+    labels=("prefix",),
+)
+CEILING = declare(
+    "datingtoday_sms_ceiling_ratio",
+    "gauge",
+    en="Codes sent in the last 24 hours by the ceiling of the prefix or of all; 1: further ones are refused.",
+    zh="最近 24 小时发送数与（前缀或全部）上限之比；达到 1 后拒绝发送。",
+    labels=("prefix",),
+)
 MAX_PREFIXES = 50
 """Those with the most messages; a time series each."""
 ALL = "all"
+
+
+def count_message(outcome: str) -> None:
+    """Count one message."""
+    process_counter(MESSAGES).labels(outcome).inc()
 
 
 class SmsNumbers:
@@ -31,27 +64,9 @@ class SmsNumbers:
         self._rules = rules
 
     def read(self, now: datetime) -> Iterator[Metric]:
-        """Nothing while the database is down."""
-        from prometheus_client.core import GaugeMetricFamily
-
-        try:
-            counts = self._counts(now)
-        except DatabaseDown as error:
-            log.warning("sms_numbers_not_read", reason=str(error))
-            return
-        sent = GaugeMetricFamily(
-            "datingtoday_sms_sent_day", "Codes sent in the last 24 hours.", labels=["prefix"]
-        )
-        converted = GaugeMetricFamily(
-            "datingtoday_sms_login_ratio",
-            "Share of the login codes of the last 24 hours that became a login.",
-            labels=["prefix"],
-        )
-        used = GaugeMetricFamily(
-            "datingtoday_sms_ceiling_ratio",
-            "Codes sent in the last 24 hours by the ceiling of the prefix or of all; 1: refused.",
-            labels=["prefix"],
-        )
+        """:raises DatabaseDown:"""
+        counts = self._counts(now)
+        sent, converted, used = SENT.family(), CONVERTED.family(), CEILING.family()
         for prefix, (codes, logins, successes) in counts.items():
             sent.add_metric([prefix], codes)
             if logins:

@@ -26,6 +26,23 @@ class Reads(NamedTuple):
     misses: int
 
 
+class ReadCount:
+    """Reads of something else that is remembered, counted beside the memories. Two reads at once may count as one.
+
+    :param name: what is remembered, in the metrics.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.hits = self.misses = 0
+        with _all_lock:
+            _all.add(self)
+
+    @property
+    def reads(self) -> Reads:
+        return Reads(self.hits, self.misses)
+
+
 class BoundedMemory(Generic[K, V]):
     """At most ``most`` values by key; a full memory forgets the oldest. Safe for threads.
 
@@ -75,7 +92,7 @@ class BoundedMemory(Generic[K, V]):
             self._values.clear()
 
 
-_all: WeakSet[BoundedMemory[Any, Any]] = WeakSet()
+_all: WeakSet[BoundedMemory[Any, Any] | ReadCount] = WeakSet()
 _all_lock = threading.Lock()
 
 

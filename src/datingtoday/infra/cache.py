@@ -27,6 +27,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import structlog
 from sqlalchemy.orm import Session
 
+from datingtoday.infra.bounded_memory import ReadCount
 from datingtoday.infra.db import Database
 from datingtoday.infra.memory import Change, Memory, Reading
 from datingtoday.infra.redis import RedisDown, RedisRole, Script
@@ -99,6 +100,7 @@ class ReadyCache:
     def __init__(self, redis: RedisRole, database: Database) -> None:
         self._redis = redis
         self._database = database
+        self._count = ReadCount("redis cache")
         self.memory = Memory(
             "cache",
             redis,
@@ -129,14 +131,16 @@ class ReadyCache:
         values = self.memory.values(reading, answers)
         return NOTHING_AHEAD if values is None else dict(zip(reading.keys, values, strict=True))
 
-    @staticmethod
-    def entries_read(keys: Sequence[str], ahead: ReadAhead) -> list[bytes] | None:
+    def entries_read(self, keys: Sequence[str], ahead: ReadAhead) -> list[bytes] | None:
         """Result of `fetch`, if all of it was read ahead and is there; None if it has to be asked."""
         values = list(map(ahead.get, keys))
         if None in values:
             return None
         entries = [value[1:] for value in values if value and value[0] == _ENTRY]
-        return entries if len(entries) == len(values) else None
+        if len(entries) != len(values):
+            return None
+        self._count.hits += len(entries)
+        return entries
 
     def read(self, keys: Sequence[str]) -> ReadAhead:
         """Values of keys, in one round trip; nothing with Redis down."""
@@ -161,12 +165,17 @@ class ReadyCache:
         try:
             values = self._get_all(keys, ahead)
         except RedisDown:
+            self._count.misses += len(requests)
             made = self._make(requests, range(len(requests)), now)
             return [made[at].data if at in made else None for at in range(len(requests))]
         found = [value[1:] if value and value[0] == _ENTRY else None for value in values]
         if None in found:
             missing = [at for at, entry in enumerate(found) if entry is None]
+            self._count.misses += len(missing)
+            self._count.hits += len(found) - len(missing)
             self._fill(requests, keys, values, missing, found, now)
+        else:
+            self._count.hits += len(found)
         return found
 
     def fetch_one(

@@ -147,6 +147,16 @@ class Realtime:
         except ResponseError as error:
             raise RedisDown(str(error)) from error
 
+    def probe(self, message: bytes) -> None:
+        """Send a message to all push processes, by which each can measure how long its own takes.
+
+        :raises RedisDown:
+        """
+        try:
+            self._redis.execute(self._command, PROCESSES, message)
+        except ResponseError as error:
+            raise RedisDown(str(error)) from error
+
     def _count(self, outcome: str, events: int) -> None:
         with self._lock:
             self._counts[outcome] += events

@@ -15,6 +15,7 @@ from datingtoday.infra.storage.make import make_storage
 from datingtoday.infra.storage.storage import Storage
 from datingtoday.media import jobs
 from datingtoday.media.delivery import MediaDelivery
+from datingtoday.media.media_metrics import MediaNumbers
 from datingtoday.media.moderation import Moderator, load_moderator
 from datingtoday.media.personal_data import MediaData
 from datingtoday.media.processing.ffmpeg import Ffmpeg, find_ffmpeg
@@ -23,6 +24,7 @@ from datingtoday.media.routes import media_routes
 from datingtoday.media.service import MediaService, Quota
 from datingtoday.media.signed_urls import UrlSigner
 from datingtoday.media.uploads_at_once import UploadsAtOnce
+from datingtoday.protocol.metrics import Reader
 
 WORK_FOLDER = "uploads"
 """Folder inside the data folder where uploads lie while they are worked on."""
@@ -36,6 +38,11 @@ class MediaParts:
     delivery: MediaDelivery
     signer: UrlSigner
     max_file_bytes: int
+    numbers: MediaNumbers
+
+    def metric_readers(self) -> Sequence[Reader]:
+        """Numbers for `/metrics` that are read from SQL."""
+        return [self.numbers.read]
 
     def blueprints(self) -> Sequence[Blueprint]:
         """The endpoints under ``/api/media``."""
@@ -66,6 +73,7 @@ def make_media(base: Foundation) -> MediaParts:
         delivery=MediaDelivery(base.database, storage, signer, x_accel=settings.storage.x_accel),
         signer=signer,
         max_file_bytes=settings.media.max_file_bytes,
+        numbers=MediaNumbers(base.database),
     )
 
 

@@ -242,10 +242,14 @@ class Unavailable(AppError):
         "database": DataField(
             Text("`up` or `down`; only of `/readyz`", "`up` 或 `down`；仅 `/readyz` 返回"), _STATE
         ),
-        "schema": DataField(Text("the same", "同上"), _STATE),
-        "redis": DataField(Text("the same", "同上"), _STATE),
-        "worker": DataField(Text("the same", "同上"), _STATE),
-        "push": DataField(Text("the same", "同上"), _STATE),
+        **dict.fromkeys(
+            ("schema", "redis", "cache", "queues", "worker", "push"),
+            DataField(Text("the same", "同上"), _STATE),
+        ),
+        "latency_ms": DataField(
+            Text("milliseconds by part; only of `/readyz`", "各部分的毫秒数；仅 `/readyz` 返回"),
+            {"type": "object", "additionalProperties": {"type": "number"}},
+        ),
     }
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,10 @@ import structlog
 from flask import Flask
 
 from datingtoday.infra.bounded_memory import Reads, reads_by_name
+from datingtoday.infra.db import DatabaseDown
+from datingtoday.infra.metric_declarations import declare, process_registry
+from datingtoday.infra.readiness import Readiness, gauges_of
+from datingtoday.infra.redis import RedisDown
 from datingtoday.protocol.call import RULE, Environ
 
 if TYPE_CHECKING:
@@ -38,6 +42,45 @@ Reader = Callable[[datetime], "Iterable[Metric]"]
 """Reads numbers at a moment (UTC)."""
 Observer = Callable[[Environ, str, int], None]
 """Called with the WSGI environ, the status line, and the nanoseconds that an answer took."""
+
+
+REQUESTS = declare(
+    "datingtoday_requests",
+    "counter",
+    en="Answers by endpoint, HTTP status and code (0: success, 1001: bad signature or time, 1002: replayed, "
+    "429: limited).",
+    zh="应答数，按接口、HTTP 状态码和错误码（0 成功，1001 签名或时间错误，1002 重放，429 限流）。",
+    labels=("endpoint", "status", "code"),
+)
+SECONDS = declare(
+    "datingtoday_request_seconds",
+    "histogram",
+    en="Time until the answer was ready, sending not counted.",
+    zh="从收到请求到应答就绪的时间，不含发送。",
+    labels=("endpoint",),
+)
+MEMORY_READS = declare(
+    "datingtoday_memory_reads",
+    "counter",
+    en="Reads of remembered values by memory and result (hit, miss): `redis cache` is the shared cache, the others "
+    "lie in each process.",
+    zh="缓存读取次数，按缓存和结果（hit、miss）：`redis cache` 为共享缓存，其余为进程内缓存。",
+    labels=("memory", "result"),
+)
+STREAM_ENTRIES = declare(
+    "datingtoday_stream_entries",
+    "counter",
+    en="Entries recorded off the path of requests, by stream and outcome (queued, direct, refused, lost).",
+    zh="请求之外记录的条目，按流和结果（queued、direct、refused、lost）。",
+    labels=("stream", "outcome"),
+)
+PUSH_EVENTS = declare(
+    "datingtoday_push_events",
+    "counter",
+    en="Events for connected devices, by outcome (published, failed: Redis did not take them).",
+    zh="发给在线设备的事件，按结果（published、failed：Redis 未接收）。",
+    labels=("outcome",),
+)
 
 
 def count_across_processes(folder: Path) -> None:
@@ -68,45 +111,20 @@ class Metrics:
 
     def __init__(self, app: Flask) -> None:
         from prometheus_client import CollectorRegistry
-        from prometheus_client.metrics import Counter as SeriesCounter
-        from prometheus_client.metrics import Histogram
 
         self._app = app
         self._paths: frozenset[str] | None = None
         self.registry = CollectorRegistry()
-        self._readers: list[Reader] = []
-        self._requests = SeriesCounter(
-            "datingtoday_requests",
-            "Answers by endpoint, HTTP status and code (1002: replayed, 429: limited).",
-            ("endpoint", "status", "code"),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "datingtoday_request_seconds",
-            "Time until the answer was ready, sending not counted.",
-            ("endpoint",),
-            buckets=BUCKETS_S,
-            registry=self.registry,
-        )
-        self._memory_reads = SeriesCounter(
-            "datingtoday_memory_reads",
-            "Reads of values that a process remembers, by memory and result (hit, miss).",
-            ("memory", "result"),
-            registry=self.registry,
-        )
+        self.readiness: Readiness | None = None
+        """Asked first: what needs a part that is down is not read."""
+        self._readers: list[tuple[Reader, str]] = []
+        self._samplers: list[Callable[[], None]] = []
+        self._requests = REQUESTS.counter(self.registry)
+        self._seconds = SECONDS.histogram(self.registry, BUCKETS_S)
+        self._memory_reads = MEMORY_READS.counter(self.registry)
         self._memory_counted = reads_by_name()
-        self._stream_entries = SeriesCounter(
-            "datingtoday_stream_entries",
-            "Entries recorded off the path of requests, by stream and outcome (queued, direct, refused, lost).",
-            ("stream", "outcome"),
-            registry=self.registry,
-        )
-        self._push_events = SeriesCounter(
-            "datingtoday_push_events",
-            "Events for connected devices, by outcome (published, failed: Redis did not take them).",
-            ("outcome",),
-            registry=self.registry,
-        )
+        self._stream_entries = STREAM_ENTRIES.counter(self.registry)
+        self._push_events = PUSH_EVENTS.counter(self.registry)
         # Appending and taking from the left are atomic: no request ever waits for a lock.
         self._notes: deque[tuple[str, str, int, int]] = deque()
         self._flushing = threading.Lock()
@@ -172,6 +190,8 @@ class Metrics:
                 for (endpoint, status, code), number in counts.items():
                     self._requests.labels(endpoint, status, str(code)).inc(number)
                 self._count_memories()
+                for sampler in self._samplers:
+                    sampler()
             except (OSError, ValueError) as error:
                 log.error("metrics_failed", reason=str(error))
 
@@ -184,24 +204,48 @@ class Metrics:
             self._memory_reads.labels(name, "miss").inc(max(0, misses - before.misses))
         self._memory_counted = now
 
-    def register(self, read: Reader) -> None:
-        """Add numbers that are the same in every process, read when `text` is made."""
-        self._readers.append(read)
+    def register(self, read: Reader, *, needs: str = "database") -> None:
+        """Add numbers that are the same in every process, read when `text` is made.
+
+        :param needs: the part of `infra.readiness` without which they are not read.
+        """
+        self._readers.append((read, needs))
+
+    def sample(self, sampler: Callable[[], None]) -> None:
+        """Add a sampler of this process: called while requests are counted, and when `text` is made."""
+        self._samplers.append(sampler)
 
     def text(self) -> tuple[bytes, str]:
         """Metrics as Prometheus reads them, of all processes that count together, and the content type."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-        from prometheus_client.multiprocess import MultiProcessCollector
 
         self.flush()
-        registry = self.registry
-        if os.environ.get(FOLDER_VARIABLE):
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        if folder := os.environ.get(FOLDER_VARIABLE):
+            together = CollectorRegistry(auto_describe=False)
+            together.register(_Collector(_counted_together(Path(folder))))
+            text = generate_latest(together)
+        else:
+            text = generate_latest(self.registry) + generate_latest(process_registry())
         shared = CollectorRegistry(auto_describe=False)
-        for read in self._readers:
-            shared.register(_Collector(read, datetime.now(UTC)))
-        return generate_latest(registry) + generate_latest(shared), CONTENT_TYPE_LATEST
+        for families in self._read_shared(datetime.now(UTC)):
+            shared.register(_Collector(families))
+        return text + generate_latest(shared), CONTENT_TYPE_LATEST
+
+    def _read_shared(self, now: datetime) -> Iterator[list[Metric]]:
+        """The numbers that are the same in every process; none of those whose part is down."""
+        down: set[str] = set()
+        if self.readiness is not None:
+            found = self.readiness.check()
+            down = {part for part, state in found.items() if not state.is_up}
+            if "schema" in down:
+                down.add("database")
+            yield list(gauges_of(found))
+        for read, needs in self._readers:
+            if needs not in down:
+                try:
+                    yield list(read(now))
+                except (DatabaseDown, RedisDown) as error:
+                    log.warning("metrics_not_read", part=needs, reason=str(error))
 
     def _label(self, environ: Environ) -> str:
         path = str(environ.get("PATH_INFO", ""))
@@ -216,14 +260,34 @@ class Metrics:
 
 
 class _Collector:
-    """A reader in the form that a registry takes."""
+    """Metrics in the form that a registry takes."""
 
-    def __init__(self, read: Reader, now: datetime) -> None:
-        self._read = read
-        self._now = now
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
 
     def collect(self) -> Iterable[Metric]:
-        return self._read(self._now)
+        return self._families
+
+
+def _counted_together(folder: Path) -> Iterable[Metric]:
+    """Metrics of all processes that count into the folder."""
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    for path in folder.glob("gauge_live*.db"):
+        if not _is_written(path):
+            # Gauges of a process that was killed count no more: its connections are closed.
+            path.unlink(missing_ok=True)
+    # A file is empty for the moment in which it is made, and stays so if its process is killed then.
+    files = [path for path in folder.glob("*.db") if _has_content(path)]
+    families: Iterable[Metric] = MultiProcessCollector.merge([str(path) for path in files])  # type: ignore[no-untyped-call]
+    return families
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _after_fork(metrics: Metrics | None) -> None:

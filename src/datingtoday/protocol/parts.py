@@ -17,7 +17,7 @@ from datingtoday.protocol.account_limits import PeopleLimit
 from datingtoday.protocol.call import GUARD, Shown
 from datingtoday.protocol.guard import Guard, GuardOptions
 from datingtoday.protocol.login import TokenVerifier
-from datingtoday.protocol.metrics import Metrics
+from datingtoday.protocol.metrics import Metrics, Reader
 from datingtoday.protocol.paging import Cursors
 from datingtoday.protocol.peer import Peers
 from datingtoday.protocol.signing.check import SignatureCheck
@@ -25,6 +25,14 @@ from datingtoday.protocol.signing.client_apps import ClientApps, KnownApp
 from datingtoday.protocol.signing.replay import ReplayGuard
 from datingtoday.protocol.signing.sql_memory import KeptSignatures
 from datingtoday.protocol.signing.timestamps import Clock
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """Parts with numbers for `/metrics`."""
+
+    def metric_readers(self) -> Sequence[Reader]:
+        """Readers that raise `DatabaseDown` where SQL cannot be reached."""
 
 
 @runtime_checkable

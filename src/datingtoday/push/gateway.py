@@ -20,13 +20,15 @@ import structlog
 
 from datingtoday.accounts.sessions import Sessions
 from datingtoday.infra.db import Database, DatabaseDown
-from datingtoday.infra.realtime import RESYNC, PushEvent, Realtime
+from datingtoday.infra.pool_metrics import PoolGauge
+from datingtoday.infra.realtime import PROCESSES, RESYNC, PushEvent, Realtime
 from datingtoday.infra.redis import RedisDown
 from datingtoday.protocol.errors import AppError, Unavailable
 from datingtoday.protocol.guard import Guard, as_app_error
 from datingtoday.protocol.language import lang_of
 from datingtoday.push.admission import Busy, Workers, admit, auth_params, refusal
 from datingtoday.push.connections import Connection, Connections, EventPacket
+from datingtoday.push.lag import LagProbe
 from datingtoday.push.metrics import PushMetrics
 from datingtoday.push.protocols import TRANSPORT
 from datingtoday.push.registry import Entry, Registry
@@ -37,6 +39,7 @@ from datingtoday.push.visits import Visit, peer_of
 log = structlog.get_logger(__name__)
 
 KICK = b"kick"
+_PROCESSES = PROCESSES.encode()
 CONNECTED_ELSEWHERE = 1103
 CLOSE_S = 1.0
 """Time for which a connection that was refused or kicked may stay open: the client closes it first."""
@@ -73,6 +76,7 @@ class Gateway:
         self._typing = typing
         self._recheck_s = recheck_s
         self._recheck_now = asyncio.Event()
+        self._probe = LagProbe()
         self._left: list[Entry] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
@@ -107,8 +111,9 @@ class Gateway:
 
     def receive(self, channel: bytes, message: bytes) -> None:
         """Pass an event on to the connections of its user."""
-        if not message:
-            # Only to count the processes.
+        if channel == _PROCESSES:
+            # Empty: only to count the processes.
+            self._probe.receive(message)
             return
         name, _, payload = message.partition(b" ")
         if name == KICK:
@@ -257,9 +262,22 @@ class Gateway:
 
     async def _count_for_ever(self) -> None:
         metrics = PushMetrics()
-        while True:
-            metrics.update(self.counts, len(self.connections))
+        pool = PoolGauge(self._database, "push")
+        while metrics.is_on:
+            await self._send_probe()
+            metrics.update(self.counts, len(self.connections), self._probe.lag_s)
+            pool.update()
             await asyncio.sleep(COUNT_S)
+
+    async def _send_probe(self) -> None:
+        message = self._probe.next_message()
+        if message is None:
+            return
+        try:
+            await self.workers.run(lambda: self._realtime.probe(message))
+        except (Busy, RedisDown) as error:
+            log.debug("push_lag_not_measured", reason=type(error).__name__)
+            self._probe.not_published()
 
     async def _recheck_for_ever(self) -> None:
         while True:

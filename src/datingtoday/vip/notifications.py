@@ -28,7 +28,7 @@ from datingtoday.vip.channels import Channels
 from datingtoday.vip.models import PayNotice, Product
 from datingtoday.vip.order_states import FactRefused, OrderStates, Outcome
 from datingtoday.vip.orders import find_for
-from datingtoday.vip.payment_counters import count_notice
+from datingtoday.vip.payment_metrics import count_notice
 
 log = structlog.get_logger(__name__)
 

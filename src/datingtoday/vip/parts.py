@@ -12,6 +12,7 @@ from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.parts import Foundation
 from datingtoday.infra.payments.make import make_payment_channels
 from datingtoday.infra.payments.sandbox import SandboxPayments
+from datingtoday.protocol.metrics import Reader
 from datingtoday.protocol.parts import ProtocolParts
 from datingtoday.vip.channels import Channels
 from datingtoday.vip.jobs import PaymentJobs
@@ -19,6 +20,7 @@ from datingtoday.vip.membership import Membership
 from datingtoday.vip.notifications import Notifications
 from datingtoday.vip.order_states import OrderStates
 from datingtoday.vip.orders import Orders
+from datingtoday.vip.payment_metrics import PaymentNumbers
 from datingtoday.vip.personal_data import VipData
 from datingtoday.vip.products import Products
 from datingtoday.vip.reconciliation import Reconciliation
@@ -40,9 +42,14 @@ class VipParts:
     reconciliation: Reconciliation
     channels: Channels
     rights: VipRights
+    numbers: PaymentNumbers
     sandbox: SandboxPayments | None
     """None where that channel is off."""
     sandbox_desk: SandboxDesk | None
+
+    def metric_readers(self) -> Sequence[Reader]:
+        """Numbers for `/metrics` that are read from SQL."""
+        return [self.numbers.read]
 
     def blueprints(self) -> Sequence[Blueprint]:
         """The endpoints of products, VIP, orders and notifications."""
@@ -87,6 +94,7 @@ def make_vip(base: Foundation, protocol: ProtocolParts) -> VipParts:
         jobs=jobs,
         reconciliation=reconciliation,
         channels=channels,
+        numbers=PaymentNumbers(base.database),
         rights=VipRights(
             new_contacts_free=settings.limits.new_contacts_per_day,
             new_contacts_vip=settings.limits.new_contacts_per_day_vip,

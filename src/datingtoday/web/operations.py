@@ -6,6 +6,7 @@ Anybody else is told that there is no such path.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from flask import Blueprint, Response, request
 
@@ -67,9 +68,10 @@ def internal_routes(
         own_format=True,
         own_answers={
             200: Text(
-                "`data` names the parts; its `status` is `ready`, or `degraded` where a part is down without "
-                "which requests are answered all the same (the background worker, push)",
-                "`data` 列出各部分；`status` 为 `ready`，或在不影响请求的部分（后台进程、推送）不可用时为 `degraded`",
+                "`data` names the parts, and how long each took (`latency_ms`); its `status` is `ready`, or `degraded` "
+                "where a part is down without which requests are answered all the same (cache, queues, worker, push)",
+                "`data` 列出各部分及其耗时（`latency_ms`）；`status` 为 `ready`，或在不影响请求的部分"
+                "（缓存、队列、后台进程、推送）不可用时为 `degraded`",
             ),
             503: Text("`data` says which part is down", "`data` 说明哪一部分不可用"),
         },
@@ -78,12 +80,14 @@ def internal_routes(
     def readyz(call: Call) -> Response:
         refuse_others(call)
         found = readiness.check()
-        down = {part for part, state in found.items() if state != "up"}
+        down = {part for part, state in found.items() if not state.is_up}
+        data: dict[str, Any] = {part: state.state for part, state in found.items()}
+        data["latency_ms"] = {part: state.latency_ms for part, state in found.items()}
         if down.intersection(NEEDED):
             error = Unavailable()
-            error.data = dict(found)
+            error.data = data
             raise error
-        return _fresh(envelope.success({**found, "status": "degraded" if down else "ready"}))
+        return _fresh(envelope.success({**data, "status": "degraded" if down else "ready"}))
 
     if metrics is None:
         return bp

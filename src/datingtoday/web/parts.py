@@ -67,7 +67,11 @@ def register_pages(app: Flask, base: Foundation, metrics: Metrics | None, vip: V
         app.register_blueprint(docs_routes(api, events, postman, key=key))
     if settings.demo.enabled:
         app.register_blueprint(demo_routes(settings))
-    readiness = Readiness(settings.database.uri, base.guard_redis, base.realtime)
+    readiness = Readiness(
+        settings.database.uri, base.guard_redis, base.cache_redis, base.queue_redis, base.realtime
+    )
+    if metrics is not None:
+        metrics.readiness = readiness
     app.register_blueprint(
         internal_routes(
             readiness,

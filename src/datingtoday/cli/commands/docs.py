@@ -78,6 +78,24 @@ def _postman_environment() -> str:
     return environment()
 
 
+def _metrics(language: Literal["en", "zh"]) -> str:
+    from datingtoday.cli.generated.metrics_page import metrics_page
+
+    return metrics_page(language)
+
+
+def _alerts() -> str:
+    from datingtoday.cli.generated.alert_rules import alerts_yaml
+
+    return alerts_yaml()
+
+
+def _dashboard() -> str:
+    from datingtoday.cli.generated.dashboard import dashboard_json
+
+    return dashboard_json()
+
+
 Generator = Callable[[], str]
 
 GENERATORS: list[tuple[str, Generator]] = [
@@ -91,6 +109,10 @@ GENERATORS: list[tuple[str, Generator]] = [
     ("clients/postman/DatingToday.postman_environment.json", _postman_environment),
     ("docs/errors.md", lambda: _errors("en")),
     ("docs/errors.zh-CN.md", lambda: _errors("zh")),
+    ("docs/metrics.md", lambda: _metrics("en")),
+    ("docs/metrics.zh-CN.md", lambda: _metrics("zh")),
+    ("deploy/prometheus/alerts.yml", _alerts),
+    ("deploy/grafana/datingtoday.json", _dashboard),
     ("datingtoday.sql", _mysql_schema),
     *((f"deploy/{path}", partial(_deployment, path)) for path in DEPLOYMENT_FILES),
 ]

@@ -6,71 +6,96 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-import structlog
-
-from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import JobState, read_states
 from datingtoday.infra.jobs.status import is_worker_alive
-from datingtoday.infra.redis import RedisDown
+from datingtoday.infra.metric_declarations import MetricDeclaration, declare
 from datingtoday.infra.streams import Streams
 
-log = structlog.get_logger(__name__)
+WORKER_UP = declare(
+    "datingtoday_worker_up",
+    "gauge",
+    en="1 while a background worker runs, on any host.",
+    zh="有后台进程在运行（任意主机）时为 1。",
+)
+OVERDUE = declare(
+    "datingtoday_job_overdue_seconds",
+    "gauge",
+    en="Seconds since a job has been due and not run.",
+    zh="任务到期后尚未运行的秒数。",
+    labels=("job",),
+)
+LAST_SUCCESS = declare(
+    "datingtoday_job_last_success_seconds",
+    "gauge",
+    en="Unix time of a job's last success; 0: never.",
+    zh="任务上次成功的 Unix 时间；0 表示从未成功。",
+    labels=("job",),
+)
+DURATION = declare(
+    "datingtoday_job_duration_seconds",
+    "gauge",
+    en="Length of a job's last successful run.",
+    zh="任务上次成功运行的耗时（秒）。",
+    labels=("job",),
+)
+FAILURES = declare(
+    "datingtoday_job_failures",
+    "gauge",
+    en="Failed runs of a job since its last success.",
+    zh="任务自上次成功以来的失败次数。",
+    labels=("job",),
+)
+STREAM_WAITING = declare(
+    "datingtoday_stream_waiting",
+    "gauge",
+    en="Entries of a stream that are not in SQL yet.",
+    zh="流中尚未写入 SQL 的条目数。",
+    labels=("stream",),
+)
+STREAM_LAG = declare(
+    "datingtoday_stream_lag_seconds",
+    "gauge",
+    en="Age of the oldest entry of a stream that is not in SQL yet.",
+    zh="流中尚未写入 SQL 的最早条目的秒数。",
+    labels=("stream",),
+)
+_OF_JOBS: dict[MetricDeclaration, Callable[[JobState], float]] = {
+    OVERDUE: lambda job: max(0, -job.due_in_ms) / 1e3,
+    LAST_SUCCESS: lambda job: job.finished_ms / 1e3,
+    DURATION: lambda job: job.took_ms / 1e3,
+    FAILURES: lambda job: job.failures,
+}
 
 
-class WorkerGauges:
-    """Gauges that are the same in every process."""
+class JobGauges:
+    """Gauges of the jobs, the same in every process; :raises DatabaseDown: from `read`."""
 
-    def __init__(self, database: Database, streams: Streams) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._streams = streams
 
     def read(self, now: datetime) -> Iterator[Any]:
         """Nothing of what is down: its absence is what an alert goes by, beside `/readyz`."""
-        try:
-            yield from self._jobs(read_states(self._database))
-        except DatabaseDown as error:
-            log.warning("jobs_not_told", reason=str(error))
-        try:
-            yield from self._stream_gauges()
-        except RedisDown as error:
-            log.warning("streams_not_told", reason=str(error))
-
-    @staticmethod
-    def _jobs(states: list[JobState]) -> Iterator[Any]:
-        from prometheus_client.core import GaugeMetricFamily
-
-        alive = GaugeMetricFamily("datingtoday_worker_up", "1 while some background worker runs.")
+        states = read_states(self._database)
+        alive = WORKER_UP.family()
         alive.add_metric([], float(is_worker_alive(states)))
         yield alive
-        gauges: dict[str, tuple[str, Callable[[JobState], float]]] = {
-            "overdue_seconds": (
-                "Seconds since a job has been due.",
-                lambda job: max(0, -job.due_in_ms) / 1e3,
-            ),
-            "last_success_seconds": (
-                "Epoch time of the last success; 0: never.",
-                lambda job: job.finished_ms / 1e3,
-            ),
-            "duration_seconds": ("Length of a job's last successful run.", lambda job: job.took_ms / 1e3),
-            "failures": ("Failed runs of a job since its last success.", lambda job: job.failures),
-        }
-        for name, (help_, value_of) in gauges.items():
-            family = GaugeMetricFamily(f"datingtoday_job_{name}", help_, labels=["job"])
+        for declaration, value_of in _OF_JOBS.items():
+            family = declaration.family()
             for state in states:
                 family.add_metric([state.name], value_of(state))
             yield family
 
-    def _stream_gauges(self) -> Iterator[Any]:
-        from prometheus_client.core import GaugeMetricFamily
 
-        waiting = GaugeMetricFamily(
-            "datingtoday_stream_waiting", "Entries of a stream that are not in SQL yet.", labels=["stream"]
-        )
-        lag = GaugeMetricFamily(
-            "datingtoday_stream_lag_seconds",
-            "Age of the oldest of them.",
-            labels=["stream"],
-        )
+class StreamGauges:
+    """Gauges of the streams, the same in every process; :raises RedisDown: from `read`."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+
+    def read(self, now: datetime) -> Iterator[Any]:
+        """Nothing while Redis is down."""
+        waiting, lag = STREAM_WAITING.family(), STREAM_LAG.family()
         for name, state in self._streams.states().items():
             waiting.add_metric([name], state.entries)
             lag.add_metric([name], state.lag_s)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 Mode = Literal["livesum", "livemax"]
-"""How gauges of several processes become one: their sum or the highest, of processes that live."""
+"""The sum or the highest of the gauges of the processes that live."""
 Kind = Literal["counter", "gauge", "histogram"]
 
 
@@ -109,7 +109,7 @@ def process_gauge(declaration: MetricDeclaration, mode: Mode) -> Any:
 
 
 def _once(declaration: MetricDeclaration, make: Callable[[], Any]) -> Any:
-    """What is made for a declaration; several threads may be the first to ask."""
+    """Return the metric of a declaration, made once; several threads may be the first to ask."""
     with _making:
         if declaration.name not in _made:
             _made[declaration.name] = make()

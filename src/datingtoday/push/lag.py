@@ -42,6 +42,6 @@ class LagProbe:
 
     @property
     def lag_s(self) -> float:
-        """Of the last probe; of one that is under way for longer, its time so far."""
+        """Seconds of the last probe; of one that is under way for longer, its time so far."""
         under_way_s = 0.0 if self._sent_at is None else self._clock() - self._sent_at
         return max(self._lag_s, under_way_s)

@@ -153,7 +153,7 @@ ALERTS: tuple[AlertRule, ...] = (
             "大量验证码未转化为登录（{{ $labels.prefix }}）",
         ),
         Text(
-            "somebody may be running up the SMS bill: narrow [ACCOUNTS] regions, lower the limits (docs/sms.md)",
+            "an attacker may be running up the SMS bill: narrow [ACCOUNTS] regions, lower the limits (docs/sms.md)",
             "可能有人在刷短信：缩小 [ACCOUNTS] regions，降低限额（见 docs/sms.zh-CN.md）",
         ),
     ),

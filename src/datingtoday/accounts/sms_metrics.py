@@ -34,8 +34,8 @@ SENT = declare(
 CONVERTED = declare(
     "datingtoday_sms_login_ratio",
     "gauge",
-    en="Share of the login codes of the last 24 hours that became a login. Low: an attacker sends codes to numbers that "
-    "are not theirs, or messages do not arrive.",
+    en="Share of the login codes of the last 24 hours that became a login. Low: an attacker sends codes to numbers "
+    "that are not theirs, or messages do not arrive.",
     zh="最近 24 小时登录验证码转化为登录的比例。过低说明有人在刷短信，或短信未送达。",
     labels=("prefix",),
 )

@@ -86,13 +86,13 @@ def test_wrong_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixt
     assert printed.err.count("\n") == 1
 
 
-def test_wrong_settings(failing: list[Exception], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_settings(failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
     failing.append(ConfigError("[SMS] echo: no", "[SMS] echo：不行"))
     assert cli.run(["serve"]) == 2
     assert capsys.readouterr().err == "datingtoday: [SMS] echo: no\n"
 
 
-def test_a_failure(failing: list[Exception], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure(failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
     failing.append(cli.CommandFailed("it is broken", "坏了"))
     assert cli.run(["serve"]) == 1
     assert capsys.readouterr().err == "datingtoday: it is broken\n"
@@ -109,7 +109,7 @@ def test_a_failure(failing: list[Exception], capsys: pytest.CaptureFixture[str])
 def test_the_language_of_the_terminal(
     environ: dict[str, str],
     said: str,
-    failing: list[Exception],
+    failing: list[BaseException],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -123,7 +123,7 @@ def test_the_language_of_the_terminal(
 
 
 def test_an_unexpected_error_is_one_line(
-    failing: list[Exception], capsys: pytest.CaptureFixture[str]
+    failing: list[BaseException], capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing.append(ZeroDivisionError("by\nnothing"))
     assert cli.run(["serve"]) == 1
@@ -132,16 +132,17 @@ def test_an_unexpected_error_is_one_line(
     assert printed.count("\n") == 1
 
 
-def test_the_stack_trace_is_there_for_who_asks(failing: list[Exception]) -> None:
+def test_the_stack_trace_is_there_for_who_asks(failing: list[BaseException]) -> None:
     failing.append(ZeroDivisionError("by nothing"))
     with pytest.raises(ZeroDivisionError):
         cli.run(["--debug", "serve"])
 
 
-def test_ctrl_c(failing: list[Exception], capsys: pytest.CaptureFixture[str]) -> None:
-    failing.append(click.Abort())
-    assert cli.run(["serve"]) == 1
-    assert capsys.readouterr().err == "datingtoday: stopped\n"
+def test_ctrl_c(failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
+    for interruption in (click.Abort(), KeyboardInterrupt()):
+        failing[:] = [interruption]
+        assert cli.run(["serve"]) == 130
+        assert capsys.readouterr().err == "datingtoday: stopped\n"
 
 
 def test_a_closed_pipe_is_no_error_message() -> None:

@@ -8,19 +8,37 @@ import select
 
 import pytest
 
-from datingtoday.cli.progress import Progress
+from datingtoday.cli.progress import Progress, clock
 
 
 def test_plain_lines_come_every_two_seconds_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LC_ALL", "C")
-    clock = iter([0.0, 1.9, 2.0, 2.0, 3.9, 4.1, 4.1])
+    clock = iter([0.0, 1.9, 2.0, 3.9, 4.1])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with Progress(total=400) as progress:
+        for done in (100, 120, 130, 205):
+            progress.report(done, f"{done} people", f"{done} 人")
+    assert capsys.readouterr().out == "120 people, 60/s, 0:05 left …\n205 people, 50/s, 0:04 left …\n"
+
+
+def test_a_rate_begins_anew_with_other_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    clock = iter([0.0, 10.0, 20.0, 24.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     with Progress() as progress:
-        for done in (1, 2, 3, 4):
-            progress.report(done, f"{done} people", f"{done} 人")
-    assert capsys.readouterr().out == "2 people …\n4 people …\n"
+        progress.report(1000, "people: 1000")
+        progress.report(1, "cells: 1")
+        progress.report(9, "cells: 9")
+    assert capsys.readouterr().out == "people: 1000, 100/s …\ncells: 1 …\ncells: 9, 2.2/s …\n"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05"), (-3, "0:00")])
+def test_spans(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
 
 
 def test_lines_follow_the_language_of_the_terminal(
@@ -55,4 +73,4 @@ def test_a_terminal_sees_one_line_that_moves(monkeypatch: pytest.MonkeyPatch) ->
         while select.select([ours], [], [], 0.2)[0]:
             seen += os.read(ours, 4096)
     os.close(ours)
-    assert b"5 / 10" in seen and b"\x1b[2K" in seen
+    assert b"5 / 10" in seen and b"\x1b[2K" in seen and b":" in seen

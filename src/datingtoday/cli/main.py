@@ -1,11 +1,12 @@
 """`datingtoday`: finds the command, imports only that, and turns every error into one line and an exit code.
 
-Exit codes of all commands: 0 done; 1 failed; 2 wrong usage or settings.
+Exit codes of all commands: 0 done; 1 failed; 2 wrong usage or settings; 130 stopped by Ctrl-C.
 """
 
 import importlib
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -39,10 +40,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
 
 
 class CommandFailed(BilingualError):
     """Error with which a command ends with exit code 1 and one line in both languages that says what to do."""
+
+
+class CommandInterrupted(BilingualError):
+    """Ctrl-C: the command ends with exit code 130 and one line about going on."""
 
 
 class _LazyGroup(click.Group):
@@ -59,6 +66,13 @@ class _LazyGroup(click.Group):
             raise TypeError(f"{COMMANDS[cmd_name][0]}.command is no click command")
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # Here, because click would print an empty line first.
+            raise CommandInterrupted("stopped", "已停止") from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
@@ -67,7 +81,7 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings. Every command has --help.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 stopped by Ctrl-C. Every command has --help.",
 )
 @click.version_option(package_name="datingtoday", message="DatingToday %(version)s")
 @click.option("--debug", is_flag=True, help="Show the stack trace of an unexpected error.")
@@ -96,7 +110,10 @@ def run(arguments: list[str]) -> int:
         return EXIT_FAILED
     except (click.Abort, KeyboardInterrupt):
         click.echo("datingtoday: stopped", err=True)
-        return EXIT_FAILED
+        return EXIT_INTERRUPTED
+    except CommandInterrupted as interrupted:
+        click.echo(f"datingtoday: {in_own_language(interrupted)}", err=True)
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough (`| head`); nothing more can be said to them.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

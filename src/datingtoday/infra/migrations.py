@@ -36,6 +36,10 @@ class MigrationError(BilingualError):
     """The schema could not be read or brought up to date. One line in both languages."""
 
 
+class MigrationStopped(MigrationError):
+    """The upgrade was stopped between two revisions."""
+
+
 class DatabaseUnreachable(MigrationError):
     """The database does not answer, or not to this user; nothing is known of its schema."""
 
@@ -156,12 +160,17 @@ def _too_new(at: str | None, newest: str) -> MigrationError:
     )
 
 
-def upgrade(uri: str, progress: Callable[[str], None] | None = None) -> None:
+def upgrade(
+    uri: str,
+    progress: Callable[[str], None] | None = None,
+    *,
+    should_stop: Callable[[], bool] | None = None,
+) -> None:
     """Apply what is missing; does nothing if nothing is.
 
     Safe when several processes or hosts do it at once: one does, the others wait (up to `LOCK_WAIT_S`). On
     SQLite all or nothing is applied; MySQL commits each statement that changes a table. `progress` gets one
-    line for each revision applied. Raises MigrationError.
+    line for each revision applied. `should_stop` is asked between two revisions. Raises MigrationError.
     """
     from alembic import command
     from alembic.util.exc import CommandError
@@ -173,13 +182,34 @@ def upgrade(uri: str, progress: Callable[[str], None] | None = None) -> None:
     try:
         with _exclusive(uri) as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, newest)
+            for target in _targets(connection, newest, single=should_stop is not None):
+                if should_stop is not None and should_stop():
+                    raise MigrationStopped(
+                        "stopped between two revisions: run `datingtoday db upgrade` again to go on",
+                        "已在两个版本之间停止：再次运行 `datingtoday db upgrade` 即可继续",
+                    )
+                command.upgrade(config, target)
     except CommandError as error:
         raise _too_new(current(uri), newest) from error
     except DBAPIError as error:
         if error.connection_invalidated or _number(error) >= 2000 or _number(error) in (1044, 1045, 1049):
             raise _unreachable(error) from error
         raise MigrationError(f"a migration failed: {error.orig}", f"迁移失败：{error.orig}") from error
+
+
+def _targets(connection: Connection, newest: str, *, single: bool) -> list[str]:
+    """Revisions to upgrade to, one after another. :param single: each of those that are missing."""
+    if not single:
+        return [newest]
+    has_table = connection.dialect.has_table(connection, "alembic_version")
+    at = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if has_table else None
+    if connection.dialect.name != "sqlite":
+        # An open transaction would keep Alembic from committing its own.
+        connection.rollback()
+    below, missing = _revisions(), [newest]
+    while (parent := below.get(missing[-1])) not in (None, at):
+        missing.append(str(parent))
+    return missing[::-1]
 
 
 def differences(uri: str) -> list[str]:

@@ -5,7 +5,7 @@ It changes nothing. docs/payments.md says what to do about each finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -80,10 +80,13 @@ class Reconciliation:
         self._database = database
         self._channels = channels
 
-    def run(self, now: datetime, *, days: int) -> list[Finding]:
+    def run(
+        self, now: datetime, *, days: int, tell: Callable[[int, int], None] = lambda done, total: None
+    ) -> list[Finding]:
         """Everything that differs.
 
         :param days: orders of so many days are asked about at their providers; the ledger is compared as a whole.
+        :param tell: called after every order with how many were compared, and of how many.
         """
         with self._database.transaction(write=False) as session:
             found = [*_ledger(session), *_deadlines(session), *_refunds(session, now)]
@@ -93,7 +96,7 @@ class Reconciliation:
                 .order_by(UserOrder.id)
             ).all()
             tasks = {(it.channel, it.transaction_id): it for it in session.scalars(select(RefundTask))}
-        return [*found, *self._providers(recent, tasks, now)]
+        return [*found, *self._providers(_counted(recent, tell), tasks, now)]
 
     def report(self, now: datetime) -> int:
         """The nightly job: findings are logged as warnings; how many."""
@@ -110,7 +113,7 @@ class Reconciliation:
         return len(found)
 
     def _providers(
-        self, orders: Sequence[UserOrder], tasks: Mapping[tuple[str, str], RefundTask], now: datetime
+        self, orders: Iterable[UserOrder], tasks: Mapping[tuple[str, str], RefundTask], now: datetime
     ) -> Iterator[Finding]:
         unreachable: set[str] = set()
         for order in orders:
@@ -134,6 +137,12 @@ class Reconciliation:
             # The job is still at the others, or has done them.
             if task is None or (task.state == RefundState.FAILED and _is_refund(fact)):
                 yield from _compared(order, fact)
+
+
+def _counted(orders: Sequence[UserOrder], tell: Callable[[int, int], None]) -> Iterator[UserOrder]:
+    for done, order in enumerate(orders, start=1):
+        yield order
+        tell(done, len(orders))
 
 
 def _with_amount(channel: PaymentChannel, fact: Fact | None, task: RefundTask | None) -> Fact | None:

@@ -1,14 +1,15 @@
 """`datingtoday db`: the schema of the database."""
 
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from datingtoday.cli.main import EXIT_FAILED
+from datingtoday.cli.main import EXIT_FAILED, CommandInterrupted
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import open_parts
-from datingtoday.cli.terminal import say
+from datingtoday.cli.terminal import note, say
 from datingtoday.infra import migrations
 from datingtoday.infra.config.settings import load_settings
 
@@ -23,7 +24,7 @@ def command() -> None:
 def upgrade(config_file: Path | None, data_dir: Path | None) -> None:
     """Bring the database up to date.
 
-    Safe to run at the same time on several hosts.
+    Safe to run at the same time on several hosts. Ctrl-C stops it between two revisions; run it again to go on.
 
     Exit codes: 0 up to date, 1 failed, 2 the settings are wrong.
     """
@@ -33,8 +34,31 @@ def upgrade(config_file: Path | None, data_dir: Path | None) -> None:
     if migrations.is_current(settings.database.uri):
         click.echo(f"up to date at {migrations.head()}")
         return
-    migrations.upgrade(settings.database.uri, click.echo)
+    _upgrade(settings.database.uri)
     click.echo(f"upgraded to {migrations.head()}")
+
+
+def _upgrade(uri: str) -> None:
+    """Upgrade; Ctrl-C ends it between two revisions, because MySQL cannot take back half of one."""
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        if stopping:
+            raise KeyboardInterrupt
+        stopping = True
+        note(
+            "stopping after this revision; Ctrl-C again stops at once, and may leave half of it",
+            "将在当前版本完成后停止；再按一次 Ctrl-C 立即停止，但可能只完成一半",
+        )
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        migrations.upgrade(uri, click.echo, should_stop=lambda: stopping)
+    except migrations.MigrationStopped as error:
+        raise CommandInterrupted(*error.text) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @command.command()

@@ -174,12 +174,17 @@ def ask(config_file: Path | None, data_dir: Path | None) -> None:
 
     failed: list[str] = []
 
-    def tell(media_id: str, verdict: "Verdict | None") -> None:
-        if verdict is None:
-            failed.append(media_id)
-        click.echo(f"{media_id} {verdict or '-'}")
+    with open_parts(config_file, data_dir) as parts, Progress() as progress:
+        told = 0
 
-    with open_parts(config_file, data_dir) as parts:
+        def tell(media_id: str, verdict: "Verdict | None") -> None:
+            nonlocal told
+            told += 1
+            if verdict is None:
+                failed.append(media_id)
+            progress.say(f"{media_id} {verdict or '-'}")
+            progress.report(told, f"{told} asked", f"已询问 {told} 个")
+
         answered = ask_again(parts.media.service, datetime.now(UTC), tell=tell)
     if failed:
         raise CommandFailed(

@@ -16,7 +16,9 @@ import click
 from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import open_parts
+from datingtoday.cli.progress import Progress
 from datingtoday.cli.terminal import say
+from datingtoday.infra.text import Text
 
 if TYPE_CHECKING:
     from datingtoday.app import Parts
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 30
 _REFUND_NO = re.compile(r"[0-9A-Za-z_|*@-]{1,64}")
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+_AGAIN = Text("stopped; nothing was changed: run it again", "已停止；没有做任何修改：请再次运行")
 
 
 @click.group()
@@ -105,8 +110,14 @@ def reconcile(days: int, config_file: Path | None, data_dir: Path | None) -> Non
 
     Exit codes: 0 nothing differs, 1 something does or failed, 2 the settings are wrong.
     """
-    with open_parts(config_file, data_dir, needs_redis=False) as parts:
-        found = parts.vip.reconciliation.run(datetime.now(UTC), days=days)
+    with open_parts(config_file, data_dir, needs_redis=False) as parts, Progress(again=_AGAIN) as progress:
+        found = parts.vip.reconciliation.run(
+            datetime.now(UTC),
+            days=days,
+            tell=lambda done, total: progress.report(
+                done, f"{done} / {total} orders", f"{done} / {total} 个订单", total=total
+            ),
+        )
     for it in found:
         click.echo("\t".join((it.kind.value, it.channel, it.trade_no, str(it.user_id or ""), it.detail)))
     if found:

@@ -18,6 +18,7 @@ import click
 from datingtoday.cli.banner import banner
 from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
+from datingtoday.cli.progress import Progress
 from datingtoday.cli.terminal import note
 from datingtoday.infra.config.serving import validate_for_serving
 from datingtoday.infra.config.settings import METRICS_FOLDER, Settings, load_settings
@@ -201,7 +202,8 @@ def _seed(parts: Any, users: int) -> None:
 
     now = datetime.now(UTC)
     load = SeedLoad(parts)
-    user_ids = load.load(users, 1, now, lambda done: None)
+    with Progress(total=users) as progress:
+        user_ids = load.load(users, 1, now, lambda done: progress.report(done, f"{done} / {users}"))
     if parts.base.settings.demo.enabled and users >= LEAST_FOR_A_STORY:
         DemoStory(parts).tell(user_ids, now)
     load.make_edition(now)

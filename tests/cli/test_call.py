@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,3 +98,57 @@ def test_explained_signatures(
     assert (sign in printed) is is_right
     mistake = "another timestamp" if sign_method == "md5" else "another method"
     assert ("your sign is right" if is_right else mistake) in printed
+
+
+def explained(
+    capsys: pytest.CaptureFixture[str], *arguments: str, path: str = "/api/auth/sendsms"
+) -> tuple[int, str]:
+    """Exit code and last line of an explanation of a request with md5."""
+    params = ["phone=13800138000", "appkey=432ABZ", "timestamp=1795305600", "nonce=4f3a"]
+    exit_code = cli.run(["sign", "explain", "POST", path, *params, "--secret", SECRET, *arguments])
+    return exit_code, capsys.readouterr().out.strip().splitlines()[-1]
+
+
+def test_own_string_tells_a_wrong_string_from_a_wrong_secret(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = "phone=1380013800017953056004f3a"
+    for own in (right, f"{right}<appsecret>", f"{right}{SECRET}"):
+        exit_code, told = explained(capsys, "--string", own)
+        assert (exit_code, "your string is right, so the secret or the hash is wrong" in told) == (0, True)
+    exit_code, told = explained(capsys, "--string", right.replace("phone=", "phone:"))
+    assert exit_code == 1
+    assert (
+        "differs from character 6 on: it has ':1380013800017953056', right is '=1380013800017953056'" in told
+    )
+    (tmp_path / "string").write_text(f"{right}\n")
+    exit_code, told = explained(capsys, "--string", f"@{tmp_path / 'string'}")
+    assert (exit_code, "it has '\\n', right is ''" in told) == (1, True)
+    assert SECRET not in told
+
+
+def test_a_forgotten_sign_method_and_a_whole_address(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "send sign_method=hmac-sha256" in explained(capsys, f"sign={'0' * 64}")[1]
+    assert "32 are an md5 signature" in explained(capsys, "sign_method=hmac-sha256", f"sign={'0' * 32}")[1]
+    params = {"phone": "13800138000", "appkey": "432ABZ", "timestamp": "1795305600", "nonce": "4f3a"}
+    address = "http://192.0.2.7:8000/api/auth/sendsms"
+    params["sign_method"] = "hmac-sha256"
+    for signed, told in ((address, "without scheme and host"), ("/api/auth/sendsms", "your sign is right")):
+        sign = sign_hmac(hmac_string("POST", signed, params), SECRET)
+        assert told in explained(capsys, "sign_method=hmac-sha256", f"sign={sign}", path=address)[1]
+
+
+def test_values_that_were_signed_and_not_sent_are_known_by_the_endpoint(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    params = {"phone": "13800138000", "appkey": "432ABZ", "timestamp": "1795305600", "nonce": "4f3a"}
+    sign = sign_md5(next(md5_strings({**params, "purpose": "login"}, SECRET)))
+    assert "you signed purpose=login but did not send it" in explained(capsys, f"sign={sign}")[1]
+
+
+def test_the_explanation_is_in_the_language_of_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert "你的签名不正确：不属于常见错误" in explained(capsys, f"sign={'0' * 32}")[1]
+    assert "第 1 个字符起不同" in explained(capsys, "--string", "x")[1]

@@ -87,6 +87,8 @@ class Call:
     database: Database
     cache: CacheReader
     """The cache with what the guard has read of it already."""
+    host: str = ""
+    """The ``Host`` header."""
     appkey: str = ""
     token_digest: str = field(default="", repr=False)
     login: Login | None = None

@@ -251,6 +251,7 @@ class Guard:
             lang=lang,
             database=self._database,
             cache=CacheReader(self._cache, now),
+            host=peer.get("HTTP_HOST", ""),
         )
 
     def _check(self, call: Call, now_ns: int) -> Call:

@@ -106,7 +106,7 @@ HMAC_MISTAKES: dict[str, tuple[Callable[[Params], str], str]] = {
     ),
     "plus for blanks": (
         lambda p: hmac_raw("&".join(f"{quote_plus(n)}={quote_plus(p[n])}" for n in sorted(p))),
-        "percent-encode names and values",
+        "a space is %20, not +",
     ),
     "no line for the file": (
         lambda p: hmac_text("POST\n" + POST + "\n" + encoded(p)), "file's sha256 is missing",

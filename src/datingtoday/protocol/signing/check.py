@@ -17,8 +17,9 @@ from datingtoday.protocol.errors import (
     SignatureWrong,
 )
 from datingtoday.protocol.peer import limit_key
+from datingtoday.protocol.signing.attempts import SignedRequest
 from datingtoday.protocol.signing.client_apps import ClientApps
-from datingtoday.protocol.signing.explain import explain
+from datingtoday.protocol.signing.explain import declared_params, explain, of_another_method
 from datingtoday.protocol.signing.md5_readings import Readings, only_reading, readings
 from datingtoday.protocol.signing.replay import ReplayGuard
 from datingtoday.protocol.signing.strings_to_sign import (
@@ -123,7 +124,10 @@ class SignatureCheck:
         if read is None:
             data = None
             if self._explains and call.is_local:
-                data = explain(params, live, sign_method=sign_method, **covered, lang=call.lang)
+                request = SignedRequest(
+                    params, **covered, host=call.host, declared=declared_params(call.endpoint.params)
+                )
+                data = explain(request, live, sign_method=sign_method, lang=call.lang)
             raise SignatureWrong(data=data)
         if file is not None and "fileSha256" in params and params["fileSha256"].lower() != file.sha256:
             raise ParameterError.malformed("fileSha256", _FILE_SHA256)
@@ -148,5 +152,5 @@ def _sign_of(params: Mapping[str, str], sign_method: str) -> str:
     if not sign:
         raise ParameterError.missing("sign", allowed)
     if len(sign) != length or not _HEX.match(sign):
-        raise ParameterError.malformed("sign", allowed)
+        raise ParameterError.malformed("sign", of_another_method(sign) or allowed)
     return sign.lower()

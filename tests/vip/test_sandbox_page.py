@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from datingtoday.infra.payments.models import SandboxTrade
 from tests.blackbox.client import Client, Login, code_on_terminal, generated_secrets
 from tests.cli.running_server import PROGRAM, RunningServer, clean_environ
 from tests.plugins.api import Api, new_phone
@@ -157,6 +158,16 @@ def test_the_page(api: Api) -> None:
     for unknown in ("/pay/sandbox/x", "/pay/sandbox/" + "A" * 43):
         assert api.send("GET", unknown).status == 404
         assert api.send("POST", unknown).status == 404
+
+
+@pytest.mark.parametrize(
+    ("fen", "shown"), [(1, "¥0.01"), (99, "¥0.99"), (3000, "¥30.00"), (123405, "¥1234.05")]
+)
+def test_the_price_is_shown_in_yuan(api: Api, fen: int, shown: str) -> None:
+    order = make_order(api, make_user(api))
+    with api.parts.base.database.transaction() as session:
+        session.get_one(SandboxTrade, order["trade_no"]).amount_fen = fen
+    assert f'<p class="amount">{shown}</p>' in api.send("GET", order["pay_params"]["pay_url"]).body.decode()
 
 
 def test_a_name_is_text_on_the_page(api: Api) -> None:

@@ -121,6 +121,18 @@ def product(api: Api) -> Json:
     return made
 
 
+_OWN = "authority birthday create_time email personal phone stealth vip_deadline"
+"""Told to the person alone."""
+MAY_BE_LEFT_OUT = {
+    "Media": "duration_ms height thumb_url width",
+    "Profile": _OWN,
+    "Sent": "code",
+    "SyncEntry": "by_me message message_id peer_id removed seq",
+    "Updated": _OWN,
+}
+"""Schema → properties; besides ``total_more`` of lists, and ``data`` of errors."""
+
+
 def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -150,6 +162,15 @@ class TestProduct:
                 assert re.search(r"[A-Za-z]{3}", text), (method, path, text)
         described = {tag["name"] for tag in product["tags"]}
         assert described <= TAGS.keys(), "name new groups in TAGS"
+
+    def test_answers_always_have_all_that_they_name(self, product: Json) -> None:
+        """A client may rely on every property; where there is nothing to tell it is null."""
+        left_out: dict[str, set[str]] = {}
+        for name, schema in product["components"]["schemas"].items():
+            optional = set(schema.get("properties", ())) - {*schema.get("required", ()), "total_more"}
+            if optional and not name.startswith(("Error", "Http")):
+                left_out[name] = optional
+        assert left_out == {name: set(names.split()) for name, names in MAY_BE_LEFT_OUT.items()}
 
     def test_operation_ids_are_unique(self, product: Json) -> None:
         found = [operation["operationId"] for _, _, operation in operations(product)]

@@ -199,6 +199,16 @@ def test_sizes(process: Process, given: tuple[int, int], full: object, medium: o
     assert max(result.full.width, result.full.height) <= MAX_SIDE_PX
 
 
+def test_pictures_are_stored_in_the_quality_of_their_size(process: Process) -> None:
+    """High enough for a full screen, lower for a list: the file tells by its quantization tables."""
+    made = process(saved(photo(3000, 2000), "JPEG"))
+    for stored, quality in ((made.full, 85), (made.thumbs["medium"], 82), (made.thumbs["thumb"], 80)):
+        assert (
+            opened(stored.content).quantization
+            == opened(saved(photo(8, 8), "JPEG", quality=quality)).quantization
+        )
+
+
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "MPO"])
 def test_of_several_pictures_the_first(process: Process, image_format: str) -> None:
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue", "lime")]

@@ -315,6 +315,15 @@ def test_a_poster_has_the_colours_that_a_player_shows(
         assert _is_near(opened(thumb.content).getpixel((100, 80)), (200, 60, 60))
 
 
+def test_a_poster_of_a_video_that_names_no_colours_is_of_an_ordinary_screen(tmp_path: Path) -> None:
+    film = recorded(
+        "-f lavfi -i color=c=0xC83C3C:s=320x240:d=0.5:r=10 -c:v libx264 -preset ultrafast -pix_fmt yuv420p",
+        "mov",
+    )
+    for thumb in watch(tmp_path, film).thumbs.values():
+        assert _is_near(opened(thumb.content).getpixel((100, 80)), (200, 60, 60))
+
+
 def _is_near(found: object, wanted: tuple[int, int, int]) -> bool:
     assert isinstance(found, tuple)
     return all(abs(one - other) <= 6 for one, other in zip(found, wanted, strict=True))

@@ -70,13 +70,22 @@ def test_a_prefix_has_a_ceiling_of_a_day(
     assert len(api.sms.sent) == 5
 
 
-def test_all_numbers_have_a_ceiling_of_a_day(app_of: Callable[..., Api], clock: Clock) -> None:
+def test_all_numbers_have_a_ceiling_of_a_day(
+    app_of: Callable[..., Api], clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
     api = app_of(LIMITS_SMS_IN_ALL_PER_DAY=3)
     for prefix in ("135", "136", "137"):
         assert_sent(ask(api, f"{prefix}{new_phone()[3:]}", address=new_address()))
-    wait_s(ask(api, f"138{new_phone()[3:]}"))
+    capsys.readouterr()
+    assert DAY - 10 <= wait_s(ask(api, f"138{new_phone()[3:]}")) <= DAY
+    logs = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "ceiling" in line]
+    assert [(line["event"], line["prefix"], line["level"]) for line in logs] == [
+        ("sms_ceiling_reached", "all", "error")
+    ]
+    clock.shift(HOUR)
+    assert DAY - HOUR - 10 <= wait_s(ask(api, f"138{new_phone()[3:]}")) <= DAY - HOUR
     assert numbers(api)['datingtoday_sms_ceiling_ratio{prefix="all"}'] == 1
-    clock.shift(DAY)
+    clock.shift(DAY - HOUR)
     assert_sent(ask(api))
 
 

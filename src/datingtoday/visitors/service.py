@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.orm import Session
 
@@ -94,14 +94,13 @@ class Visitors:
                 ).values(rows)
             )
         else:
-            # MariaDB has no alias for the new row.
+            # `inserted` becomes what the server understands: MySQL names the new row, MariaDB has VALUES().
+            insert = mysql.insert(Visitor).values(rows)
             session.execute(
-                mysql.insert(Visitor)
-                .values(rows)
-                .on_duplicate_key_update(
-                    visits=text("visits + VALUES(visits)"),
-                    visit_time=text("GREATEST(visit_time, VALUES(visit_time))"),
-                    status=text("VALUES(status)"),
+                insert.on_duplicate_key_update(
+                    visits=Visitor.visits + insert.inserted.visits,
+                    visit_time=func.greatest(Visitor.visit_time, insert.inserted.visit_time),
+                    status=insert.inserted.status,
                 )
             )
         owners = sorted({row["user_id"] for row in rows})

@@ -53,7 +53,7 @@ def _check_schema(settings: Settings) -> None:
     """Refuse to serve on a schema of another revision; a database that is down may come back."""
     try:
         require_utf8(settings.database.uri)
-        require_current(settings.database.uri)
+        require_current(settings.database.uri, newer_too=settings.database.newer_schema)
     except DatabaseUnreachable as error:
         print(f"datingtoday: {error.en}\ndatingtoday: {error.zh}", file=sys.stderr, flush=True)
     except MigrationError as error:

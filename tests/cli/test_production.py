@@ -170,6 +170,30 @@ def test_another_schema_is_neither_served_nor_migrated_unasked(
 
 
 @pytest.mark.parametrize("backend", ["real"], indirect=True)
+def test_after_a_rollback_the_schema_of_the_newer_release_is_served(
+    start: Start, data: Path, backend: Backend
+) -> None:
+    migrations.upgrade(backend.database_uri)
+    engine = create_engine(backend.database_uri)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    server = start(**own_servers(backend), DATABASE_NEWER_SCHEMA="1")
+    assert server.get("/").ok
+    options = ["--config", "/dev/null", "--data", str(data)]
+    done = subprocess.run(
+        [PROGRAM, "worker", *options],
+        capture_output=True,
+        text=True,
+        cwd=data,
+        env=clean_environ(**own_environ(backend)),
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "[DATABASE] newer_schema" in done.stderr) == (1, True), done.stderr
+
+
+@pytest.mark.parametrize("backend", ["real"], indirect=True)
 def test_a_latin1_database_is_refused_with_the_alter_that_helps(data: Path, backend: Backend) -> None:
     engine = create_engine(backend.database_uri)
     name = engine.url.database

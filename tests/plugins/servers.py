@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if MYSQLD and (problem := TOOLS[TESTED.tool].problem):
         raise pytest.UsageError(f"MYSQLD={MYSQLD}: {problem}")
     if _servers_are_required():
-        problems = [tool.problem for tool in TOOLS.values() if tool.problem]
+        problems = [tool.problem for tool in TOOLS.values() if tool.problem and not tool.is_for_root]
         if problems:
             raise pytest.UsageError("REQUIRE_REAL_SERVERS is set, but " + "; ".join(problems))
     # kill, systemd and CI end programs by SIGTERM, which Python otherwise dies of without tidying up.

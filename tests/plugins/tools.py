@@ -34,6 +34,8 @@ class Tool:
     """The oldest version that will do, as printed by ``--version`` of the first program."""
     is_meant: Callable[[str], bool] | None = None
     """True of what the first program prints of its version if it is the one that was meant, not a namesake."""
+    is_for_root: bool = False
+    """Used only by root, where namespaces may be made."""
     node_modules: str | None = None
     """A folder with a package-lock.json whose packages ``npm ci`` (of scripts/test-tools) has put beside it."""
 
@@ -47,6 +49,8 @@ class Tool:
         missing = [names for names in self.programs if program(*names.split("|")) is None]
         if missing:
             return f"{self.name} is not installed ({', '.join(missing)})"
+        if self.is_for_root and not _may_make_namespaces():
+            return f"{self.name} needs root and namespaces"
         if self.node_modules is not None and not (_ROOT / self.node_modules / "node_modules").is_dir():
             return f"{self.name} is not installed (npm ci in {self.node_modules})"
         if self.minimum is None:
@@ -77,6 +81,9 @@ TOOLS = {
         Tool("supervisor", ("supervisord", "supervisorctl"), ("supervisor",)),
         Tool("logrotate", ("logrotate",), ("logrotate",)),
         Tool("systemd", ("systemd-analyze",), ("systemd",)),
+        Tool(
+            "mmdebstrap", ("mmdebstrap", "unshare", "nsenter"), ("mmdebstrap", "util-linux"), is_for_root=True
+        ),
         Tool("curl", ("curl",), ("curl",)),
         Tool("openssl", ("openssl",), ("openssl",)),
         Tool("dash", ("dash",), ("dash",)),
@@ -87,6 +94,12 @@ TOOLS = {
         Tool("typescript-client", ("node", "npm"), ("nodejs", "npm"), node_modules="clients/typescript"),
     )
 }
+
+
+@cache
+def _may_make_namespaces() -> bool:
+    command = ["unshare", "--mount", "--pid", "--net", "--fork", "true"]
+    return os.geteuid() == 0 and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def program(*names: str) -> str | None:
@@ -126,7 +139,7 @@ def missing_packages(names: Iterable[str] = TOOLS) -> list[str]:
     return [
         package
         for tool in map(TOOLS.__getitem__, names)
-        if tool.problem and not (tool.node_modules and tool.has_programs)
+        if tool.problem and not ((tool.node_modules or tool.is_for_root) and tool.has_programs)
         for package in tool.packages
     ]
 

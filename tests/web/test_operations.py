@@ -216,6 +216,17 @@ class TestReadiness:
                 session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": revision})
             assert told() == (503, "up", "down")
 
+    @pytest.mark.parametrize(("revision", "status"), [("0001", 503), ("9999", 200)])
+    def test_a_newer_schema_is_ready_where_the_settings_say_so(
+        self, backend: Backend, tmp_path: Path, revision: str, status: int
+    ) -> None:
+        sms = RecordingSms()
+        api = Api(create_app(settings_of(backend, tmp_path, DATABASE_NEWER_SCHEMA="1"), sms=sms), sms)
+        migrations.upgrade(backend.database_uri)
+        with api.parts.base.database.transaction() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": revision})
+        assert api.send("GET", "/readyz", address=HERE).status == status
+
     def test_a_cache_that_is_down_degrades(
         self, backend: Backend, private_redis: Callable[..., RedisServer], tmp_path: Path
     ) -> None:

@@ -76,14 +76,17 @@ def require_schema(settings: Settings) -> None:
     """Raises CommandFailed unless the database is up to date."""
     from datingtoday.infra import migrations
 
-    if migrations.is_current(settings.database.uri):
+    at = migrations.current(settings.database.uri)
+    if at == migrations.head() or (settings.database.newer_schema and migrations.is_newer(at)):
         return
-    if settings.embedded and migrations.current(settings.database.uri) is None:
+    if settings.embedded and at is None:
         raise CommandFailed(
             f"there is no database in {settings.data_dir} yet: start `datingtoday serve` once, or name the folder "
             "with --data",
             f"{settings.data_dir} 中还没有数据库：请先启动一次 `datingtoday serve`，或用 --data 指定目录",
         )
+    if migrations.is_newer(at):
+        migrations.require_current(settings.database.uri)
     raise CommandFailed(
         "the database is not up to date: run `datingtoday db upgrade`",
         "数据库不是最新版本：请运行 `datingtoday db upgrade`",

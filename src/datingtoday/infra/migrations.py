@@ -113,15 +113,21 @@ def is_current(uri: str) -> bool:
     return current(uri) == head()
 
 
-def require_current(uri: str) -> None:
+def is_newer(revision: str | None) -> bool:
+    """True for the revision of a newer program: this one does not know it. Migrations are safe for the previous one."""
+    return revision is not None and revision not in _revisions()
+
+
+def require_current(uri: str, *, newer_too: bool = False) -> None:
     """Refuse a schema that this program was not written for.
 
+    :param newer_too: [DATABASE] newer_schema.
     :raises MigrationError: it is missing, older or newer, and what to do. :raises DatabaseUnreachable:
     """
     at, newest = current(uri), head()
-    if at == newest:
+    if at == newest or (newer_too and is_newer(at)):
         return
-    if at is None or at in _revisions():
+    if not is_newer(at):
         raise MigrationError(
             f"the database is at revision {at or 'none'}, this program needs {newest}: run `datingtoday db upgrade`",
             f"数据库处于版本 {at or '无'}，本程序需要 {newest}：请运行 `datingtoday db upgrade`",
@@ -155,8 +161,9 @@ def require_utf8(uri: str) -> None:
 
 def _too_new(at: str | None, newest: str) -> MigrationError:
     return MigrationError(
-        f"the database is at revision {at}, this program knows up to {newest}: install the newer program",
-        f"数据库处于版本 {at}，本程序只到 {newest}：请安装更新的程序",
+        f"the database is at revision {at}, this program knows up to {newest}: install the newer program, or after a "
+        "rollback set [DATABASE] newer_schema = true",
+        f"数据库处于版本 {at}，本程序只到 {newest}：请安装更新的程序；若是回滚，请设置 [DATABASE] newer_schema = true",
     )
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from datingtoday.infra.jobs.status import has_worker
 from datingtoday.infra.metric_declarations import declare
-from datingtoday.infra.migrations import head
+from datingtoday.infra.migrations import head, is_newer
 from datingtoday.infra.realtime import Realtime
 from datingtoday.infra.redis import RUN_ID, RedisDown, RedisRole
 
@@ -66,12 +66,20 @@ class Readiness:
     """
 
     def __init__(
-        self, database_uri: str, guard: RedisRole, cache: RedisRole, queues: RedisRole, realtime: Realtime
+        self,
+        database_uri: str,
+        guard: RedisRole,
+        cache: RedisRole,
+        queues: RedisRole,
+        realtime: Realtime,
+        *,
+        newer_schema: bool = False,
     ) -> None:
         self._guard = guard
         self._cache = cache
         self._queues = queues
         self._newest = head()
+        self._newer_schema = newer_schema
         self._realtime = realtime
         timeouts: dict[str, Any] = {"timeout": _TIMEOUT_S}
         if make_url(database_uri).get_backend_name() != "sqlite":
@@ -79,7 +87,7 @@ class Readiness:
         self._engine = create_engine(database_uri, poolclass=NullPool, connect_args=timeouts)
 
     def check(self) -> dict[str, PartState]:
-        """The state of each of `PARTS`; the schema is up while the database is at this program's revision."""
+        """The state of each of `PARTS`; the schema is up while the database is at a revision that is served."""
         found = self._database()
         found["redis"] = guard = _timed(self._answers_guard)
         found["cache"] = guard if self._cache is self._guard else _timed(lambda: _answers(self._cache))
@@ -114,7 +122,7 @@ class Readiness:
 
     def _is_current(self, connection: Connection) -> bool:
         at = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return bool(at == self._newest)
+        return bool(at == self._newest or (self._newer_schema and is_newer(at)))
 
     def _has_push(self) -> bool:
         try:

@@ -68,7 +68,12 @@ def register_pages(app: Flask, base: Foundation, metrics: Metrics | None, vip: V
     if settings.demo.enabled:
         app.register_blueprint(demo_routes(settings))
     readiness = Readiness(
-        settings.database.uri, base.guard_redis, base.cache_redis, base.queue_redis, base.realtime
+        settings.database.uri,
+        base.guard_redis,
+        base.cache_redis,
+        base.queue_redis,
+        base.realtime,
+        newer_schema=settings.database.newer_schema,
     )
     if metrics is not None:
         metrics.readiness = readiness

@@ -185,7 +185,7 @@ def _migrate(settings: Settings, *, asked: bool) -> bool:
 
     if not (settings.embedded or asked):
         migrations.require_utf8(settings.database.uri)
-        migrations.require_current(settings.database.uri)
+        migrations.require_current(settings.database.uri, newer_too=settings.database.newer_schema)
         return False
     current = migrations.current(settings.database.uri)
     if current != migrations.head():

@@ -9,11 +9,11 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
-from datingtoday.cli.doctor.findings import Context, Finding, error, ok
+from datingtoday.cli.doctor.findings import Context, Finding, error, ok, warning
 from datingtoday.cli.doctor.servers import database_cli, database_engine, reason_of
 from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.db import Base
-from datingtoday.infra.migrations import MigrationError, current, require_current
+from datingtoday.infra.migrations import MigrationError, current, is_newer, require_current
 from datingtoday.infra.text import Text
 
 
@@ -24,7 +24,7 @@ def check_schema(context: Context) -> Iterator[Finding]:
         if engine is None:
             return
         try:
-            require_current(settings.database.uri)
+            require_current(settings.database.uri, newer_too=settings.database.newer_schema)
         except MigrationError as failure:
             is_older = current(settings.database.uri) is None or "db upgrade" in failure.en
             fix = Text(
@@ -32,6 +32,16 @@ def check_schema(context: Context) -> Iterator[Finding]:
                 "datingtoday db upgrade" if is_older else "安装更新的程序",
             )
             yield error("schema.revision", failure.text, fix)
+            return
+        if is_newer(current(settings.database.uri)):
+            yield warning(
+                "schema.revision",
+                Text(
+                    "a newer release has migrated the database, and [DATABASE] newer_schema accepts it",
+                    "数据库已被更新的版本迁移，[DATABASE] newer_schema 允许继续使用",
+                ),
+                Text("install the newer program", "安装更新的程序"),
+            )
             return
         yield ok("schema.revision", "up to date", "已是最新")
         try:

@@ -79,6 +79,12 @@ class DatabaseSection(Section):
         en="Seconds to wait for a connection, and on SQLite for the write lock.",
         zh="等待连接（SQLite 还包括写锁）的秒数。",
     )
+    newer_schema: bool = key(
+        False,
+        en="Serve on a schema that a newer release has migrated, too: after a rollback, and while hosts are upgraded "
+        "one after another.",
+        zh="也接受已被更新版本迁移过的数据库：用于回滚之后，以及逐台升级主机期间。",
+    )
 
 
 class RedisSection(Section):

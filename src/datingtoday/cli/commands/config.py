@@ -29,11 +29,11 @@ def check(config_file: Path | None, data_dir: Path | None) -> int:
     Exit codes: 0 the server would start with them, 2 it would not. Every reason is a line on stderr; what is wrong
     with the settings together is told when each of them is known and well-formed.
     """
-    from datingtoday.infra.payments.make import channel_problems
+    from datingtoday.infra.provider_problems import provider_problems
 
     settings = load_settings(config_file, data_dir)
-    # Key files of payment channels are read only where nothing is missing: one line says enough.
-    problems = serving_problems(settings) or channel_problems(settings)
+    # Key files are read and libraries imported only where no key is missing: one line says enough.
+    problems = serving_problems(settings) or provider_problems(settings)
     for problem in problems:
         click.echo(f"datingtoday: {in_own_language(problem)}", err=True)
     if problems:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datingtoday.cli.doctor.findings import Context, Finding, error, ok, warning
+from datingtoday.infra.config.settings import ConfigError
 from datingtoday.infra.storage.local import LocalStorage
 from datingtoday.infra.storage.make import make_storage
 from datingtoday.infra.storage.storage import ObjectMissing, Storage, StorageError, new_key
@@ -22,6 +23,9 @@ def check_storage(context: Context) -> Iterator[Finding]:
     settings = context.settings
     try:
         storage = make_storage(settings.storage, settings.data_dir)
+    except ConfigError as problem:
+        yield error("storage.settings", problem.text, "pip install -r requirements.txt")
+        return
     except ValueError as failure:
         yield error("storage.settings", Text(str(failure), str(failure)), "datingtoday config check")
         return

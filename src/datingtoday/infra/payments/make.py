@@ -62,8 +62,9 @@ def _made(name: str, pay: PaySection) -> PaymentChannel:
         if (error.name or "").partition(".")[0] not in _MODULES:
             raise
         raise ConfigError(
-            f"[PAY] {name}: its library is not installed; install requirements.txt, or datingtoday[pay]",
-            f"[PAY] {name}：未安装所需的库；请安装 requirements.txt 或 datingtoday[pay]",
+            f"[PAY] {name}: its library is not installed; run `pip install -r requirements.txt` "
+            "(or install datingtoday[pay])",
+            f"[PAY] {name}：未安装所需的库；请运行 `pip install -r requirements.txt`（或安装 datingtoday[pay]）",
         ) from None
     except ConfigError:
         raise

@@ -50,10 +50,10 @@ def make_sms_provider(settings: SmsSection) -> SmsProvider:
         if (error.name or "").partition(".")[0] not in {*_SDK_MODULES, "requests", "urllib3"}:
             raise
         raise ConfigError(
-            f"[SMS] provider: {settings.provider} is not installed; "
-            f"install requirements.txt, or datingtoday[{settings.provider}]",
-            f"[SMS] provider：未安装 {settings.provider} 的 SDK；"
-            f"请安装 requirements.txt 或 datingtoday[{settings.provider}]",
+            f"[SMS] provider: {settings.provider} is not installed; run `pip install -r requirements.txt` "
+            f"(or install datingtoday[{settings.provider}])",
+            f"[SMS] provider：未安装 {settings.provider} 的 SDK；请运行 `pip install -r requirements.txt`"
+            f"（或安装 datingtoday[{settings.provider}]）",
         ) from None
     return ConsoleSms()
 

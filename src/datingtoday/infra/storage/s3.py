@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from datingtoday.infra.config.settings import ConfigError
 from datingtoday.infra.storage.storage import (
     CHUNK_BYTES,
     ObjectMissing,
@@ -47,9 +48,13 @@ class S3Storage:
     """Objects under their key in one bucket. boto3 is loaded, and the connection made, at the first use."""
 
     def __init__(self, access: S3Access) -> None:
-        """ValueError if boto3 is not installed."""
+        """:raises ConfigError: boto3 is not installed."""
         if importlib.util.find_spec("boto3") is None:
-            raise ValueError("S3 storage needs boto3: pip install 'datingtoday[s3]'")
+            raise ConfigError(
+                "[STORAGE] provider: boto3 is not installed; run `pip install -r requirements.txt` "
+                "(or install datingtoday[s3])",
+                "[STORAGE] provider：未安装 boto3；请运行 `pip install -r requirements.txt`（或安装 datingtoday[s3]）",
+            )
         self._access = access
         self._client: S3Client | None = None
         self._lock = threading.Lock()

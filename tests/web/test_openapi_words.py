@@ -14,6 +14,7 @@ import jsonschema_rs
 import pytest
 
 from datingtoday.cli.generated.api_page import product_routes
+from datingtoday.infra.config.limits import LimitsSection
 from datingtoday.protocol.described import ENUM_NAMES
 from datingtoday.web.openapi import build_document
 from tests.plugins.contract import closed
@@ -164,6 +165,15 @@ def test_lengths_are_called_what_they_are(document: Json) -> None:
     code = next(iter(forms))["schema"]["properties"]["code"]
     assert code["pattern"] == "^[0-9]{6}$"
     assert "6 digits" in code["description"]
+
+
+def test_the_wait_between_two_codes_is_told(document: Json) -> None:
+    gap_s = LimitsSection().sms_gap_s
+    told = document["paths"]["/api/auth/sendsms"]["post"]["description"]
+    assert f"{gap_s} s apart" in told and f"{gap_s} 秒" in told
+    assert "all purposes together" in told and "不论用途" in told
+    for page in ("api.md", "api.zh-CN.md"):
+        assert "sms_gap_s" in (JS.parents[1] / "docs" / page).read_text()
 
 
 @pytest.mark.needs("redocly")

@@ -102,14 +102,13 @@ def run(arguments: list[str]) -> int:
         result = cli.main(arguments, prog_name="datingtoday", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx is not None else "datingtoday"
-        click.echo(f"{where}: {error.format_message()} (see {where} --help)", err=True)
+        _tell_usage(error)
         return EXIT_USAGE
     except click.ClickException as error:
         click.echo(f"datingtoday: {error.format_message()}", err=True)
         return EXIT_FAILED
     except (click.Abort, KeyboardInterrupt):
-        click.echo("datingtoday: stopped", err=True)
+        click.echo(f"datingtoday: {'已停止' if speaks_chinese() else 'stopped'}", err=True)
         return EXIT_INTERRUPTED
     except CommandInterrupted as interrupted:
         click.echo(f"datingtoday: {in_own_language(interrupted)}", err=True)
@@ -122,6 +121,16 @@ def run(arguments: list[str]) -> int:
         return _explain(error, debug="--debug" in arguments)
 
 
+def _tell_usage(error: click.UsageError) -> None:
+    where = error.ctx.command_path if error.ctx is not None else "datingtoday"
+    if speaks_chinese():
+        from datingtoday.cli.usage_errors import in_chinese
+
+        click.echo(f"{where}：{in_chinese(error)}（参见 {where} --help）", err=True)
+    else:
+        click.echo(f"{where}: {error.format_message()} (see {where} --help)", err=True)
+
+
 def _explain(error: Exception, *, debug: bool) -> int:
     line = in_own_language(error)
     if line is None:
@@ -129,9 +138,12 @@ def _explain(error: Exception, *, debug: bool) -> int:
             raise error
         name = type(error).__name__
         text = " ".join(str(error).split())[:300]
-        click.echo(
-            f"datingtoday: unexpected {name}: {text} (the stack trace: datingtoday --debug …)", err=True
+        told = (
+            f"意外错误 {name}：{text}（查看调用栈：datingtoday --debug …）"
+            if speaks_chinese()
+            else f"unexpected {name}: {text} (the stack trace: datingtoday --debug …)"
         )
+        click.echo(f"datingtoday: {told}", err=True)
         return EXIT_FAILED
     from datingtoday.infra.config.settings import ConfigError
 

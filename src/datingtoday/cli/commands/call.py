@@ -7,6 +7,7 @@ import click
 
 from datingtoday.cli.main import EXIT_FAILED
 from datingtoday.cli.options import settings_options
+from datingtoday.cli.terminal import in_language
 from datingtoday.infra.config.settings import load_settings
 
 
@@ -47,7 +48,12 @@ def command(
     settings = load_settings(config_file, data_dir, create_secrets=False)
     given = dict(_pair(text) for text in params)
     if not path.startswith("/"):
-        raise click.UsageError(f"PATH {path}: begins with a /, as in /api/user/show")
+        raise click.UsageError(
+            in_language(
+                f"PATH {path}: begins with a /, as in /api/user/show",
+                f"PATH {path}：应以 / 开头，如 /api/user/show",
+            )
+        )
     client = ApiClient(settings, url or f"http://127.0.0.1:{settings.server.port}")
     method = method.upper()
     login = client.login(phone, code) if phone else {}

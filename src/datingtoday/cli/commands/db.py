@@ -32,10 +32,10 @@ def upgrade(config_file: Path | None, data_dir: Path | None) -> None:
     if settings.embedded:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     if migrations.is_current(settings.database.uri):
-        click.echo(f"up to date at {migrations.head()}")
+        say(f"up to date at {migrations.head()}", f"已是最新：{migrations.head()}")
         return
     _upgrade(settings.database.uri)
-    click.echo(f"upgraded to {migrations.head()}")
+    say(f"upgraded to {migrations.head()}", f"已升级到 {migrations.head()}")
 
 
 def _upgrade(uri: str) -> None:
@@ -70,7 +70,7 @@ def current(config_file: Path | None, data_dir: Path | None) -> int:
     """
     settings = load_settings(config_file, data_dir)
     at, newest = migrations.current(settings.database.uri), migrations.head()
-    click.echo(f"database: {at or 'empty'}\nnewest: {newest}")
+    say(f"database: {at or 'empty'}\nnewest: {newest}", f"数据库：{at or '空'}\n最新：{newest}")
     return 0 if at == newest else EXIT_FAILED
 
 

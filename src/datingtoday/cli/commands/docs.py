@@ -13,6 +13,7 @@ import click
 
 from datingtoday.cli.deploying.files import TEMPLATES as DEPLOYMENT_FILES
 from datingtoday.cli.main import EXIT_FAILED
+from datingtoday.cli.terminal import in_language
 from datingtoday.infra.checkout import PACKAGE, checkout
 
 ROOT = PACKAGE.parents[1]
@@ -133,7 +134,13 @@ def check() -> int:
     checkout()
     stale = [path for path, generate in GENERATORS if _text_of(ROOT / path) != generate()]
     for path in stale:
-        click.echo(f"{path} is stale: run `datingtoday docs write`", err=True)
+        click.echo(
+            in_language(
+                f"{path} is stale: run `datingtoday docs write`",
+                f"{path} 已过期：请运行 `datingtoday docs write`",
+            ),
+            err=True,
+        )
     return EXIT_FAILED if stale else 0
 
 

@@ -110,7 +110,9 @@ def change(
     numbers = {"vip_time": days, "price_fen": price_fen, "on_sale": True if on_sale else None}
     values |= {key: number for key, number in numbers.items() if number is not None}
     if not values:
-        raise click.UsageError("nothing to change: give at least one option")
+        raise click.UsageError(
+            in_language("nothing to change: give at least one option", "没有要修改的内容：请至少给出一个选项")
+        )
     _write(config_file, data_dir, product_id, **values)
     say(f"product {product_id} changed", f"已修改商品 {product_id}")
 

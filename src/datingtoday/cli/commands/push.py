@@ -7,6 +7,7 @@ import click
 
 from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
+from datingtoday.cli.terminal import say
 
 
 @click.command()
@@ -44,7 +45,11 @@ def command(config_file: Path | None, data_dir: Path | None, host: str | None, p
 
     configure_logs(settings.log.level)
     address = f"{settings.push.host}:{settings.push.port}"
-    run_push(make_parts(settings), [listener], on_ready=lambda: click.echo(f"push: listening on {address}"))
+    run_push(
+        make_parts(settings),
+        [listener],
+        on_ready=lambda: say(f"push: listening on {address}", f"推送：正在监听 {address}"),
+    )
     return 0
 
 

@@ -239,7 +239,10 @@ def _prepare(parts: "Parts", settings: Settings) -> bool:
         raise CommandFailed(*error.text) from error
     except (RedisDown, DatabaseDown) as error:
         # It may come back: requests are answered with 503 until then, and each looks again.
-        click.echo(f"datingtoday: not reachable yet, answering 503 until it is: {error}", err=True)
+        note(
+            f"not reachable yet, answering 503 until it is: {error}",
+            f"暂时无法连接，恢复之前一律返回 503：{error}",
+        )
         return False
     finally:
         parts.base.guard_redis.close()

@@ -12,6 +12,7 @@ from datingtoday.accounts.parts import AccountParts, make_accounts
 from datingtoday.chat.parts import ChatParts, make_chat
 from datingtoday.discovery.parts import DiscoveryParts, make_discovery
 from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.error_reports import reporter_of
 from datingtoday.infra.jobs.gauges import JobGauges, StreamGauges
 from datingtoday.infra.logs import configure_logs
 from datingtoday.infra.parts import Foundation, make_foundation
@@ -23,6 +24,7 @@ from datingtoday.protocol.error_answers import answer_errors
 from datingtoday.protocol.metrics import Metrics, Reader
 from datingtoday.protocol.parts import Feature, Measured, ProtocolParts, install_guard, make_protocol
 from datingtoday.protocol.signing.timestamps import Clock
+from datingtoday.protocol.traced_app import install_tracing
 from datingtoday.safety.parts import SafetyParts, make_safety
 from datingtoday.vip.parts import VipParts, make_vip
 from datingtoday.visitors.parts import VisitorParts, make_visitors
@@ -105,7 +107,7 @@ def create_app(
     :param blueprints: routes beside the product's own, guarded like them; for benchmarks and tests.
     :param clock: the server's time in nanoseconds, by which requests are judged.
     """
-    configure_logs(settings.log.level)
+    configure_logs(settings.log.level, reporter_of(settings.sentry))
     parts = make_parts(settings, sms=sms, clock=clock)
     app = Flask("datingtoday", static_folder=None)
     app.extensions[PARTS] = parts
@@ -125,4 +127,5 @@ def create_app(
         app.register_blueprint(blueprint)
     answer_errors(app)
     install_guard(app, parts.base, parts.protocol, parts.accounts.sessions, metrics)
+    install_tracing(app, parts.base.tracing)
     return app

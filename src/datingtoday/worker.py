@@ -19,6 +19,7 @@ from datingtoday.infra.jobs.runner import JobRunner
 from datingtoday.infra.jobs.status import HEARTBEAT, HEARTBEAT_S
 from datingtoday.infra.pool_metrics import PoolGauge
 from datingtoday.infra.stream_reader import StreamReader
+from datingtoday.infra.tracing import wrapped_job
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,9 @@ class Worker:
         # A run of the heartbeat is its row.
         base.jobs.register(Job(HEARTBEAT, HEARTBEAT_S, lambda now: pool.update()))
         base.jobs.register(Job("job_rows", _TIDY_S, lambda now: leases.remove_unused()))
+        tracing = base.tracing
+        if tracing is not None:
+            base.jobs.wrap(lambda name, run: wrapped_job(tracing, name, run))
         self._runner = JobRunner(base.jobs, leases, threads=base.settings.worker.threads)
         self._stopping = threading.Event()
         self._readers = [

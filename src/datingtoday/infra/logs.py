@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ _HIDDEN_NAMES = (
     "latlng", "authorization", "cookie",
 )  # fmt: skip
 _HIDDEN_KEYS = frozenset(_HIDDEN_NAMES)
-_KEPT_KEYS = frozenset({"timestamp", "request_id", "level"})
+_KEPT_KEYS = frozenset({"timestamp", "request_id", "trace_id", "level"})
 """Written by the logs themselves."""
 _NUMBER = re.compile(r"(?<!\d)\+?\d(?:[ -]?\d){10,14}(?!\d)")
 _TOKEN = re.compile(r"[0-9a-fA-F]{32,}")
@@ -45,17 +46,19 @@ class _Stderr(io.StringIO):
 _STDERR = _Stderr()
 
 
-def configure_logs(level: str = "info") -> None:
+def configure_logs(level: str = "info", report: Callable[[dict[str, Any]], None] | None = None) -> None:
     """Send structlog's and the standard library's records to stderr as JSON lines; safe to call again.
 
     So are warnings, and exceptions that nobody catches.
 
     :param level: ``debug``, ``info``, ``warning`` or ``error``.
+    :param report: told of every record that has an exception; None: nobody is.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *([] if report is None else [_Reporting(report)]),
         structlog.processors.format_exc_info,
         hide_personal_data,
     ]
@@ -78,6 +81,21 @@ def configure_logs(level: str = "info") -> None:
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+class _Reporting:
+    """A processor that passes records with an exception on; a report that fails does not keep a line from the log."""
+
+    def __init__(self, report: Callable[[dict[str, Any]], None]) -> None:
+        self._report = report
+
+    def __call__(self, _logger: Any, method: str, record: dict[str, Any]) -> dict[str, Any]:
+        if record.get("exc_info") and method in ("error", "exception", "critical"):
+            try:
+                self._report(record)
+            except Exception as error:
+                record["report_failed"] = type(error).__name__
+        return record
 
 
 class _Handler(logging.StreamHandler[Any]):

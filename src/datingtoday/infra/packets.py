@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 _DRIVER = "pymysql"
+OPTION = "datingtoday_tracing"
+"""Execution option of an engine whose statements are traced (`tracing.py`)."""
 
 Rows = Sequence[Sequence[Any]]
 
@@ -37,11 +39,18 @@ class Packet:
         if connection.dialect.driver != _DRIVER:
             return self._run_each(connection, params)
         text, own = self._text(connection.dialect)
+        if (tracing := connection.get_execution_options().get(OPTION)) is not None:
+            with tracing.packet(connection.dialect.name, len(self._statements)):
+                return self._run_together(connection, text, {**own, **params})
+        return self._run_together(connection, text, {**own, **params})
+
+    @staticmethod
+    def _run_together(connection: Connection, text: str, params: Mapping[str, Any]) -> list[Rows]:
         raw: Any = connection.connection.driver_connection
         found: list[Rows] = []
         cursor = raw.cursor()
         try:
-            cursor.execute(text, {**own, **params})
+            cursor.execute(text, params)
             found.append(cursor.fetchall())
             while cursor.nextset():
                 found.append(cursor.fetchall())

@@ -14,6 +14,7 @@ from datingtoday.infra.ratelimit import RateLimits
 from datingtoday.infra.realtime import Realtime
 from datingtoday.infra.redis import RedisRole
 from datingtoday.infra.streams import Streams
+from datingtoday.infra.tracing import TracedRedisRole, Tracing
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Foundation:
     jobs: Jobs
     streams: Streams
     realtime: Realtime
+    tracing: Tracing | None
+    """None where traces are off: then nothing of them is in the way of a request."""
 
     def close(self) -> None:
         """Send what is recorded, and close every connection of this process."""
@@ -43,6 +46,8 @@ class Foundation:
         self.cache_redis.close()
         self.queue_redis.close()
         self.database.dispose()
+        if self.tracing is not None:
+            self.tracing.flush()
 
 
 def make_foundation(settings: Settings) -> Foundation:
@@ -50,9 +55,14 @@ def make_foundation(settings: Settings) -> Foundation:
     database = Database(
         settings.database.uri, pool_size=settings.database.pool_size, timeout_s=settings.database.timeout_s
     )
-    guard = RedisRole(settings.redis.uri, timeout_s=settings.redis.timeout_s)
-    cache = _role(settings, settings.redis.cache_uri, guard)
-    queue = _role(settings, settings.redis.queue_uri, guard)
+    tracing = Tracing(settings.tracing) if settings.tracing.otlp_endpoint else None
+    if tracing is not None:
+        tracing.watch(database.engine)
+    guard = _role(settings, settings.redis.uri, tracing)
+    cache, queue = (
+        guard if uri in ("", settings.redis.uri) else _role(settings, uri, tracing)
+        for uri in (settings.redis.cache_uri, settings.redis.queue_uri)
+    )
     return Foundation(
         settings=settings,
         secret_key=bytes.fromhex(settings.security.secret_key),
@@ -67,10 +77,12 @@ def make_foundation(settings: Settings) -> Foundation:
         jobs=Jobs(settings.data_dir),
         streams=Streams(queue, database),
         realtime=Realtime(queue),
+        tracing=tracing,
     )
 
 
-def _role(settings: Settings, uri: str, guard: RedisRole) -> RedisRole:
-    if uri in ("", settings.redis.uri):
-        return guard
-    return RedisRole(uri, timeout_s=settings.redis.timeout_s)
+def _role(settings: Settings, uri: str, tracing: Tracing | None) -> RedisRole:
+    timeout_s = settings.redis.timeout_s
+    if tracing is not None:
+        return TracedRedisRole(tracing, uri, timeout_s=timeout_s)
+    return RedisRole(uri, timeout_s=timeout_s)

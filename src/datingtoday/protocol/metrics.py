@@ -24,7 +24,8 @@ from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.metric_declarations import declare, process_registry
 from datingtoday.infra.readiness import Readiness, gauges_of
 from datingtoday.infra.redis import RedisDown
-from datingtoday.protocol.call import RULE, Environ
+from datingtoday.protocol.call import Environ
+from datingtoday.protocol.endpoint_labels import EndpointLabels
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -35,8 +36,6 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own name for the folder; it is read when that package is imported."""
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 FLUSH_S = 0.5
-OTHER = "other"
-"""In place of a path that no endpoint has: what clients make up must not become a time series."""
 
 Reader = Callable[[datetime], "Iterable[Metric]"]
 """Reads numbers at a moment (UTC)."""
@@ -112,8 +111,7 @@ class Metrics:
     def __init__(self, app: Flask) -> None:
         from prometheus_client import CollectorRegistry
 
-        self._app = app
-        self._paths: frozenset[str] | None = None
+        self._labels = EndpointLabels(app)
         self.registry = CollectorRegistry()
         self.readiness: Readiness | None = None
         """Asked first: what needs a part that is down is not read."""
@@ -142,7 +140,7 @@ class Metrics:
     def observe(self, environ: Environ, status_line: str, elapsed_ns: int) -> None:
         """Note one answer."""
         self._notes.append(
-            (self._label(environ), status_line[:3], environ.get("datingtoday.code", 0), elapsed_ns)
+            (self._labels.of(environ), status_line[:3], environ.get("datingtoday.code", 0), elapsed_ns)
         )
         if not self._is_flushing:
             self._begin()
@@ -246,17 +244,6 @@ class Metrics:
                     yield list(read(now))
                 except (DatabaseDown, RedisDown) as error:
                     log.warning("metrics_not_read", part=needs, reason=str(error))
-
-    def _label(self, environ: Environ) -> str:
-        path = str(environ.get("PATH_INFO", ""))
-        if self._paths is None:
-            # Not before: routes are still registered when this object is made.
-            self._paths = frozenset(
-                rule.rule for rule in self._app.url_map.iter_rules() if not rule.arguments
-            )
-        if path in self._paths:
-            return path
-        return environ.get(RULE) or OTHER
 
 
 class _Collector:

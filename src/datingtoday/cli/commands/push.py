@@ -40,10 +40,11 @@ def command(config_file: Path | None, data_dir: Path | None, host: str | None, p
     if settings.metrics.enabled:
         count_across_processes(settings.data_dir / METRICS_FOLDER)
     from datingtoday.app import make_parts
+    from datingtoday.infra.error_reports import reporter_of
     from datingtoday.infra.logs import configure_logs
     from datingtoday.push.server import run_push
 
-    configure_logs(settings.log.level)
+    configure_logs(settings.log.level, reporter_of(settings.sentry))
     address = f"{settings.push.host}:{settings.push.port}"
     run_push(
         make_parts(settings),

@@ -7,7 +7,8 @@ import click
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import require_schema
 from datingtoday.cli.terminal import note
-from datingtoday.infra.config.settings import METRICS_FOLDER, load_settings
+from datingtoday.infra.config.serving import missing_libraries
+from datingtoday.infra.config.settings import METRICS_FOLDER, load_settings, raise_together
 
 
 @click.command()
@@ -21,14 +22,16 @@ def command(config_file: Path | None, data_dir: Path | None) -> None:
     Exit codes: 0 stopped in order, 1 failed, 2 the settings are wrong.
     """
     from datingtoday.app import make_parts
+    from datingtoday.infra.error_reports import reporter_of
     from datingtoday.infra.logs import configure_logs
     from datingtoday.infra.server.embedded_redis import running_redis_uri
     from datingtoday.protocol.metrics import count_across_processes
     from datingtoday.worker import run_until_told
 
     settings = load_settings(config_file, data_dir, create_secrets=False)
+    raise_together(missing_libraries(settings))
     require_schema(settings)
-    configure_logs(settings.log.level)
+    configure_logs(settings.log.level, reporter_of(settings.sentry))
     if not settings.redis.uri:
         # Without a server nothing is recorded; what there is to do, SQL knows.
         settings = settings.with_redis_uri(running_redis_uri(settings.data_dir) or "unix:///nonexistent")

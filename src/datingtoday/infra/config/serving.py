@@ -1,5 +1,6 @@
 """Checks before serving: settings that are incomplete, or publicly known."""
 
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from datingtoday.infra.config.fields import notes_of
@@ -40,7 +41,7 @@ def serving_problems(settings: Settings) -> list[ConfigError]:
 
     With the embedded database (nothing but this machine, secrets generated) only the providers are looked at.
     """
-    problems = _missing_for_providers(settings) + _payment_problems(settings)
+    problems = _missing_for_providers(settings) + _payment_problems(settings) + missing_libraries(settings)
     if settings.embedded:
         return problems
     for section, key in (("APP", "appkey"), ("APP", "appsecret"), ("SECURITY", "secret_key")):
@@ -115,6 +116,40 @@ def _missing_for_providers(settings: Settings) -> list[ConfigError]:
                 if not getattr(values, key)
             ]
     return problems
+
+
+def missing_libraries(settings: Settings) -> list[ConfigError]:
+    """Settings that ask for a library that is not installed."""
+    wanted = (
+        (
+            "TRACING",
+            "otlp_endpoint",
+            settings.tracing.otlp_endpoint,
+            "opentelemetry.exporter.otlp.proto.http",
+        ),
+        ("SENTRY", "dsn", settings.sentry.dsn, "sentry_sdk"),
+    )
+    return [
+        _problem(
+            settings,
+            section,
+            key,
+            "its library is not installed: pip install -r requirements-observability.txt, or pip install "
+            "'datingtoday[observability]'",
+            "未安装所需的库：pip install -r requirements-observability.txt，"
+            "或 pip install 'datingtoday[observability]'",
+        )
+        for section, key, value, module in wanted
+        if value and not _is_installed(module)
+    ]
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        # One of the packages above it.
+        return False
 
 
 def _payment_problems(settings: Settings) -> list[ConfigError]:

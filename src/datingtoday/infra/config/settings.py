@@ -25,7 +25,13 @@ from datingtoday.infra.config.limits import LimitsSection
 from datingtoday.infra.config.payments import PaySection
 from datingtoday.infra.config.providers import SmsSection, StorageSection
 from datingtoday.infra.config.push import PushSection
-from datingtoday.infra.config.reporting import DocsSection, LogSection, MetricsSection
+from datingtoday.infra.config.reporting import (
+    DocsSection,
+    LogSection,
+    MetricsSection,
+    SentrySection,
+    TracingSection,
+)
 from datingtoday.infra.config.sections import (
     AccountsSection,
     AppSection,
@@ -100,6 +106,8 @@ class Settings(BaseModel):
     push: PushSection = PushSection()
     log: LogSection = LogSection()
     metrics: MetricsSection = MetricsSection()
+    tracing: TracingSection = TracingSection()
+    sentry: SentrySection = SentrySection()
     docs: DocsSection = DocsSection()
     demo: DemoSection = DemoSection()
     storage: StorageSection = StorageSection()

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -67,6 +67,12 @@ class Jobs:
         if job.name in self._jobs:
             raise RuntimeError(f"two jobs are called {job.name}")
         self._jobs[job.name] = job
+
+    def wrap(
+        self, wrapped: Callable[[str, Callable[[datetime], object]], Callable[[datetime], object]]
+    ) -> None:
+        """Put something around the work of every job. :param wrapped: called with a job's name and work."""
+        self._jobs = {name: replace(job, run=wrapped(name, job.run)) for name, job in self._jobs.items()}
 
     def __iter__(self) -> Iterator[Job]:
         return iter(tuple(self._jobs.values()))

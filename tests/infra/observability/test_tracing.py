@@ -1,0 +1,201 @@
+"""Traces: what arrives at a collector, what does not, and that nothing is there when they are off."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from datingtoday.infra.jobs.registry import Job
+from datingtoday.infra.redis import RedisRole
+from datingtoday.infra.tracing import operation_of, wrapped_job
+from datingtoday.protocol.guard import Guard
+from tests.plugins.api import Api, User, new_phone
+from tests.stand_ins.collectors import OtlpCollector, attributes_of
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = "00f067aa0ba902b7"
+
+
+@pytest.fixture
+def collector() -> Iterator[OtlpCollector]:
+    with OtlpCollector() as collector:
+        yield collector
+
+
+@pytest.fixture
+def traced(collector: OtlpCollector, app_of: Callable[..., Api]) -> Api:
+    return app_of(TRACING_OTLP_ENDPOINT=collector.url, TRACING_SAMPLE_RATIO=1, LOG_ACCESS=1)
+
+
+def flush(api: Api) -> None:
+    assert api.parts.base.tracing is not None
+    api.parts.base.tracing.flush()
+
+
+class TestSpans:
+    def test_a_request_with_its_statements_and_round_trips(
+        self, traced: Api, collector: OtlpCollector
+    ) -> None:
+        traced.new_user()
+        flush(traced)
+        assert collector.resources[0]["service.name"] == "datingtoday"
+        (login,) = collector.named("POST /api/auth/login")
+        assert login.kind == Span.SPAN_KIND_SERVER
+        found = attributes_of(login)
+        assert found["http.route"] == "/api/auth/login"
+        assert (found["http.request.method"], found["http.response.status_code"]) == ("POST", 200)
+        below = [span for span in collector.spans if span.trace_id == login.trace_id and span is not login]
+        assert {span.parent_span_id for span in below} == {login.span_id}
+        systems = {attributes_of(span)["db.system.name"] for span in below}
+        assert "redis" in systems
+        assert systems & {"sqlite", "mysql"}
+        assert any(span.name.startswith("SELECT ") for span in below)
+        assert any(span.name.startswith("INSERT ") for span in below)
+        for span in below:
+            assert login.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano
+
+    def test_the_callers_trace_is_continued_and_is_in_the_log(
+        self, traced: Api, collector: OtlpCollector, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        traced.send(
+            "GET", "/healthz", address="127.0.0.1", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"}
+        )
+        traced.send("GET", "/healthz", address="127.0.0.1")
+        flush(traced)
+        spans = collector.named("GET /healthz")
+        assert spans[0].trace_id.hex() == TRACE and spans[0].parent_span_id.hex() == PARENT
+        assert spans[1].trace_id.hex() != TRACE and not spans[1].parent_span_id
+        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if '"request"' in line]
+        assert [line["trace_id"] for line in lines] == [span.trace_id.hex() for span in spans]
+
+    def test_errors_are_marked_by_their_type(self, traced: Api, collector: OtlpCollector) -> None:
+        from sqlalchemy import text
+        from sqlalchemy.exc import DBAPIError
+
+        tracing, database = traced.parts.base.tracing, traced.parts.base.database
+        assert tracing is not None
+        with tracing.root("test"), pytest.raises(DBAPIError), database.transaction() as session:
+            session.execute(text("SELECT hunter2secret FROM no_such_table"))
+        flush(traced)
+        (span,) = collector.named("SELECT no_such_table")
+        assert span.status.code == Status.STATUS_CODE_ERROR
+        assert span.status.message == attributes_of(span)["error.type"]
+
+    def test_paths_that_clients_make_up_are_not_told(self, traced: Api, collector: OtlpCollector) -> None:
+        traced.send("GET", "/api/nothing/hunter2secret")
+        flush(traced)
+        assert [attributes_of(span)["http.route"] for span in collector.named("GET other")] == ["other"]
+
+    def test_work_of_a_job(self, traced: Api, collector: OtlpCollector) -> None:
+        from sqlalchemy import text
+
+        base = traced.parts.base
+        tracing = base.tracing
+        assert tracing is not None
+
+        def run(now: datetime) -> None:
+            with base.database.transaction(write=False) as session:
+                session.execute(text("SELECT 1"))
+
+        base.jobs.register(Job("traced_test", 60, run))
+        base.jobs.wrap(lambda name, work: wrapped_job(tracing, name, work))
+        base.jobs["traced_test"].run(datetime.now(UTC))
+        flush(traced)
+        (span,) = collector.named("job traced_test")
+        below = [it.name for it in collector.spans if it.parent_span_id == span.span_id]
+        # On SQLite the beginning of a transaction is a statement.
+        assert [name for name in below if name != "BEGIN"] == ["SELECT"]
+
+    def test_a_share_is_recorded_and_clients_cannot_raise_it(
+        self, collector: OtlpCollector, app_of: Callable[..., Api]
+    ) -> None:
+        api = app_of(TRACING_OTLP_ENDPOINT=collector.url, TRACING_SAMPLE_RATIO=0)
+        for _ in range(20):
+            header = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+            assert api.send("GET", "/healthz", address="127.0.0.1", headers=header).status == 200
+        flush(api)
+        assert collector.spans == []
+
+    @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+    def test_a_collector_that_is_away_disturbs_nobody(self, app_of: Callable[..., Api]) -> None:
+        api = app_of(TRACING_OTLP_ENDPOINT="http://127.0.0.1:1", TRACING_SAMPLE_RATIO=1)
+        assert api.new_user().token
+
+
+class TestSecrets:
+    def test_no_value_leaves_the_process(self, traced: Api, collector: OtlpCollector) -> None:
+        phone = new_phone()
+        user: User = traced.new_user(phone)
+        peer = traced.new_user()
+        traced.get("/api/user/show", user, peerId=peer.user_id)
+        traced.get("/api/user/hot/list", user)
+        traced.post("/api/user/update", user, intro="hunter2secret 我的秘密")
+        traced.post(
+            "/api/message/send",
+            user,
+            peerId=peer.user_id,
+            type="text",
+            text="hunter2secret",
+            clientId="t1234567",
+        )
+        traced.get("/api/user/show", User(user.user_id, "ab" * 32, phone), peerId=peer.user_id)
+        flush(traced)
+        assert len(collector.spans) > 20
+        settings = traced.parts.base.settings
+        code = traced.sms.sent[f"+86{phone}"][0]
+        for secret in (
+            phone, user.token, peer.token, "ab" * 32, "hunter2secret", "我的秘密", settings.app.appsecret, code,
+            settings.app.appkey, settings.security.secret_key, settings.database.uri, "nonce", "sign=", "timestamp=",
+        ):  # fmt: skip
+            assert secret.encode() not in collector.raw, secret
+        names = {key for span in collector.spans for key in attributes_of(span)}
+        assert names <= {
+            "http.request.method", "http.route", "http.response.status_code", "url.scheme", "datingtoday.code",
+            "db.system.name", "db.operation.name", "db.collection.name", "db.operation.batch.size", "error.type",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("SELECT a FROM user_info WHERE x = 'secret'", ("SELECT", "user_info")),
+        ("\nINSERT INTO `user_order` (a) VALUES (1)", ("INSERT", "user_order")),
+        ("update media set x=1", ("UPDATE", "media")),
+        ("DELETE FROM t", ("DELETE", "t")),
+        ("WITH a AS (SELECT 1) SELECT * FROM b", ("SELECT", "b")),
+        ("SELECT 1", ("SELECT", "")),
+        ("", ("SQL", "")),
+    ],
+)
+def test_the_names_of_statements(statement: str, found: tuple[str, str]) -> None:
+    assert operation_of(statement) == found
+
+
+def test_nothing_is_in_the_way_when_it_is_off(api: Api) -> None:
+    base = api.parts.base
+    assert base.tracing is None
+    assert type(base.guard_redis) is RedisRole
+    assert isinstance(api.app.wsgi_app, Guard)
+    assert not base.database.engine.dispatch.before_cursor_execute
+
+
+def test_the_libraries_are_not_imported_when_they_are_off(tmp_path: object) -> None:
+    script = (
+        "import sys, datingtoday.app, datingtoday.worker, datingtoday.push.server\n"
+        "from datingtoday.infra.config.settings import load_settings\n"
+        f"datingtoday.app.create_app(load_settings(None, {str(tmp_path)!r}, {{}}, create_secrets=True)"
+        ".with_redis_uri('unix:///nonexistent'))\n"
+        # redis-py imports some of OpenTelemetry itself, wherever it is installed.
+        "ours = ('opentelemetry.exporter', 'opentelemetry.sdk.trace', 'opentelemetry.proto', 'sentry_sdk')\n"
+        "print([name for name in sys.modules if name.startswith(ours)])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=str(tmp_path)
+    )
+    assert done.stdout == "[]\n"

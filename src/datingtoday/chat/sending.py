@@ -40,7 +40,7 @@ from datingtoday.chat.pairs import (
     locked_pair,
 )
 from datingtoday.chat.push_events import ChatPush
-from datingtoday.infra.packets import Packet
+from datingtoday.infra.packets import Packet, in_one_column, inner
 from datingtoday.media.errors import MediaNotFound
 from datingtoday.media.models import Media
 from datingtoday.media.processing.inspect import Kind
@@ -105,8 +105,10 @@ _UPDATE_CONTACTS = (
         ),
     )
 )
-_LOOK = Packet(RELATION, LOCK)
-"""Relation to the receiver, read before waiting for the locks; and the locks."""
+_LOOK = Packet(LOCK.add_columns(in_one_column(RELATION).scalar_subquery()))
+"""The locks and, not locked, the relation to the receiver."""
+_RELATION = Packet(RELATION)
+"""The relation alone, where there is no conversation to lock."""
 _WRITE_TEXT = Packet(_INSERT_MESSAGE, _UPDATE_CONTACTS, *event_statements(2))
 _WRITE_MEDIA = Packet(_INSERT_MESSAGE, _INSERT_MEDIA, _UPDATE_CONTACTS, *event_statements(2))
 _EARLIER = select(*MESSAGE_COLUMNS, Message.digest).where(
@@ -156,11 +158,15 @@ class Sending:
             media[draft.media_id] = self._media.attach(session, user_id, draft.media_id, Kind(draft.msg_type))
         connection = session.connection()
         low, high = sorted((user_id, draft.peer_id))
-        related, locked = _LOOK.run(
-            connection, {"viewer": user_id, "target": draft.peer_id, "low": low, "high": high}
-        )
-        relation = self._visibility.relation_of(related, now)
-        pair = locked_pair(locked, low, high)
+        who = {"viewer": user_id, "target": draft.peer_id}
+        (locked,) = _LOOK.run(connection, {**who, "low": low, "high": high})
+        if locked:
+            (*lock, related) = locked[0]
+            pair = locked_pair([lock], low, high)
+            relation = self._visibility.relation_of(inner(related), now)
+        else:
+            pair = None
+            relation = self._visibility.relation_of(_RELATION.run(connection, who)[0], now)
         self._refuse_if_unwelcome(session, user_id, draft.peer_id, relation, pair, now)
         if pair is None:
             pair = self._begin(session, user_id, draft.peer_id, now)

@@ -21,6 +21,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from datingtoday.infra import pooled_connections
+
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
@@ -330,11 +332,12 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=timeout_s,
-        pool_pre_ping=True,
+        pool_reset_on_return=None,
         pool_recycle=1800,
         pool_use_lifo=True,
     )
     event.listen(engine, "handle_error", _throw_away)
+    pooled_connections.attend(engine)
     return engine
 
 

@@ -2,6 +2,9 @@
 
 MariaDB and MySQL take several statements at once if the connection was opened for it (`infra/db.py`). The statements
 are SQLAlchemy's, compiled once; values go through the driver's own escaping, as they do for one statement.
+
+A query answers one column, a JSON array of its own columns: PyMySQL parses the description of every column of every
+answer, in Python, which was a fifth of the CPU of a message that is sent (docs/decisions/chat-in-sql.md).
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Executable
+import orjson
+from sqlalchemy import Connection, Dialect, Executable, Select, func
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -23,11 +27,12 @@ Rows = Sequence[Sequence[Any]]
 class Packet:
     """Statements that are always run together, in this order, with the same parameters.
 
+    :param statements: columns of queries hold numbers, texts and moments (which come as texts, in UTC).
     :raises ValueError: two of them have different values of their own for the same name.
     """
 
     def __init__(self, *statements: Executable) -> None:
-        self._statements = statements
+        self._statements = [in_one_column(it) if isinstance(it, Select) else it for it in statements]
         self._compiled: dict[str, tuple[str, dict[str, Any]]] = {}
         self._names: list[frozenset[str]] = []
 
@@ -49,11 +54,16 @@ class Packet:
         raw: Any = connection.connection.driver_connection
         found: list[Rows] = []
         cursor = raw.cursor()
+        # The driver's escaping of a whole number is its text, after a search through the types.
+        values = {
+            name: value if type(value) is int else raw.escape(value)
+            for name, value in params.items()
+        }
         try:
-            cursor.execute(text, params)
-            found.append(cursor.fetchall())
+            cursor.execute(text % values)
+            found.append(_rows(cursor.fetchall()))
             while cursor.nextset():
-                found.append(cursor.fetchall())
+                found.append(_rows(cursor.fetchall()))
         except raw.Error as error:
             raise _translated(connection, text, error) from error
         return found
@@ -65,7 +75,7 @@ class Packet:
         found: list[Rows] = []
         for statement, names in zip(self._statements, self._names, strict=True):
             result = connection.execute(statement, {name: params[name] for name in names & params.keys()})
-            found.append([tuple(row) for row in result] if result.returns_rows else ())
+            found.append(_rows(result.all()) if result.returns_rows else ())
         return found
 
     def _text(self, dialect: Dialect) -> tuple[str, dict[str, Any]]:
@@ -83,6 +93,28 @@ class Packet:
                         raise ValueError(f"two statements of a packet have values of their own for {name}")
             found = self._compiled[dialect.name] = ";\n".join(texts), own
         return found
+
+
+def in_one_column(query: Any) -> Select[Any]:
+    """The query with all its columns in one, a JSON array: for a `Packet`, or as a subquery of one of its queries."""
+    made: Select[Any] = query.with_only_columns(
+        func.json_array(*query.selected_columns), maintain_column_froms=True
+    )
+    return made
+
+
+def inner(value: list[Any] | str | None) -> list[list[Any]]:
+    """The rows of a subquery that was put into one column: one or none.
+
+    MariaDB and MySQL put an array into the array, SQLite the text of one.
+    """
+    if value is None:
+        return []
+    return [orjson.loads(value) if isinstance(value, str) else value]
+
+
+def _rows(answer: Sequence[Sequence[Any]]) -> Rows:
+    return [orjson.loads(row[0]) for row in answer]
 
 
 def _compiled(statement: Executable, dialect: Dialect) -> SQLCompiler:

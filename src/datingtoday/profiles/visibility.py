@@ -213,12 +213,11 @@ class Visibility:
 
     @staticmethod
     def relation_of(rows: Sequence[Sequence[Any]], now: datetime) -> Relation:
-        """Relation of one target, from the rows of `RELATION`, which may come straight from the driver."""
+        """Relation of one target, from the rows of `RELATION` as a `Packet` gives them."""
         if not rows:
             return NOBODY_HAS_IT
-        _, status, banned_until, authority, *ends = rows[0]
-        if banned_until is not None and banned_until.tzinfo is None:
-            banned_until = banned_until.replace(tzinfo=UTC)
+        _, status, until, authority, *ends = rows[0]
+        banned_until = None if until is None else datetime.fromisoformat(until).replace(tzinfo=UTC)
         return Relation(
             authority,
             banned=status == UserStatus.BANNED and (banned_until is None or banned_until > now),

@@ -155,7 +155,8 @@ def _search_meanwhile(api: Api, user: User, operator: Operator, way: str, server
 @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
 def test_connections_closed_for_idleness_are_replaced_unnoticed(api: Api, operator: Operator) -> None:
     operator.run("SET GLOBAL wait_timeout = 1")
-    operator.cut_off()
+    # It counts for connections that are made from now on.
+    api.parts.base.database.dispose()
     user = api.new_user()
     wait_until(lambda: not operator.connections(), "the server to close them")
     assert api.post(UPDATE, user, nickname="还在").code == 0

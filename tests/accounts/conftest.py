@@ -36,12 +36,6 @@ def app_with(shared_backend: Backend, _shared_api: Api, tmp_path: Path) -> Itera
 
 
 @pytest.fixture
-def unlimited(app_with: AppWith) -> Api:
-    """A client of an application without limits, for tests that need several codes for one number."""
-    return app_with(LIMITS_ENABLED=0)
-
-
-@pytest.fixture
 def clock() -> Iterator[time_machine.Traveller]:
     """The time of this process; ``clock.shift(seconds)`` moves it. It goes on running, and Redis keeps its own."""
     with time_machine.travel(datetime.now(UTC)) as traveller:

@@ -285,3 +285,21 @@ def _shared_api(shared_backend: Backend, tmp_path_factory: pytest.TempPathFactor
 def api(_shared_api: Api) -> Api:
     """A client with an address of its own."""
     return Api(_shared_api.app, _shared_api.sms)
+
+
+@pytest.fixture(scope="session")
+def _unlimited_api(
+    shared_backend: Backend, _shared_api: Api, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    sms = RecordingSms()
+    settings = settings_of(shared_backend, tmp_path_factory.mktemp("data"), LIMITS_ENABLED=0)
+    api = Api(create_app(settings, sms=sms), sms)
+    yield api
+    api.parts.base.database.dispose()
+    api.parts.base.guard_redis.close()
+
+
+@pytest.fixture
+def unlimited(_unlimited_api: Api) -> Api:
+    """The same of an application without limits, for tests that need several codes for one number."""
+    return Api(_unlimited_api.app, _unlimited_api.sms)

@@ -204,7 +204,7 @@ def _rows(api: Api) -> dict[str, Any]:
     tables = [
         mapper.class_.__table__.name
         for mapper in Base.registry.mappers
-        if mapper.class_.__module__ != "datingtoday.protocol.signing.models" and mapper.class_ is not SmsDecoy
+        if mapper.class_.__module__ not in BOOK_KEEPING and mapper.class_ is not SmsDecoy
     ]
     with api.parts.base.database.transaction(write=False) as session:
         if api.parts.base.database.is_sqlite:

@@ -55,10 +55,7 @@ class Packet:
         found: list[Rows] = []
         cursor = raw.cursor()
         # The driver's escaping of a whole number is its text, after a search through the types.
-        values = {
-            name: value if type(value) is int else raw.escape(value)
-            for name, value in params.items()
-        }
+        values = {name: value if type(value) is int else raw.escape(value) for name, value in params.items()}
         try:
             cursor.execute(text % values)
             found.append(_rows(cursor.fetchall()))

@@ -226,8 +226,8 @@ def _prepare(parts: "Parts", settings: Settings) -> bool:
     try:
         parts.protocol.replay.prepare()
         now = datetime.now(UTC)
-        if settings.embedded and parts.discovery.editions.is_due(now):
-            # Quick with the few people of a trial; elsewhere the worker makes one, and SQL serves until then.
+        if parts.discovery.editions.is_due(now):
+            # Before anybody is served: a page from SQL has a cursor that passes over those who rise.
             parts.discovery.editions.make(now)
         app = parts.protocol.apps.find(settings.app.appkey)
         return (

@@ -76,6 +76,20 @@ class TestPerNumber:
         clock.shift(left)
         assert_sent(ask(api, phone))
 
+    def test_a_code_of_just_before_the_day_may_still_be_tried_in_it_and_counts(
+        self, app_with: AppWith, clock: Clock
+    ) -> None:
+        """Whatever the limits: 90 tries at a number within a day, so 18 codes of five tries that live five minutes."""
+        api = app_with(LIMITS_SMS_GAP_S=0, LIMITS_SMS_PER_HOUR=1000, LIMITS_SMS_PER_DAY=1000)
+        phone = new_phone()
+        for _ in range(18):
+            assert_sent(ask(api, phone, address=new_address()))
+        clock.shift(DAY + MINUTE)
+        left = wait_s(ask(api, phone, address=new_address()))
+        assert 4 * MINUTE - 10 <= left <= 4 * MINUTE
+        clock.shift(left)
+        assert_sent(ask(api, phone, address=new_address()))
+
     def test_one_of_many_at_the_same_time_sends(self, app_with: AppWith) -> None:
         api, other_process = app_with(), app_with()
         for _ in range(3):

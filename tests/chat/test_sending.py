@@ -48,6 +48,17 @@ def test_again_with_the_same_client_id(api: Api) -> None:
     assert contents(api, peer, user) == ["one", "one", "one"]
 
 
+def test_again_after_it_was_read_says_that_it_was(api: Api) -> None:
+    user, peer = two(api)
+    client_id = new_id()
+    first = send(api, user, peer, "one", clientId=client_id).data
+    send(api, peer, user, "two")
+    for seq, is_read in ((0, False), (first["seq"], True)):
+        if seq:
+            assert api.post("/api/message/read", peer, peerId=user.user_id, seq=seq).code == 0
+        assert send(api, user, peer, "one", clientId=client_id).data == {**first, "read": is_read}
+
+
 @pytest.mark.parametrize("arrange", [blocks, None])
 def test_again_after_it_would_be_refused(api: Api, arrange: Any) -> None:
     user, peer = two(api)

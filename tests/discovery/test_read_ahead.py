@@ -145,6 +145,27 @@ def test_deep_pages_ask_for_a_few_keys_ahead(quiet: Api) -> None:
         assert len(keys) <= 350
 
 
+def test_a_page_by_cursor_reads_the_people_it_needs_at_once(
+    quiet: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guard, own place, tiles, people and cards; people are not read a second time for the last few of a page."""
+    viewer = make_user(quiet, authority=0)
+    assert quiet.post("/api/user/location", viewer, latlng=text_of(area(3))).code == 0
+    crowd(quiet, [area(3)] * 400)
+    monkeypatch.setattr("datingtoday.infra.memory.LOOK_EVERY_S", 3600)
+    counts = []
+    next_ = asks(quiet, viewer, NEARBY, pageCount=50)["next"]
+    for _ in range(5):
+        own = {"pageCount": 50, "cursor": next_}
+        asks(quiet, viewer, NEARBY, **own)
+        with asked(quiet, monkeypatch) as notes:
+            next_ = asks(quiet, viewer, NEARBY, **own)["next"]
+        counts.append(notes.count("redis"))
+    separate = quiet.parts.base.cache_redis is not quiet.parts.base.guard_redis
+    # In the middle: a bucket of unusual size may cost one more.
+    assert sorted(counts)[2] <= 4 + separate
+
+
 def ids_of(api: Api, user: User, path: str) -> list[int]:
     return [card["user_id"] for card in asks(api, user, path)["list"]]
 

@@ -223,6 +223,13 @@ def test_a_database_that_is_not_there() -> None:
         assert "hunter2secret" not in refused.value.en + refused.value.zh
 
 
+def test_constants_may_be_annotated(own_folder: Path) -> None:
+    """As Alembic's own template writes them."""
+    file = own_folder / "versions" / "0003_x.py"
+    file.write_text("note: int\nrevision: str = '0003'\ndown_revision: Union[str, None] = '0002'\n")
+    assert migrations.head() == "0003"
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datingtoday.protocol.fields import LatLng
+from datingtoday.protocol.fields import Integer, LatLng
 from datingtoday.protocol.phone_numbers import to_e164
 from datingtoday.protocol.visible_text import characters, shows_something, trimmed
 
@@ -60,6 +60,18 @@ def test_invisible_marks_anywhere_in_a_number_are_ignored(marks: list[str], rand
 def test_what_stands_around_a_text_is_cut_off(text: str, margin: str) -> None:
     assert trimmed(f"{margin}{text}{margin}") == trimmed(text)
     assert trimmed(trimmed(text)) == trimmed(text)
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(-(10**10), 10**10))
+def test_whole_numbers_within_their_range_and_no_others(one: int, other: int, number: int) -> None:
+    least, most = sorted((one, other))
+    field = Integer(least=least, most=most)
+    for value in (number, least - 1, least, most, most + 1):
+        if least <= value <= most:
+            assert field.read(str(value)) == value
+        else:
+            with pytest.raises(ValueError, match=str(value)):
+                field.read(str(value))
 
 
 def test_characters_are_counted_as_readers_do() -> None:

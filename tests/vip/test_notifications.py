@@ -76,6 +76,20 @@ def test_what_does_not_fit_the_order(api: Api, change: dict[str, Any]) -> None:
     assert (state_of(api, user, order), grants_of(api, user)) == ("unpaid", [])
 
 
+def test_a_refund_in_another_currency_takes_nothing_back(api: Api) -> None:
+    user = make_user(api)
+    order = make_order(api, user)
+    pay(api, order)
+    trade = sandbox_of(api).give_back(order["trade_no"], None, datetime.now(UTC))
+    assert trade is not None
+    _, body = sandbox_of(api).notice(trade, datetime.now(UTC), is_refund=True)
+    told = json.loads(body)
+    assert signed(api, json.dumps({**told, "currency": "USD"}).encode()).status == 400
+    assert state_of(api, user, order) == "paid"
+    assert signed(api, body).status == 200
+    assert state_of(api, user, order) == "refunded"
+
+
 def test_a_transaction_pays_one_order(api: Api) -> None:
     user = make_user(api)
     first, second = make_order(api, user), make_order(api, user)

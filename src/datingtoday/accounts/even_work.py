@@ -16,7 +16,7 @@ def write_decoy(session: Session, seed: str) -> None:
 
     :param seed: hex digits that nobody else can predict; the same ones for the same number.
     """
-    row = {"id": int(seed[:8], 16) % DECOYS, "tries": 0}
+    row = {"id": int(seed, 16) % DECOYS, "tries": 0}
     # Every time another value: a row that is written as it was is not written.
     changed = {"tries": 1 - SmsDecoy.tries}
     if session.get_bind().dialect.name == "sqlite":

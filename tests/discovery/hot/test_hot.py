@@ -107,6 +107,17 @@ def pages(api: Api, viewer: User, count: int, meanwhile: Callable[[int], None], 
     raise AssertionError("the list does not end")
 
 
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_sql_goes_on_where_a_batch_ended(own: Api, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is left out between the batches in which SQL is read for one page."""
+    monkeypatch.setattr("datingtoday.discovery.hot.service._BATCH", batch)
+    viewer = make_user(own, authority=0)
+    people = ranked(own, 22)
+    assert ids(own, viewer, pageCount=20) == numbers(people[:20])
+    assert pages(own, viewer, 5, lambda number: None) == numbers(people)
+    assert ids(own, viewer, page=2, pageCount=10) == numbers(people[10:20])
+
+
 def test_nobody_comes_twice_or_is_skipped_while_ranks_move(own: Api) -> None:
     viewer = make_user(own, authority=0)
     people = ranked(own, 30)

@@ -64,6 +64,24 @@ def test_a_flush_is_noticed(lab: Lab, own_redis: RedisServer) -> None:
     assert_lost(lab, client, captured)
 
 
+def test_the_periods_are_exact(lab: Lab, own_redis: RedisServer) -> None:
+    """To the millisecond: the wait after a loss, and how long an accepted request is remembered."""
+    client = lab.client()
+    lab.clock.stop()
+    accepted(client)
+    with own_redis.client() as redis:
+        lives_ms = [redis.pttl(key) for key in redis.keys("*:[sn]:*")]
+    # A minute back and five seconds ahead, ten seconds for clocks that differ; some milliseconds have passed.
+    assert len(lives_ms) == 2
+    assert all(70_000 < life_ms <= 75_000 for life_ms in lives_ms)
+    own_redis.flush()
+    assert send(client, client.params("GET", ECHO, {})).json["data"]["retry_after_ms"] == 5_001
+    lab.clock.advance(5)
+    assert send(client, client.params("GET", ECHO, {})).code == 1001
+    lab.clock.advance(0.001)
+    accepted(client)
+
+
 def test_every_process_notices_a_loss_once(lab: Lab, own_redis: RedisServer, lab_on: LabOn) -> None:
     other = lab_on(own_redis.socket_uri, clock=lab.clock)
     captured = accepted(lab.client())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -129,6 +130,25 @@ class TestPerPrefix:
         assert log_in(api, elsewhere, api.new_code(elsewhere), new_address()).code == 0
         clock.shift(HOUR)
         assert guess(api, new_address()).code == 503
+
+    def test_what_the_prefix_refuses_counts_for_no_network_and_is_told_to_operators(
+        self, app_of: Callable[..., Api], clock: Clock, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        api = app_of(LIMITS_WRONG_CODES_PER_PREFIX_PER_HOUR=3, LIMITS_WRONG_CODES_PER_ADDRESS_PER_HOUR=3)
+        for _ in range(3):
+            assert guess(api, new_address()).code == 503
+        guesser = new_address()
+        capsys.readouterr()
+        for _ in range(3):
+            wait_s(guess(api, guesser))
+        logs = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "braked" in line]
+        told = ("guesses_braked", "+86139", "login", 3, "warning")
+        names = ("event", "prefix", "purpose", "per_hour", "level")
+        assert [tuple(line[name] for name in names) for line in logs] == [told] * 3
+        elsewhere = f"138{new_phone()[3:]}"
+        code = Api(api.app, api.sms).new_code(elsewhere)
+        for _ in range(3):
+            assert log_in(api, elsewhere, other_than(code), guesser).code == 503
 
 
 @pytest.mark.long

@@ -133,6 +133,16 @@ def test_notifications(paid: AlipayStandIn) -> None:
     assert read(paid, notice).fact.refunded_fen == 3000
 
 
+def test_the_payer_is_named_by_the_newer_id_where_there_is_one(paid: AlipayStandIn) -> None:
+    found = alipay_of(paid).query(TRADE, "", datetime.now(UTC))
+    assert found is not None and found.payer == "2088102169481075"
+    assert read(paid, paid.notice(TRADE)[1]).fact.payer == "2088102169481075"
+    assert (
+        read(paid, paid.notice(TRADE, buyer_open_id="074a1CcTG1LelxKe")[1]).fact.payer == "074a1CcTG1LelxKe"
+    )
+    assert read(paid, paid.notice(TRADE, buyer_id=None)[1]).fact.payer == ""
+
+
 def test_both_keys_of_a_rotation_count_while_they_are_listed(paid: AlipayStandIn) -> None:
     old = paid.notice(TRADE)[1]
     paid.key = rsa_key("new alipay")

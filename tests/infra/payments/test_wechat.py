@@ -152,6 +152,7 @@ def test_a_notification(paid: WechatPayStandIn) -> None:
     first, again = read(paid, (headers, body)), read(paid, (headers, body))
     assert first.notice_id == again.notice_id
     assert (first.fact.kind, first.fact.amount_fen, first.fact.currency) == (FactKind.PAID, 3000, "CNY")
+    assert first.fact.payer == "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
     refund_no = paid.give_back(TRADE, 1000)
     fact = read(paid, paid.refund_notice(refund_no)).fact
     assert (fact.kind, fact.refunded_fen, fact.refund_id) == (FactKind.REFUNDED, 1000, refund_no)

@@ -18,7 +18,6 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 
 from datingtoday.app import create_app
-from datingtoday.infra import migrations
 from datingtoday.infra.config.settings import load_settings
 from datingtoday.infra.db import ANSWER_S, Database, DatabaseDown
 from tests.accounts.at_once import at_once
@@ -29,6 +28,7 @@ from tests.plugins.api import APPKEY, APPSECRET, SECRET_KEY, Answer, Api, Record
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.schema import bring_up
 from tests.plugins.sql_server import SqlServer
 
 NO_HANG_S = 10
@@ -127,7 +127,7 @@ class TestMariaDbIsKilled:
         settings = load_settings(
             None, tmp_path, {f"DATINGTODAY_{name}": value for name, value in values.items()}
         )
-        migrations.upgrade(database_uri)
+        bring_up(database_uri)
         sms = RecordingSms()
         return Api(create_app(settings, sms=sms), sms)
 
@@ -185,7 +185,7 @@ class TestRedisIsDown:
     ) -> None:
         redis = private_redis(backend.kind)
         settings = settings_of(backend, tmp_path, REDIS_URI=redis.uri, REDIS_CACHE_URI=redis.uri)
-        migrations.upgrade(settings.database.uri)
+        bring_up(settings.database.uri)
         sms = RecordingSms()
         api = Api(create_app(settings, sms=sms), sms)
         phone = new_phone()

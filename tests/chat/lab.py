@@ -15,13 +15,13 @@ import pymysql
 import requests
 
 from datingtoday.app import create_app
-from datingtoday.infra import migrations
 from datingtoday.infra.config.settings import load_settings
 from tests.chat.connections import Request, requester
 from tests.plugins.api import APPKEY, APPSECRET, SECRET_KEY, Api, RecordingSms, User
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn, tail_of
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.schema import bring_up
 from tests.plugins.sql_server import SqlServer
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ class Lab:
                 "DATA": str(folder),
             }.items()
         }
-        migrations.upgrade(self.database_uri)
+        bring_up(self.database_uri)
         self.api = Api(create_app(load_settings(None, folder, self._environ)), RecordingSms())
         self._stack = ExitStack()
         self._stack.callback(self.api.parts.base.database.dispose)

@@ -12,13 +12,13 @@ import pytest
 import requests
 
 from datingtoday.cli.main import run
-from datingtoday.infra import migrations
 from datingtoday.infra.db import Database
 from datingtoday.protocol.signing.client_apps import all_apps
 from tests.cli.running_server import PROGRAM, RunningServer, Start, clean_environ
 from tests.plugins.api import hmac_sign, md5_sign
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
+from tests.plugins.schema import bring_up
 
 SECRET = "configured-secret-1"
 
@@ -59,7 +59,7 @@ def app(bare: Program, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Pro
     monkeypatch.setenv("DATINGTODAY_DATABASE_URI", backend.database_uri)
     monkeypatch.setenv("DATINGTODAY_APP_APPKEY", "CONFIGURED1")
     monkeypatch.setenv("DATINGTODAY_APP_APPSECRET", SECRET)
-    migrations.upgrade(backend.database_uri)
+    bring_up(backend.database_uri)
     return bare
 
 

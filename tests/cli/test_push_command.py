@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 import requests
 
-from datingtoday.infra import migrations
 from tests.cli.running_server import PROGRAM, clean_environ
 from tests.cli.test_production import own_servers
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn, tail_of
+from tests.plugins.schema import bring_up
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("backend", ["real"], indirect=True)
 def test_it_listens_and_ends_in_order(backend: Backend, tmp_path: Path) -> None:
-    migrations.upgrade(backend.database_uri)
+    bring_up(backend.database_uri)
     port, log = Port(), tmp_path / "push.log"
     settings = own_servers(backend) | {"DATA": str(tmp_path)}
     environ = clean_environ(**{f"DATINGTODAY_{name}": value for name, value in settings.items()})

@@ -13,7 +13,6 @@ from subprocess import Popen
 
 import pytest
 
-from datingtoday.infra import migrations
 from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import JobState, read_states
 from datingtoday.infra.jobs.status import HEARTBEAT, is_worker_alive
@@ -22,6 +21,7 @@ from tests.cli.test_production import own_servers
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import end, spawn, tail_of
+from tests.plugins.schema import bring_up
 
 SERVED = "dt-worker"
 
@@ -114,7 +114,7 @@ class TestJobsCommand:
 class TestCommand:
     @pytest.fixture
     def environ(self, backend: Backend, data: Path) -> dict[str, str]:
-        migrations.upgrade(backend.database_uri)
+        bring_up(backend.database_uri)
         data.mkdir(parents=True)
         settings = own_servers(backend) | {"WORKER_LEASE_S": "1", "DATA": str(data)}
         return clean_environ(**{f"DATINGTODAY_{name}": value for name, value in settings.items()})

@@ -21,6 +21,7 @@ from tests.cli.running_server import clean_environ
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import end, spawn, tail_of
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.schema import bring_up
 from tests.plugins.sql_server import SqlServer
 
 EVERY_S = 2.0
@@ -46,10 +47,9 @@ class Workers:
             "DATABASE_TIMEOUT_S": "1",
         }
         environ = {f"DATINGTODAY_{name}": value for name, value in environ.items()}
-        from datingtoday.infra import migrations
 
         settings = load_settings(None, folder, environ)
-        migrations.upgrade(settings.database.uri)
+        bring_up(settings.database.uri)
         self.parts = make_parts(settings)
         self.jobs = [job.name for job in self.parts.base.jobs]
         self.output = folder / "output.log"

@@ -27,11 +27,11 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from datingtoday.app import PARTS, Parts, create_app
-from datingtoday.infra import migrations
 from datingtoday.infra.config.settings import Settings, load_settings
 from datingtoday.infra.sms.provider import SmsReceipt
 from tests.plugins.backend import Backend
 from tests.plugins.contract import contract_of
+from tests.plugins.schema import bring_up
 
 APPKEY = "TESTKEY1"
 APPSECRET = "5b1f0c1d2e3f4a5b6c7d8e9f00112233"
@@ -263,7 +263,7 @@ def settings_of(backend: Backend, data_dir: Path, **values: Any) -> Settings:
 def make_api(backend: Backend, data_dir: Path, **values: Any) -> Api:
     """A migrated application and its client."""
     settings = settings_of(backend, data_dir, **values)
-    migrations.upgrade(settings.database.uri)
+    bring_up(settings.database.uri)
     sms = RecordingSms()
     return Api(create_app(settings, sms=sms), sms)
 

@@ -17,9 +17,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from datingtoday.infra import migrations
 from datingtoday.infra.db import Database
 from tests.plugins.backend import Backend
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.schema import bring_up, copy_of
 from tests.plugins.sql_product import TESTED
 from tests.plugins.sql_server import SqlServer
 
@@ -82,6 +84,22 @@ def test_clear_removes_rows_and_keys_and_keeps_what_it_is_told_to(backend: Backe
         for table in ("parent", "child", "alembic_version", "label")
     }
     assert counts == {"parent": 0, "child": 0, "alembic_version": 1, "label": 1}
+
+
+def test_copied_tables_are_those_of_the_migrations(
+    private_sql_server: Callable[[], SqlServer], backend: Backend
+) -> None:
+    """Of SQLite the file is copied as it is."""
+    bring_up(backend.database_uri)
+    if backend.kind == "real":
+        server = private_sql_server()
+        copied, migrated = server.create_database("dt_copied"), server.create_database("dt_migrated")
+        # There is something to copy by now.
+        bring_up(copied)
+        migrations.upgrade(migrated)
+        assert copy_of(copied) == copy_of(migrated)
+        assert migrations.current(copied) == migrations.head()
+    assert migrations.current(backend.database_uri) == migrations.head()
 
 
 def test_the_shared_backend_is_another(shared_backend: Backend, backend: Backend) -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from datingtoday.cli.doctor import database_checks
 from datingtoday.cli.doctor.redis_checks import probes
-from datingtoday.infra import migrations
 from datingtoday.infra.config.settings import Settings
 from tests.cli.doctor.conftest import examined, fix_of, load, states, troubles
 from tests.plugins.api import Api
 from tests.plugins.backend import Backend
 from tests.plugins.redis_server import RedisServer
+from tests.plugins.schema import bring_up
 from tests.plugins.sql_server import SqlServer
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -26,7 +26,7 @@ MINUTE_NS = 60 * 10**9
 
 class TestInOrder:
     def test_servers_and_schema(self, backend: Backend, settings_on: Callable[..., Settings]) -> None:
-        migrations.upgrade(backend.database_uri)
+        bring_up(backend.database_uri)
         found = examined(settings_on(), "database", "schema", "redis", "storage")
         assert troubles(found) == []
         assert {"schema.structure", "schema.revision", "database.connection"} <= found.keys() or (
@@ -96,7 +96,7 @@ class TestDatabase:
             server.administer(statement_of(fix_of(found, check)))
         assert troubles(examined(settings, "database")) == []
 
-        migrations.upgrade(uri)
+        bring_up(uri)
         server.administer(
             "USE dt_broken; DROP INDEX ix_user_follow_peer_id_create_time_user_id ON user_follow;"
             "DROP INDEX uq_user_order_trade_no ON user_order;"
@@ -149,7 +149,7 @@ class TestDatabase:
 
     def test_a_damaged_file(self, tmp_path: Path) -> None:
         path = tmp_path / "x.sqlite3"
-        migrations.upgrade(f"sqlite:///{path}")
+        bring_up(f"sqlite:///{path}")
         content = bytearray(path.read_bytes())
         content[4096 * 3 : 4096 * 4] = b"\xff" * 4096
         path.write_bytes(content)

@@ -6,19 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from datingtoday.infra import migrations
 from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import RETRY_MIN_MS, Leases, read_states
 from datingtoday.infra.jobs.models import JobLease
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
+from tests.plugins.schema import bring_up
 
 NAME = "sweep"
 
 
 @pytest.fixture
 def database(backend: Backend) -> Database:
-    migrations.upgrade(backend.database_uri)
+    bring_up(backend.database_uri)
     return Database(backend.database_uri, pool_size=12)
 
 

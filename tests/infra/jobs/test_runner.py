@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from datingtoday.infra import migrations
 from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import JobState, Leases, read_states
 from datingtoday.infra.jobs.registry import Job, Jobs, JobStopped
 from datingtoday.infra.jobs.runner import JobRunner
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
+from tests.plugins.schema import bring_up
 
 Start = Callable[..., JobRunner]
 
 
 @pytest.fixture
 def database(backend: Backend) -> Database:
-    migrations.upgrade(backend.database_uri)
+    bring_up(backend.database_uri)
     return Database(backend.database_uri, pool_size=12)
 
 

@@ -35,7 +35,7 @@ LONG = {
     "nearby rebuild": [],
     "pay reconcile": [],
     "purge": [],
-    "seed": ["--users", "3000"],
+    "seed": ["--users", "600"],
 }
 """Commands whose work grows with the data, and their options here."""
 SERVICES = {"serve", "worker", "push"}

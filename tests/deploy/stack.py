@@ -22,21 +22,23 @@ from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn, tail_of
 from tests.plugins.tools import program
 
-PUSH_PROCESSES = 2
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 class Stack:
-    """nginx in front of API, push and worker under supervisord; `start` before use, `close` after it."""
+    """nginx in front of API, push and worker under supervisord; `start` before use, `close` after it.
 
-    def __init__(self, backend: Backend, folder: Path, certificate: Certificate) -> None:
+    :param processes: API workers, and push processes.
+    """
+
+    def __init__(self, backend: Backend, folder: Path, certificate: Certificate, processes: int) -> None:
         self.folder = folder
         self.certificate = certificate
         self.config = folder / "config.ini"
         self.data = folder / "data"
         self.logs = folder / "logs"
         self._ports = [Port() for _ in range(3)]
-        self._push_ports = _consecutive_ports(PUSH_PROCESSES)
+        self._push_ports = _consecutive_ports(processes)
         self.http_port, self.https_port, self.api_port = (port.number for port in self._ports)
         self.url = f"https://127.0.0.1:{self.https_port}"
         self.appkey, self.appsecret = APPKEY, APPSECRET
@@ -72,7 +74,7 @@ class Stack:
             f"[APP]\nappkey = {self.appkey}\nappsecret = {self.appsecret}\n"
             f"[SECURITY]\nsecret_key = {'5a' * 32}\n"
             "[SMS]\nprovider = console\nallow_console = 1\n"
-            f"[SERVER]\nport = {self.api_port}\ntrusted_proxies = 127.0.0.1\n"
+            f"[SERVER]\nport = {self.api_port}\nworkers = {len(self._push_ports)}\ntrusted_proxies = 127.0.0.1\n"
             f"[PUSH]\nport = {self._push_ports[0].number}\n"
             "[LIMITS]\nenabled = 0\n"
             f"[STORAGE]\npath = {self.data}/media\nx_accel = /_media/\n"
@@ -91,7 +93,7 @@ class Stack:
             "certificate-key": self.certificate.key,
             "program": sys.prefix,
             "user": user,
-            "push-processes": PUSH_PROCESSES,
+            "push-processes": len(self._push_ports),
             "http-port": self.http_port,
             "https-port": self.https_port,
             "log-dir": self.logs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 import threading
@@ -27,13 +28,17 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(params=[1])
 def stack(
-    backend: Backend, run_folder: Path, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    backend: Backend,
+    run_folder: Path,
+    certificate: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stack]:
     # Of the Socket.IO client.
     monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(certificate.file))
-    made = Stack(backend, new_folder(run_folder, "stack"), certificate)
+    made = Stack(backend, new_folder(run_folder, "stack"), certificate, request.param)
     try:
         yield made.start()
     finally:
@@ -120,6 +125,24 @@ def test_people_notice_nothing_of_deployments(stack: Stack, device: Callable[[],
     _push_and_worker_are_restarted(stack, he, she)
     _logs_hold_no_secrets(stack, [he, she])
     _everything_ends(stack)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("stack", [2], indirect=True)
+def test_ten_reloads_in_a_row_lose_nothing(stack: Stack, device: Callable[[], Device]) -> None:
+    devices = [device() for _ in range(4)]
+    pairs = [(me.login, peer.login) for me, peer in itertools.permutations(devices, 2)]
+    connects = [made.connects for made in devices]
+    with Load(stack, pairs) as load:
+        for _ in range(10):
+            before = load.answered
+            reload_api(stack)
+            wait_until(lambda before=before: load.answered > before + 50, "load", deadline_s=120)  # type: ignore[misc]
+    assert load.failures == []
+    assert [made.connects for made in devices] == connects, "push connections stay"
+    synced = set.union(*(made.synced() for made in devices))
+    assert set(load.sent) <= synced
 
 
 def _people_talk_and_pay(stack: Stack, he: Device, she: Device) -> None:

@@ -84,6 +84,7 @@ def test_the_checker_notices_a_server_without_dedupe(make_lab: MakeLab) -> None:
         proxy.close()
 
 
+@pytest.mark.long
 def test_the_checker_notices_positions_by_auto_increment(make_lab: MakeLab) -> None:
     lab = make_lab(factory="auto_increment")
     with lab.api.parts.base.database.transaction() as session:
@@ -100,6 +101,7 @@ def test_the_checker_notices_positions_by_auto_increment(make_lab: MakeLab) -> N
     assert found.get("followed is not what is read again", 0) > 0
 
 
+@pytest.mark.long
 def test_the_checker_notices_an_answer_before_the_commit(make_lab: MakeLab) -> None:
     lab = make_lab(factory="early_answer")
     storm = storm_in(lab, people=6)

@@ -39,6 +39,7 @@ class AlipayStandIn(HttpStandIn):
         self.app = rsa_key("alipay app").public_key()
         self.trades: dict[str, dict[str, Any]] = {}
         self.refunds: dict[str, str] = {}
+        self.refund_reasons: list[str] = []
         self.signs_answers = True
         super().__init__()
 
@@ -106,6 +107,9 @@ class AlipayStandIn(HttpStandIn):
         if trade is None:
             return _business("ACQ.TRADE_NOT_EXIST")
         is_new = asked["out_request_no"] not in self.refunds
+        if not asked["refund_reason"]:
+            return _business("ACQ.INVALID_PARAMETER")
+        self.refund_reasons.append(asked["refund_reason"])
         if is_new:
             if Decimal(trade["refund_fee"]) + Decimal(asked["refund_amount"]) > Decimal(
                 trade["total_amount"]

@@ -86,6 +86,22 @@ def test_orders_expire_and_are_closed(api: Api) -> None:
     assert trade is not None and trade.transaction_id is None
 
 
+def test_an_order_that_is_paid_while_it_expires_stays_paid(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The notification comes between the look at what is due and the lock of the order."""
+    user = make_user(api)
+    order = make_order(api, user)
+
+    def pay_meanwhile(due: UserOrder, now: datetime) -> bool:
+        if due.trade_no == order["trade_no"]:
+            pay(api, order)
+        return False
+
+    monkeypatch.setattr(api.parts.vip.orders, "close_at_provider", pay_meanwhile)
+    api.parts.vip.jobs.expire(datetime.now(UTC) + LATER)
+    assert state_of(api, user, order) == "paid"
+    assert len(grants_of(api, user)) == 1
+
+
 def test_an_order_paid_in_time_does_not_expire(api: Api) -> None:
     user = make_user(api)
     order = make_order(api, user)

@@ -98,6 +98,13 @@ def test_an_answer_without_a_signature_or_with_another_key_is_none(paid: AlipayS
         channel.query(TRADE, "", now)
 
 
+def test_a_refund_says_why(paid: AlipayStandIn) -> None:
+    transaction_id = read(paid, paid.notice(TRADE)[1]).fact.transaction_id
+    for number, reason in enumerate(("expired", "")):
+        assert alipay_of(paid).refund(Refund(TRADE, transaction_id, f"R{number}", 100, 3000, reason=reason))
+    assert paid.refund_reasons == ["expired", "refund"]
+
+
 def test_a_refund_that_is_refused_is_final(paid: AlipayStandIn) -> None:
     with pytest.raises(PaymentFailed) as caught:
         alipay_of(paid).refund(Refund(TRADE, "2026unknown", "R1", 3000, 3000))

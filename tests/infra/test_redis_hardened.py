@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from redis import ResponseError
 
 from datingtoday.infra.redis import RUN_ID, RedisRole
-from datingtoday.infra.redis_suitability import RedisUnsuitable
+from datingtoday.infra.redis_suitability import RedisUnsuitable, unsuitable
 from tests.cli.running_server import RunningServer
 from tests.plugins.api import Api
 from tests.plugins.backend import Backend
@@ -84,6 +85,27 @@ def test_whatever_else_is_not_allowed_is_named(
     with pytest.raises(RedisUnsuitable) as refused:
         role.execute(*command)
     assert f"ACL SETUSER <user> {missing}" in refused.value.en
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("this user has no permissions to run the 'info' command", "the replay guard needs the command INFO"),
+        (
+            "ERR The user executing the script can't run this command or subcommand",
+            "the replay guard needs the",
+        ),
+        ("this user has no permissions to run the 'xadd' command", "ACL SETUSER <user> +xadd"),
+        ("this user has no permissions to run the 'client|id' command", "ACL SETUSER <user> +client|id"),
+        ("this user has no permissions to access the 'x' channel", "ACL SETUSER <user> '&*'"),
+        (
+            "this user has no permissions to access one of the keys used as arguments",
+            "ACL SETUSER <user> '~*'",
+        ),
+    ],
+)
+def test_each_refusal_names_what_lets_it(said: str, told: str) -> None:
+    assert told in unsuitable(ResponseError(said)).en
 
 
 @pytest.mark.parametrize("rules", [HARDENED, (*HARDENED, "+info")])

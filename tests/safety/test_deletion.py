@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -140,6 +140,27 @@ def test_the_rest_goes_a_month_later(api: Api) -> None:
     assert api.get("/api/user/block/list", other).data["total"] == 0
     # Nothing left to do for this one.
     assert user.user_id not in _due(api, datetime.now(UTC) + timedelta(days=400))
+
+
+def test_nothing_of_the_person_is_left_in_the_row_that_stays(api: Api) -> None:
+    """The same for everybody, whatever it said."""
+    user = make_user(
+        api, nickname="要走的人", email="a@b.cn", gender=2, birthday=date(1990, 2, 3), emotion=1, height=170, sexual=1,
+        education=4, salary=5, authority=2, intro="我", stealth=True, personal=False,
+    )  # fmt: skip
+    assert leave(api, user).code == 0
+    left_at = row_of(api, user).deleted_at
+    assert left_at is not None
+    api.parts.safety.deletion.purge(api.parts.base.database, left_at + KEPT + timedelta(minutes=1))
+    row = row_of(api, user)
+    told = {column.key: getattr(row, column.key) for column in UserInfo.__table__.columns}
+    assert told == {
+        "id": user.user_id, "status": UserStatus.DELETED, "deleted_at": None, "create_time": left_at,
+        "update_time": left_at, "last_active": left_at, "phone": None, "email": None, "nickname": "用户", "gender": 0,
+        "birthday": None, "avatar": None, "emotion": None, "height": None, "sexual": 0, "education": 0,
+        "salary": None, "authority": 0, "intro": "", "stealth": False, "personal": True, "banned_until": None,
+        "ban_reason": None,
+    }  # fmt: skip
 
 
 def test_a_banned_account_keeps_its_number(api: Api) -> None:

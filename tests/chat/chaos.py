@@ -25,8 +25,15 @@ from tests.profiles.people import make_user
 @click.option("--seconds", default=600, show_default=True, help="How long faults go on.")
 @click.option("--people", default=8, show_default=True, help="Writers, each with a reader.")
 @click.option("--workers", default=4, show_default=True, help="API workers.")
+@click.option(
+    "--pushes",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Push processes; every writer listens to one.",
+)
 @click.option("--seed", type=int, default=None, help="Of the order of the faults; drawn if it is left out.")
-def main(seconds: int, people: int, workers: int, seed: int | None) -> None:
+def main(seconds: int, people: int, workers: int, pushes: int, seed: int | None) -> None:
     """Exit codes: 0 every promise was kept, 1 not."""
     require_servers()
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
@@ -39,22 +46,25 @@ def main(seconds: int, people: int, workers: int, seed: int | None) -> None:
         stack.callback(redis.close)
         # The lab's files stay short-lived, but its log is worth a look afterwards.
         data = Path(tempfile.mkdtemp(prefix="dt-chaos-"))
-        lab = Lab(data, sql_server, redis, workers=workers)
+        lab = Lab(data, sql_server, redis, workers=workers, pushes=pushes)
         stack.callback(lab.close)
-        storm = Storm([make_user(lab.api) for _ in range(people)], lab.connect, seed=seed)
+        users = [make_user(lab.api) for _ in range(people)]
+        storm = Storm(users, lab.connect, seed=seed, listen=lab.listen)
         storm.begin()
         done = _make_trouble(lab, storm, random.Random(seed), seconds)
         click.echo(f"seed {seed}: {sum(done.values())} faults in {seconds} s: {dict(sorted(done.items()))}")
         found = storm.end()
         click.echo(
-            f"{storm.acknowledged} messages acknowledged by {people} writers, {storm.entries} entries followed"
+            f"{storm.acknowledged} messages acknowledged by {people} writers, {storm.entries} entries followed, "
+            f"{storm.pushed} pushed"
         )
     for name, count in sorted(found.items()):
         click.echo(f"BROKEN: {name}: {count}", err=True)
     if found:
         sys.exit(1)
     click.echo(
-        "acknowledged and lost 0, shown twice 0, never sent 0, gaps 0, out of order 0, contacts equal messages"
+        "acknowledged and lost 0, shown twice 0, never sent 0, gaps 0, out of order 0, pushed and not in the stream 0, "
+        "contacts equal messages"
     )
 
 
@@ -69,11 +79,11 @@ def _make_trouble(lab: Lab, storm: Storm, chance: random.Random, seconds: float)
         name = waiting.pop()
         FAULTS[name](lab, chance)
         done[name] += 1
-        before, since = storm.acknowledged, time.monotonic()
-        while storm.acknowledged < before + 20:
+        before, pushed, since = storm.acknowledged, storm.pushed, time.monotonic()
+        while storm.acknowledged < before + 20 or storm.pushed == pushed:
             storm.raise_failures()
             if time.monotonic() > since + 60:
-                raise click.ClickException(f"no messages flow a minute after: {name}")
+                raise click.ClickException(f"no messages flow, or none are pushed, a minute after: {name}")
             pause(0.05)
         pause(chance.uniform(0, 2))
     return done

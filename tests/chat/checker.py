@@ -33,6 +33,7 @@ class Account:
     :param followed: the entries as a device followed them, :param again: and read from 0 at the end.
     :param histories: of each peer, the conversation at the end.
     :param contacts: of each peer, the row of the list of contacts at the end.
+    :param pushed: name and payload of what was pushed to a device. Some may be missing, but nothing may be made up.
     """
 
     user_id: int
@@ -40,6 +41,7 @@ class Account:
     again: Sequence[Entry]
     histories: Mapping[int, Sequence[Message]]
     contacts: Mapping[int, Mapping[str, Any]]
+    pushed: Sequence[tuple[str, Entry]] = ()
 
 
 def check(senders: Sequence[Sender], accounts: Sequence[Account]) -> Counter[str]:
@@ -49,6 +51,7 @@ def check(senders: Sequence[Sender], accounts: Sequence[Account]) -> Counter[str
     attempted = {(it.user_id, name): what for it in senders for name, what in it.attempted.items()}
     for account in accounts:
         _check_stream(account, attempted, found)
+        _check_pushed(account, found)
         for peer_id, history in account.histories.items():
             _check_history(history, attempted, found)
             if peer_id in by_user:
@@ -71,6 +74,22 @@ def _check_stream(account: Account, attempted: Mapping[Any, Any], found: Counter
         found["never sent"] += sum(not _was_attempted(message, attempted) for message in messages)
     if [*map(_lasting, account.followed)] != [*map(_lasting, account.again)]:
         found["followed is not what is read again"] += 1
+
+
+def _check_pushed(account: Account, found: Counter[str]) -> None:
+    """Every entry that was pushed stands in the stream at its position, whatever became of its content."""
+    stream = {entry["pos"]: entry for entry in account.again}
+    for name, payload in account.pushed:
+        entry = stream.get(payload["pos"]) if "pos" in payload else None
+        if "pos" in payload and (entry is None or entry["kind"] != name or not _is_same(payload, entry)):
+            found["pushed and not in the stream"] += 1
+
+
+def _is_same(payload: Entry, entry: Entry) -> bool:
+    if payload["kind"] != "message":
+        return all(payload[name] == value for name, value in entry.items())
+    given, kept = payload["message"], entry["message"]
+    return all(given[name] == kept[name] for name in ("message_id", "client_id", "seq", "from_uid", "to_uid"))
 
 
 def _check_history(history: Sequence[Message], attempted: Mapping[Any, Any], found: Counter[str]) -> None:

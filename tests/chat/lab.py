@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import NamedTuple
 
 import pymysql
 import requests
@@ -17,20 +18,29 @@ import requests
 from datingtoday.app import create_app
 from datingtoday.infra.config.settings import load_settings
 from tests.chat.connections import Request, requester
+from tests.chat.listeners import Listener
 from tests.plugins.api import APPKEY, APPSECRET, SECRET_KEY, Api, RecordingSms, User
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn, tail_of
 from tests.plugins.redis_server import RedisServer
 from tests.plugins.schema import bring_up
 from tests.plugins.sql_server import SqlServer
+from tests.push.push_process import PushProcess
 
 ROOT = Path(__file__).parents[2]
+
+
+class _Addresses(NamedTuple):
+    database_uri: str
+    redis_uri: str
+    cache_uri: str
+    queue_uri: str
 
 
 class Lab:
     """The servers of one run.
 
-    :param factory: of `broken_servers.py`.
+    :param factory: of `broken_servers.py`. :param pushes: number of push processes.
     """
 
     def __init__(
@@ -41,6 +51,7 @@ class Lab:
         *,
         factory: str = "whole",
         workers: int = 3,
+        pushes: int = 0,
     ) -> None:
         self.sql_server, self.redis = sql_server, redis
         self.database_uri = sql_server.create_database()
@@ -63,7 +74,14 @@ class Lab:
         self._stack = ExitStack()
         self._stack.callback(self.api.parts.base.database.dispose)
         self.log = folder / "gunicorn.log"
+        self.pushes: list[PushProcess] = []
+        for _ in range(pushes):
+            push = PushProcess(_Addresses(self.database_uri, *[redis.uri] * 3), folder, LIMITS_ENABLED="0")
+            self._stack.callback(push.close)
+            self.pushes.append(push.start())
         self._start(factory, workers)
+        for push in self.pushes:
+            push.wait_until_ready()
 
     @property
     def port(self) -> int:
@@ -76,6 +94,10 @@ class Lab:
     def connect(self, user: User, url: str = "") -> Request:
         """:param url: of a proxy in front of it."""
         return requester(url or self.url, user, APPKEY, APPSECRET, timeout_s=15)
+
+    def listen(self, user: User, ended: threading.Event) -> Listener:
+        """A device that is connected to push."""
+        return Listener(self.api, user, [push.url for push in self.pushes], ended)
 
     def workers(self) -> list[int]:
         pid = self._process.pid
@@ -129,6 +151,21 @@ def stop_worker(lab: Lab, chance: Chance, seconds: float = PAUSE_S) -> None:
     os.kill(pid, signal.SIGSTOP)
     pause(seconds)
     os.kill(pid, signal.SIGCONT)
+
+
+def kill_push(lab: Lab, chance: Chance) -> None:
+    """Its supervisor starts it again."""
+    push = chance.choice(lab.pushes)
+    push.kill()
+    push.start().wait_until_ready()
+
+
+def stop_push(lab: Lab, chance: Chance, seconds: float = PAUSE_S) -> None:
+    push = chance.choice(lab.pushes)
+    assert push.process is not None
+    push.process.send_signal(signal.SIGSTOP)
+    pause(seconds)
+    push.process.send_signal(signal.SIGCONT)
 
 
 def wipe_redis(lab: Lab, chance: Chance) -> None:
@@ -188,6 +225,8 @@ def no_connections(lab: Lab, chance: Chance, seconds: float = 3.0) -> None:
 FAULTS: Mapping[str, Fault] = {
     "worker killed": kill_worker,
     "worker stopped": stop_worker,
+    "push killed": kill_push,
+    "push stopped": stop_push,
     "Redis wiped": wipe_redis,
     "Redis set back": set_redis_back,
     "Redis stopped": stop_redis,

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.chat.checker import Account, Sender, check
 from tests.chat.connections import Request
+from tests.chat.listeners import Listener
 from tests.chat.program import load_program
 from tests.plugins.api import User
 
@@ -75,7 +76,16 @@ class Reader:
 class Storm:
     """Everybody writes to everybody, or (``hot``) all to the first."""
 
-    def __init__(self, users: Sequence[User], connect: Connect, *, seed: int, hot: bool = False) -> None:
+    def __init__(
+        self,
+        users: Sequence[User],
+        connect: Connect,
+        *,
+        seed: int,
+        hot: bool = False,
+        listen: Callable[[User, threading.Event], Listener] | None = None,
+    ) -> None:
+        """:param listen: makes the devices that are connected to push, if there are any."""
         self._users, self._connect = users, connect
         self._ended, self._read = threading.Event(), threading.Event()
         self.writers = []
@@ -84,8 +94,10 @@ class Storm:
             if peers:
                 self.writers.append(Writer(user, peers, connect, seed + number, self._ended))
         self.readers = [Reader(user, connect, self._read) for user in users]
+        self.listeners = [listen(user, self._read) for user in users] if listen is not None else []
         self._failures: list[BaseException] = []
         runs = [writer.run for writer in self.writers] + [reader.run for reader in self.readers]
+        runs += [listener.run for listener in self.listeners]
         self._threads = [threading.Thread(target=self._guarded, args=(run,), daemon=True) for run in runs]
 
     @property
@@ -96,6 +108,11 @@ class Storm:
     def entries(self) -> int:
         """How many entries of streams were followed."""
         return sum(len(reader.entries) for reader in self.readers)
+
+    @property
+    def pushed(self) -> int:
+        """How many events were pushed."""
+        return sum(len(listener.pushed) for listener in self.listeners)
 
     def raise_failures(self) -> None:
         """Raise what ended a client, if anything did."""
@@ -139,7 +156,8 @@ class Storm:
                 told += found["list"]
                 if not found["has_next"]:
                     break
-        return Account(user.user_id, reader.entries, again, histories, contacts)
+        pushed = [each for it in self.listeners if it.user_id == user.user_id for each in it.pushed]
+        return Account(user.user_id, reader.entries, again, histories, contacts, pushed)
 
     def _guarded(self, run: Callable[[], None]) -> None:
         try:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.chat import lab as faults
+from tests.chat.checker import Account, check
 from tests.chat.connections import DroppingProxy
 from tests.chat.lab import Lab
 from tests.chat.storm import Storm
@@ -38,7 +39,8 @@ def make_lab(
 
 
 def storm_in(lab: Lab, *, people: int = 8, hot: bool = False) -> Storm:
-    storm = Storm([make_user(lab.api) for _ in range(people)], lab.connect, seed=11, hot=hot)
+    users = [make_user(lab.api) for _ in range(people)]
+    storm = Storm(users, lab.connect, seed=11, hot=hot, listen=lab.listen if lab.pushes else None)
     storm.begin()
     return storm
 
@@ -54,17 +56,19 @@ def wait_for_more(storm: Storm, count: int) -> None:
 
 
 def test_nothing_is_lost_or_doubled(make_lab: MakeLab) -> None:
-    lab = make_lab()
+    lab = make_lab(pushes=1)
     storm = storm_in(lab)
     chance = random.Random(5)
     for fault in (
-        faults.kill_worker, faults.wipe_redis, faults.kill_database, faults.kill_worker,
+        faults.kill_worker, faults.wipe_redis, faults.kill_push, faults.kill_database, faults.kill_worker,
         lambda lab, chance: faults.read_only(lab, chance, 0.5),
         lambda lab, chance: faults.no_connections(lab, chance, 0.5),
     ):  # fmt: skip
         wait_for_more(storm, 30)
         fault(lab, chance)
+    pushed = storm.pushed
     wait_for_more(storm, 30)
+    wait_until(lambda: storm.pushed > pushed, "pushes after all of it", deadline_s=60)
     assert storm.end() == {}
 
 
@@ -82,6 +86,22 @@ def test_the_checker_notices_a_server_without_dedupe(make_lab: MakeLab) -> None:
         assert storm.end().get("shown twice", 0) > 0
     finally:
         proxy.close()
+
+
+def test_the_checker_notices_a_push_of_what_never_came_to_be() -> None:
+    entry = {"pos": 1, "kind": "read", "peer_id": 2, "seq": 5, "by_me": True}
+    payload = {**entry, "epoch": 1}
+
+    def found(*pushed: tuple[str, dict[str, object]]) -> dict[str, int]:
+        return check([], [Account(1, [entry], [entry], {}, {}, pushed)])
+
+    assert found(("read", payload), ("typing", {"peer_id": 2})) == {}
+    for name, made_up in (
+        ("read", {**payload, "pos": 2}),
+        ("recall", payload),
+        ("read", {**payload, "seq": 6}),
+    ):
+        assert found((name, made_up)) == {"pushed and not in the stream": 1}
 
 
 @pytest.mark.long

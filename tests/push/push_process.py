@@ -7,13 +7,26 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
-from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import Port, end, spawn, tail_of
 
 READY = "push is ready"
 ROOT = Path(__file__).parents[2]
+
+
+class Addresses(Protocol):
+    """Servers of a push process: a `Backend`, or something like it."""
+
+    @property
+    def database_uri(self) -> str: ...
+    @property
+    def redis_uri(self) -> str: ...
+    @property
+    def cache_uri(self) -> str: ...
+    @property
+    def queue_uri(self) -> str: ...
 
 
 class PushProcess:
@@ -22,7 +35,7 @@ class PushProcess:
     :param settings: as ``SECTION_KEY=value``.
     """
 
-    def __init__(self, backend: Backend, folder: Path, **settings: str) -> None:
+    def __init__(self, backend: Addresses, folder: Path, **settings: str) -> None:
         self._port = Port()
         self._folder = folder
         self._settings = settings

@@ -72,7 +72,7 @@ class Worker:
         for reader in self._readers:
             reader.join(max(0.0, deadline - time.monotonic()))
         is_done = is_done and not any(reader.is_alive() for reader in self._readers)
-        self._base.streams.flush()
+        self._base.flush()
         log.info("worker_stopped", worker=self.name, is_done=is_done)
         return is_done
 

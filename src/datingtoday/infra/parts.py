@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datingtoday.infra.cache import ReadyCache
 from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.db import Database
+from datingtoday.infra.error_reports import flush as flush_reports
 from datingtoday.infra.events import Events
 from datingtoday.infra.jobs.registry import Jobs
 from datingtoday.infra.personal_data import PersonalData
@@ -39,15 +40,20 @@ class Foundation:
     tracing: Tracing | None
     """None where traces are off: then nothing of them is in the way of a request."""
 
+    def flush(self) -> None:
+        """Send what this process has recorded: entries of streams, spans, error reports."""
+        self.streams.flush()
+        if self.tracing is not None:
+            self.tracing.flush()
+        flush_reports()
+
     def close(self) -> None:
         """Send what is recorded, and close every connection of this process."""
-        self.streams.flush()
+        self.flush()
         self.guard_redis.close()
         self.cache_redis.close()
         self.queue_redis.close()
         self.database.dispose()
-        if self.tracing is not None:
-            self.tracing.flush()
 
 
 def make_foundation(settings: Settings) -> Foundation:

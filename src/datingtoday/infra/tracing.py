@@ -6,6 +6,7 @@ never values: no query strings, parameters, SQL texts, Redis keys, headers or us
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import threading
@@ -21,6 +22,7 @@ from datingtoday.infra.config.reporting import TracingSection
 from datingtoday.infra.packets import OPTION
 from datingtoday.infra.redis import Command, RedisRole
 
+FLUSH_S = 1.0
 _SPANS = "datingtoday_spans"
 _MAX_NAMES = 8
 _STATEMENT = re.compile(r"\s*(?:WITH\b.*?\)\s*)?([A-Za-z]+)", re.DOTALL)
@@ -36,11 +38,22 @@ class Tracing:
         self._making = threading.Lock()
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _after_fork(this()))
+        # For servers that are not ours: `gunicorn datingtoday.wsgi:application`.
+        atexit.register(lambda: _at_exit(this()))
 
     def flush(self) -> None:
-        """Send what is recorded."""
-        if self._provider is not None:
-            self._provider.force_flush()
+        """Send what is recorded, for at most `FLUSH_S`: a collector that is away must not hold up the end of a process."""
+        provider = self._provider
+        if provider is None:
+            return
+        sender = threading.Thread(target=provider.force_flush, name="traces", daemon=True)
+        try:
+            sender.start()
+        except RuntimeError:
+            # The interpreter ends, and makes no thread any more.
+            provider.force_flush()
+        else:
+            sender.join(FLUSH_S)
 
     def forget(self) -> None:
         """In a forked child: the exporter is the parent's."""
@@ -188,10 +201,16 @@ def _make_provider(section: TracingSection) -> Any:
     # A client's wish to be recorded does not count: anybody could fill the collector.
     sampler = ParentBased(share, remote_parent_sampled=share, remote_parent_not_sampled=share)
     resource = Resource({"service.name": section.service_name, "service.version": version("datingtoday")})
-    provider = TracerProvider(sampler=sampler, resource=resource)
+    # Foundation.flush() sends what waits at the end; the library would wait for a collector that is away.
+    provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=f"{section.otlp_endpoint.rstrip('/')}/v1/traces", timeout=5)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
+
+
+def _at_exit(tracing: Tracing | None) -> None:
+    if tracing is not None:
+        tracing.flush()
 
 
 def _after_fork(tracing: Tracing | None) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
@@ -17,7 +18,9 @@ from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.redis import RedisRole
 from datingtoday.infra.tracing import operation_of, wrapped_job
 from datingtoday.protocol.guard import Guard
+from tests.cli.running_server import RunningServer
 from tests.plugins.api import Api, User, new_phone
+from tests.plugins.polling import wait_until
 from tests.stand_ins.collectors import OtlpCollector, attributes_of
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -216,3 +219,27 @@ def test_the_libraries_are_not_imported_when_they_are_off(tmp_path: object) -> N
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=str(tmp_path)
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.long
+def test_a_live_server_sends_the_spans_of_all_its_processes(collector: OtlpCollector, tmp_path: Path) -> None:
+    """Each worker makes its exporter after the fork, and what waits is sent when the server is stopped."""
+    server = RunningServer(
+        tmp_path / "data",
+        TRACING_OTLP_ENDPOINT=collector.url,
+        TRACING_SAMPLE_RATIO="1",
+        TRACING_SERVICE_NAME="live",
+    )
+    try:
+        server.wait_until_ready()
+        server.wait_for_workers()
+        for _ in range(30):
+            server.get("/readyz", headers={"Connection": "close"})
+        wait_until(lambda: collector.named("job heartbeat"), "a span of the worker", deadline_s=40)
+        before = len(collector.named("GET /readyz"))
+        server.get("/readyz")
+        assert server.stop() == 0
+    finally:
+        server.end()
+    assert len(collector.named("GET /readyz")) > before
+    assert {it["service.name"] for it in collector.resources} == {"live"}

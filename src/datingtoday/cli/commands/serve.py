@@ -117,7 +117,7 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int, *, migrate: b
         on_ready=lambda: click.echo(text),
         on_tick=lambda: _restart_if_dead(redis),
         in_child=folder.forget,
-        on_worker_exit=parts.base.streams.flush,
+        on_worker_exit=parts.base.flush,
     )
     server = HttpServer(app, settings, listener, hooks, _children(app, parts, settings))
     at_end.callback(server.children.stop)

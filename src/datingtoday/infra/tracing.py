@@ -42,7 +42,7 @@ class Tracing:
         atexit.register(lambda: _at_exit(this()))
 
     def flush(self) -> None:
-        """Send what is recorded, for at most `FLUSH_S`: a collector that is away must not hold up the end of a process."""
+        """Send what is recorded, for at most `FLUSH_S`: a collector that is away must not hold up an end."""
         provider = self._provider
         if provider is None:
             return

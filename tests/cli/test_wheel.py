@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from datingtoday.cli.deploying.files import TEMPLATES
 from datingtoday.infra.migrations import head
 from tests.cli.running_server import RunningServer, clean_environ
 
@@ -26,6 +27,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-c", build, folder], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return folder / result.stdout.strip().splitlines()[-1]
+
+
+def test_it_has_the_templates_of_a_deployment(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    for template in TEMPLATES.values():
+        assert f"datingtoday/cli/deploying/templates/{template}" in names
 
 
 @pytest.fixture(scope="module")

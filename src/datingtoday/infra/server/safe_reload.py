@@ -19,6 +19,7 @@ from typing import Any
 
 READY_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.05
+_STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
 def post_fork(_arbiter: Any, _worker: Any) -> None:
@@ -54,9 +55,21 @@ def _are_ready(arbiter: Any, new: dict[int, Any]) -> bool:
                 return False
         if all(_has_begun(worker) for worker in new.values()):
             return True
+        if _is_told_to_stop(arbiter):
+            return False
         time.sleep(_LOOK_EVERY_S)
     arbiter.log.error("The new workers were not ready within %s s.", READY_WITHIN_S)
     return False
+
+
+def _is_told_to_stop(arbiter: Any) -> bool:
+    """A signal that waits for gunicorn's loop, which waits for us."""
+    waiting = []
+    while not arbiter.SIG_QUEUE.empty():
+        waiting.append(arbiter.SIG_QUEUE.get_nowait())
+    for number in waiting:
+        arbiter.SIG_QUEUE.put_nowait(number)
+    return not _STOPS.isdisjoint(waiting)
 
 
 def _has_begun(worker: Any) -> bool:

@@ -45,7 +45,9 @@ def test_at_once(api: Api) -> None:
 def test_the_number_is_free_at_once(app_with: Any) -> None:
     api = app_with(LIMITS_ENABLED=0)
     user = api.new_user()
+    assert row_of(api, user).phone == f"+86{user.phone}"
     leave(api, user).data  # noqa: B018 - asserts success
+    assert row_of(api, user).phone is None
     again = api.new_user(user.phone)
     assert again.user_id != user.user_id
     assert api.get("/api/user/show", again).data["phone"] == f"+86{user.phone}"

@@ -172,6 +172,12 @@ class TestProduct:
                 left_out[name] = optional
         assert left_out == {name: set(names.split()) for name, names in MAY_BE_LEFT_OUT.items()}
 
+    def test_codes_name_their_http_status_where_it_is_not_200(self, product: Json) -> None:
+        told = {path: operation.get("description", "") for _, path, operation in operations(product)}
+        assert "`404` (HTTP 404) " in told["/api/media/{media_id}"]
+        assert "`1401` " in told["/api/message/send"]
+        assert not [path for path, text in told.items() if "(HTTP 200)" in text]
+
     def test_operation_ids_are_unique(self, product: Json) -> None:
         found = [operation["operationId"] for _, _, operation in operations(product)]
         assert len(found) == len(set(found))

@@ -13,6 +13,8 @@ from datingtoday.cli.doctor import examination
 from datingtoday.cli.doctor.examination import CHECKS, examine
 from datingtoday.cli.doctor.findings import Context, Finding
 from datingtoday.cli.main import run
+from datingtoday.infra import migrations
+from datingtoday.infra.config.settings import load_settings
 from tests.cli.doctor.conftest import SECRETS, examined, fix_of, load, states, troubles
 from tests.plugins.certificates import self_signed
 from tests.vip.providers import PROVIDERS
@@ -55,7 +57,6 @@ class TestSecrets:
         file = tmp_path / "my.ini"
         lines = [f"[APP]\nappkey = K123\nappsecret = {SECRETS['APP_APPSECRET']}"]
         file.write_text("\n".join([*lines, f"[SECURITY]\nsecret_key = {SECRETS['SECURITY_SECRET_KEY']}\n"]))
-        from datingtoday.infra.config.settings import load_settings
 
         file.chmod(0o644)
         found = examined(load_settings(file, tmp_path, {}), "secrets")
@@ -212,3 +213,10 @@ def test_every_finding_that_needs_something_says_what_helps_in_both_languages(tm
     for finding in found:
         assert finding.message.en and finding.message.zh
         assert (finding.fix is None) == (finding.state == "ok"), finding
+
+
+def test_without_settings_the_server_itself_is_what_starts_a_worker(tmp_path: Path) -> None:
+    settings = load_settings(None, tmp_path, {})
+    migrations.upgrade(settings.database.uri)
+    found = examined(settings, "processes")
+    assert fix_of(found, "processes.worker") == f"datingtoday serve --data {tmp_path}"

@@ -102,6 +102,7 @@ def _worker(settings: Settings, is_running: bool) -> Iterator[Finding]:
         yield ok("processes.worker", "a background worker runs", "后台进程运行中")
     else:
         yield _absent(
+            settings,
             "processes.worker",
             Text(
                 f"no background worker runs ({_last_beat(states)})",
@@ -145,8 +146,14 @@ def _push(settings: Settings, role: RedisRole, is_running: bool) -> Iterator[Fin
         "supervisorctl start 'datingtoday-push:*'  # or: datingtoday push",
         "supervisorctl start 'datingtoday-push:*'  # 或：datingtoday push",
     )
-    yield _absent("processes.push", Text("no push process runs", "没有推送进程在运行"), fix, is_running)
+    yield _absent(
+        settings, "processes.push", Text("no push process runs", "没有推送进程在运行"), fix, is_running
+    )
 
 
-def _absent(check: str, message: Text, fix: Text, is_running: bool) -> Finding:
-    return error(check, message, fix) if is_running else warning(check, message, _START_ALL)
+def _absent(settings: Settings, check: str, message: Text, fix: Text, is_running: bool) -> Finding:
+    if is_running:
+        return error(check, message, fix)
+    if settings.embedded:
+        return warning(check, message, f"datingtoday serve --data {settings.data_dir}")
+    return warning(check, message, _START_ALL)

@@ -16,6 +16,7 @@ from datingtoday.infra.db import Database, before_commit
 from datingtoday.infra.models_memory import RedisMemory, UnsentChange
 from datingtoday.infra.redis import RedisDown, RedisRole
 from tests.infra.test_cache import Notes, database, fetch, name, write
+from tests.infra.test_lost_races import losing
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
@@ -243,3 +244,19 @@ def _answers(cache: ReadyCache) -> bool:
         return bool(cache.memory.redis.execute("PING"))
     except RedisDown:
         return False
+
+
+@pytest.mark.parametrize(("times", "is_bound"), [(2, True), (3, False)])
+def test_the_epoch_is_found_out_again_after_lost_races(
+    process: Process, database: Database, times: int, is_bound: bool
+) -> None:
+    """Processes that start together are in each other's way; three times in a row is another fault."""
+    cache = process()
+    with losing(database, 1213, times, "INSERT INTO redis_memory") as lost:
+        if is_bound:
+            assert cache.memory.names(["a"])
+        else:
+            with pytest.raises(RedisDown):
+                cache.memory.names(["a"])
+    assert len(lost) == times
+    assert cache.memory.names(["a"])

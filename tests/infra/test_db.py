@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlalchemy import func, select
 
+import datingtoday
 from datingtoday.accounts.models import SmsNumber
 from datingtoday.infra.db import Database, on_commit
 from tests.plugins.api import Api
@@ -43,3 +46,9 @@ def test_nothing_of_one_request_is_left_for_the_next(api: Api) -> None:
         another.commit()
         another.close()
     assert count(database) == before + 1
+
+
+def test_no_upsert_is_written_as_text() -> None:
+    """``VALUES(column)`` is MariaDB's; MySQL names the new row. SQLAlchemy's ``inserted`` becomes either."""
+    sources = Path(datingtoday.__file__).parent.rglob("*.py")
+    assert [file.name for file in sources if re.search(r"\bVALUES\(", file.read_text(encoding="utf-8"))] == []

@@ -94,7 +94,7 @@ class Visitors:
                 ).values(rows)
             )
         else:
-            # `inserted` becomes what the server understands: MySQL names the new row, MariaDB has VALUES().
+            # `inserted` becomes what the server understands: MySQL names the new row, MariaDB does not.
             insert = mysql.insert(Visitor).values(rows)
             session.execute(
                 insert.on_duplicate_key_update(

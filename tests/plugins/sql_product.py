@@ -61,6 +61,13 @@ class SqlProduct:
             f"GRANT ALL ON `dt\\_%`.* TO {account};\n"
         )
 
+    def without_repetition(self, schema: str) -> str:
+        """Statements of ``SHOW CREATE TABLE``, without a character set beside the collation that implies it.
+
+        Whether MySQL names it depends on how the table was made.
+        """
+        return schema.replace(" CHARACTER SET utf8mb4 COLLATE utf8mb4", " COLLATE utf8mb4")
+
     def has_version(self, text: str) -> bool:
         """True if a server that says this of its version is of this product."""
         return ("MariaDB" in text) == (self is MARIADB)

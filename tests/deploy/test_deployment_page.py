@@ -193,19 +193,23 @@ class Operation:
         self._epoch = self._chat_epoch()
 
     def is_restored(self) -> None:
-        self.reader.type(
-            "curl --retry 90 --retry-delay 1 --retry-all-errors -sSf http://127.0.0.1:8000/readyz"
+        # For five seconds after Redis began anew, requests that were signed before it are refused.
+        show = f"datingtoday call --url https://{DOMAIN} GET /api/user/show --as {PHONE} || true"
+        wait_until(
+            lambda: json.loads(self.reader.type(show))["code"] == 0, "an answer", deadline_s=60, every_s=1
         )
         assert self._nickname() != "later"
         assert self._chat_epoch() > self._epoch, "chat clients begin again"
 
     def logs_are_rotated(self) -> None:
         assert (self._machine.root / "var/log/datingtoday/api.log.1").exists()
-        self._nickname()
-        wait_until(
-            lambda: "/api/user/show" in self._machine.read("/var/log/datingtoday/api.log"),
-            "lines in the new file",
-        )
+
+        def is_told() -> bool:
+            self._nickname()
+            return "/api/user/show" in self._machine.read("/var/log/datingtoday/api.log")
+
+        # supervisord opens the new file a moment after the command has ended.
+        wait_until(is_told, "lines in the new file", deadline_s=60, every_s=1)
         assert self._machine.read("/var/log/nginx/datingtoday.error.log") == ""
 
     def _call(self, request: str, words: str) -> Any:

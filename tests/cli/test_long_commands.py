@@ -85,6 +85,14 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """A shell that puts the tests into the background lets them ignore Ctrl-C; these are about it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def prepare(folder: Path) -> None:
     """People, expired codes, uploads that wait and unused ones, and an order."""
     load_settings(None, folder, {}, create_secrets=True)

@@ -13,7 +13,7 @@ from datingtoday.app import create_app
 from datingtoday.chat import conversations, history, pairs, sending
 from datingtoday.chat.models import ChatEpoch, ChatEvent, Contact, Inbox
 from datingtoday.infra.config.settings import load_settings
-from datingtoday.infra.packets import Packet
+from datingtoday.infra.packets import Packet, in_one_column
 from datingtoday.profiles.visibility import RELATION
 from datingtoday.protocol.call import Call
 
@@ -76,7 +76,7 @@ def auto_increment() -> Flask:
         (conversations, "lock_pair", lock_pair),
         (conversations, "tell", tell),
         (sending, "lock_pair", lock_pair),
-        (sending, "_LOOK", Packet(RELATION, lock)),
+        (sending, "_LOOK", Packet(lock.add_columns(in_one_column(RELATION).scalar_subquery()))),
         (sending, "_WRITE_TEXT", DrawnPositions()),
     ):
         setattr(module, name, broken)

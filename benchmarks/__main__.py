@@ -25,6 +25,7 @@ from benchmarks.measuring import (
 )
 from benchmarks.people import People
 from benchmarks.servers import SQL_NAME, gunicorn, pin_this_process, product_environ, redis, sql_server
+from datingtoday.infra.logs import configure_logs
 
 
 @click.command()
@@ -32,6 +33,8 @@ from benchmarks.servers import SQL_NAME, gunicorn, pin_this_process, product_env
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def main(how: How, as_json: bool) -> None:
     """Measure this machine. Exit codes: 0 measured, 1 not measurable (too much else goes on), 2 usage."""
+    # Only the result goes to standard output.
+    configure_logs("warning")
     pin_this_process()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dt-bench-")))

@@ -767,3 +767,11 @@ CREATE TABLE sms_decoy (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 UPDATE alembic_version SET version_num='0015' WHERE alembic_version.version_num = '0014';
+
+-- Running upgrade 0015 -> 0016
+
+ALTER TABLE user_order ADD COLUMN apple_id VARCHAR(100);
+
+UPDATE user_order SET apple_id = (SELECT p.apple_id FROM product p WHERE p.id = user_order.product_id) WHERE channel = 'apple';
+
+UPDATE alembic_version SET version_num='0016' WHERE alembic_version.version_num = '0015';

@@ -236,6 +236,22 @@ class TestApple:
         assert shop.post("/api/order/create", make_user(shop), **asked).code == 1502
         assert apple.bought == {}
 
+    @pytest.mark.parametrize("apple_id", ["vip.month.new", None])
+    def test_a_product_that_gets_another_apple_id(
+        self, apple: Apple, shop: Api, apple_id: str | None
+    ) -> None:
+        """Orders that are under way are paid, and refunded, under the id that their clients were given."""
+        user = make_user(shop)
+        first, second = (make_order(shop, user, channel="apple") for _ in range(2))
+        with shop.parts.base.database.transaction() as session:
+            session.execute(update(Product).where(Product.id == MONTH).values(apple_id=apple_id))
+        assert apple.accepts(apple.notify(shop, apple.pay(first)))
+        receipt = apple.stand_in.receipt(apple.buy(second))
+        confirmed = shop.post("/api/order/confirm", user, orderId=second["order_id"], receipt=receipt)
+        assert (confirmed.code, state_of(shop, user, first)) == (0, "paid")
+        assert apple.accepts(apple.notify(shop, apple.give_back(first)))
+        assert (state_of(shop, user, first), state_of(shop, user, second)) == ("refunded", "paid")
+
     def test_a_payment_counts_whenever_it_comes(self, apple: Apple, shop: Api) -> None:
         """Ask to Buy: somebody's parents agree hours later."""
         user = make_user(shop)

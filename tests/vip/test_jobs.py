@@ -218,10 +218,63 @@ def test_reconciliation_tells_of_refunds_in_part(api: Api) -> None:
 
 def test_a_provider_that_cannot_be_asked_is_a_finding(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     user = make_user(api)
-    make_order(api, user)
-    monkeypatch.setattr(sandbox_of(api), "query", _down)
+    orders = [make_order(api, user) for _ in range(7)]
+    asked = []
+
+    def down(trade_no: str, *_: object) -> None:
+        asked.append(trade_no)
+        raise PaymentFailed("sandbox", "timeout")
+
+    monkeypatch.setattr(sandbox_of(api), "query", down)
     found = api.parts.vip.reconciliation.run(datetime.now(UTC), days=1)
-    assert [it.channel for it in found if it.kind == "provider_unreachable"] == ["sandbox"]
+    told = [it for it in found if it.kind == "provider_unreachable"]
+    assert [it.trade_no for it in told] == asked
+    assert len(asked) == 5, "the rest is not waited for"
+    assert "not compared" in told[-1].detail
+    assert orders[-1]["trade_no"] not in asked
+
+
+def test_one_order_that_cannot_be_asked_about_hides_no_other(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = make_user(api)
+    broken, cheated = make_order(api, user), make_order(api, user)
+    pay(api, cheated)
+    with api.parts.base.database.transaction() as session:
+        session.execute(_trade(order_row(api, cheated), state="open"))
+    query = sandbox_of(api).query
+
+    def fails_once(trade_no: str, *rest: Any) -> Any:
+        if trade_no == broken["trade_no"]:
+            raise PaymentFailed("sandbox", "answer_trade_status")
+        return query(trade_no, *rest)
+
+    monkeypatch.setattr(sandbox_of(api), "query", fails_once)
+    try:
+        assert findings_of(api, broken) == ["provider_unreachable"]
+        assert findings_of(api, cheated) == ["paid_here_only"]
+    finally:
+        _tidy(api, cheated, user.user_id)
+
+
+def test_a_refund_that_the_provider_has_not_made_is_a_finding(api: Api) -> None:
+    """Ours was accepted as done, and the provider still has the money."""
+    user = make_user(api)
+    order, late = make_order(api, user), make_order(api, user)
+    pay(api, order)
+    assert api.parts.vip.jobs.order_refund(order["trade_no"], datetime.now(UTC)) is not None
+    assert api.post("/api/order/cancel", user, orderId=late["order_id"]).code == 0
+    with api.parts.base.database.transaction() as session:
+        session.execute(_trade(order_row(api, late), state="open"))
+    pay(api, late)
+    run_all(api, datetime.now(UTC))
+    for it, state in ((order, "refunded"), (late, "cancelled")):
+        assert (state_of(api, user, it), [task.state for task in tasks_of(api, it)]) == (state, ["done"])
+        assert findings_of(api, it) == []
+        with api.parts.base.database.transaction() as session:
+            session.execute(_trade(order_row(api, it), state="paid", refunded_fen=0))
+        assert findings_of(api, it) == ["paid_at_provider_only"]
+        _tidy(api, it, user.user_id)
 
 
 def test_who_leaves_pays_no_more(api: Api) -> None:

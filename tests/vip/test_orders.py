@@ -108,6 +108,27 @@ def test_a_provider_that_is_down_is_asked_again(api: Api, monkeypatch: pytest.Mo
     assert again["pay_params"]["pay_url"]
 
 
+@pytest.mark.parametrize("end", ["paid", "cancelled"])
+def test_an_order_that_ends_while_it_is_prepared(api: Api, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """A retry of `order/create` is at the provider when another request ends the order."""
+    user = make_user(api)
+    asked = {"productId": MONTH, "channel": "sandbox", "clientId": end}
+    create = sandbox_of(api).create
+
+    def ends(*what: Any) -> Any:
+        params = create(*what)
+        (order,) = api.get("/api/order/list", user).data["list"]
+        if end == "paid":
+            pay(api, order)
+        else:
+            assert api.post("/api/order/cancel", user, orderId=order["order_id"]).code == 0
+        return params
+
+    monkeypatch.setattr(sandbox_of(api), "create", ends)
+    order = api.post("/api/order/create", user, **asked).data
+    assert (order["state"], order["pay_params"]) == (end, None)
+
+
 def test_paying_grants_the_days(api: Api) -> None:
     user = make_user(api)
     order = make_order(api, user)

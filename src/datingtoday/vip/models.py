@@ -40,7 +40,7 @@ class RefundState(StrEnum):
 
 
 class Product(Base):
-    """Product on sale. An order copies name, days and price: a change never touches existing orders."""
+    """Product on sale. An order copies what it needs of it: a change never touches existing orders."""
 
     __tablename__ = "product"
     __table_args__ = (
@@ -91,6 +91,8 @@ class UserOrder(Base):
     """The payer, as the provider names them."""
     account_token: Mapped[str | None] = mapped_column(String(36))
     """Apple's appAccountToken of this order; null on other channels."""
+    apple_id: Mapped[str | None] = mapped_column(String(APPLE_ID_CHARS))
+    """The product's id in App Store Connect when it was ordered; null on other channels."""
     transaction_id: Mapped[str | None] = mapped_column(String(TRANSACTION_CHARS))
     """The provider's number of the payment that paid the order."""
     pay_params: Mapped[str | None] = mapped_column(Text)

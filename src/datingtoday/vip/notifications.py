@@ -25,7 +25,7 @@ from datingtoday.infra.payments.provider import (
 )
 from datingtoday.protocol.errors import NotFound
 from datingtoday.vip.channels import Channels
-from datingtoday.vip.models import PayNotice, Product
+from datingtoday.vip.models import PayNotice
 from datingtoday.vip.order_states import FactRefused, OrderStates, Outcome
 from datingtoday.vip.orders import find_for
 from datingtoday.vip.payment_metrics import count_notice
@@ -92,10 +92,8 @@ class Notifications:
         if _is_known(session, channel.name, notice.notice_id):
             return Outcome.REPEATED
         try:
-            if fact.product:
-                product = session.get(Product, order.product_id)
-                if product is None or fact.product != product.apple_id:
-                    raise FactRefused("product")
+            if fact.product and fact.product != order.apple_id:
+                raise FactRefused("product")
             verdict = self._states.apply(session, order, fact, now)
         except FactRefused as error:
             raise NoticeRefused(error.reason, trade_no=order.trade_no) from error

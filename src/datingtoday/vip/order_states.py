@@ -299,6 +299,7 @@ def _own_order(session: Session, first: UserOrder, fact: Fact, now: datetime) ->
         fee_fen=first.fee_fen,
         currency=first.currency,
         channel=first.channel,
+        apple_id=first.apple_id,
         trade_no=new_trade_no(now),
         client_id=(OWN_ORDER + refund_no_of(first.channel, fact.transaction_id))[:64],
         state=OrderState.UNPAID,

@@ -29,7 +29,7 @@ from datingtoday.vip.errors import (
     no_receipts,
 )
 from datingtoday.vip.membership import Membership
-from datingtoday.vip.models import OrderState, Product, UserOrder
+from datingtoday.vip.models import OrderState, UserOrder
 from datingtoday.vip.order_states import FactRefused, OrderStates, new_trade_no
 from datingtoday.vip.products import Products
 
@@ -82,11 +82,10 @@ class Orders:
         if paid_through is None:
             raise channel_not_set_up(self._channels.names)
         order = self._reserve(user_id, product_id, paid_through, client_id, now)
-        params = None if order.pay_params is None else json.loads(order.pay_params)
-        if order.state_at(now) is not OrderState.UNPAID:
-            params = None
-        elif params is None:
-            params = self._prepare(order, paid_through, now)
+        if order.state_at(now) is OrderState.UNPAID and order.pay_params is None:
+            order = self._prepare(order, paid_through, now)
+        is_open = order.state_at(now) is OrderState.UNPAID
+        params = json.loads(order.pay_params) if is_open and order.pay_params else None
         return {**wire_order(order, now), "pay_params": params}
 
     def _reserve(
@@ -130,6 +129,7 @@ class Orders:
             trade_no=trade_no,
             client_id=client_id,
             account_token=str(uuid.uuid5(_APPLE_TOKENS, trade_no)) if needs_apple_id else None,
+            apple_id=product.apple_id if needs_apple_id else None,
             state=OrderState.UNPAID,
             # Whole seconds, as clients and providers are told.
             order_time=now.replace(microsecond=0),
@@ -140,9 +140,8 @@ class Orders:
         session.flush()
         return order
 
-    def _prepare(self, order: UserOrder, channel: PaymentChannel, now: datetime) -> dict[str, Any]:
-        with self._database.transaction(write=False) as session:
-            product = session.get(Product, order.product_id)
+    def _prepare(self, order: UserOrder, channel: PaymentChannel, now: datetime) -> UserOrder:
+        """Tell the provider of an order; the order as it is after that: paid or cancelled, perhaps, meanwhile."""
         payment = Payment(
             trade_no=order.trade_no,
             subject=order.product_name,
@@ -150,7 +149,7 @@ class Orders:
             currency=order.currency,
             expire_at=order.expire_at,
             account_token=order.account_token or "",
-            apple_id="" if product is None else product.apple_id or "",
+            apple_id=order.apple_id or "",
         )
         try:
             params = channel.create(payment, now)
@@ -159,12 +158,9 @@ class Orders:
             raise Unavailable from error
         with self._database.transaction() as session:
             stored = session.get_one(UserOrder, order.id, with_for_update=True)
-            if stored.state_at(now) is not OrderState.UNPAID:
-                return {}
-            if stored.pay_params is None:
+            if stored.state_at(now) is OrderState.UNPAID and stored.pay_params is None:
                 stored.pay_params = json.dumps(params)
-            kept: dict[str, Any] = json.loads(stored.pay_params)
-        return kept
+        return stored
 
     # --- looking
 
@@ -268,12 +264,7 @@ class Orders:
             raise no_receipts()
         try:
             fact: Fact = read_receipt(receipt, now)
-            product = session.get(Product, order.product_id)
-            if (
-                fact.account_token != order.account_token
-                or product is None
-                or fact.product != product.apple_id
-            ):
+            if (fact.account_token, fact.product) != (order.account_token, order.apple_id):
                 raise FactRefused("order")
             self._states.apply(session, order, fact, now)
         except (NoticeRefused, FactRefused) as error:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 NOTICES = declare(
     "datingtoday_pay_notices",
     "counter",
-    en="Notifications of payment providers, by verdict (applied, repeated, refused, …).",
-    zh="支付平台的通知，按处理结果（applied、repeated、refused 等）。",
+    en="Notifications of payment providers, by verdict (granted, refunded, repeated, refused, …).",
+    zh="支付平台的通知，按处理结果（granted、refunded、repeated、refused 等）。",
     labels=("channel", "verdict"),
 )
 ORDERS = declare(

@@ -5,6 +5,7 @@ It changes nothing. docs/payments.md says what to do about each finding.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 NIGHTLY_DAYS = 3
 PEOPLE_AT_ONCE = 500
+MAX_FAILURES_IN_A_ROW = 5
+"""Failures of one channel after which its later orders are not asked about."""
 REFUND_PATIENCE = timedelta(days=1)
 """A refund that takes longer is a finding."""
 
@@ -115,14 +118,14 @@ class Reconciliation:
     def _providers(
         self, orders: Iterable[UserOrder], tasks: Mapping[tuple[str, str], RefundTask], now: datetime
     ) -> Iterator[Finding]:
-        unreachable: set[str] = set()
+        failures = Counter[str]()
         for order in orders:
             channel = self._channels.find(order.channel)
             if channel is None:
                 if order.state in (OrderState.PAID, OrderState.REFUNDED):
                     yield _about(FindingKind.CHANNEL_OFF, order)
                 continue
-            if order.channel in unreachable:
+            if failures[order.channel] >= MAX_FAILURES_IN_A_ROW:
                 continue
             if not channel.traits.queries_open and order.transaction_id is None:
                 continue
@@ -131,11 +134,13 @@ class Reconciliation:
                 task = None if fact is None else tasks.get((order.channel, fact.transaction_id))
                 fact = _with_amount(channel, fact, task)
             except PaymentFailed as error:
-                unreachable.add(order.channel)
-                yield Finding(FindingKind.PROVIDER_UNREACHABLE, order.channel, detail=error.reason)
+                failures[order.channel] += 1
+                is_last = failures[order.channel] == MAX_FAILURES_IN_A_ROW
+                detail = f"{error.reason}; later orders were not compared" if is_last else error.reason
+                yield _about(FindingKind.PROVIDER_UNREACHABLE, order, detail)
                 continue
-            # The job is still at the others, or has done them.
-            if task is None or (task.state == RefundState.FAILED and _is_refund(fact)):
+            failures[order.channel] = 0
+            if _is_comparable(task, fact):
                 yield from _compared(order, fact)
 
 
@@ -155,8 +160,13 @@ def _with_amount(channel: PaymentChannel, fact: Fact | None, task: RefundTask | 
     return (channel.find_refund(task.refund_no) if isinstance(channel, RefundLookup) else None) or fact
 
 
-def _is_refund(fact: Fact | None) -> bool:
-    return fact is not None and fact.kind is FactKind.REFUNDED
+def _is_comparable(task: RefundTask | None, fact: Fact | None) -> bool:
+    """False while our refund is under way, and where it is done and the provider says so too."""
+    if task is None or fact is None:
+        return True
+    if task.state == RefundState.DONE:
+        return fact.kind is FactKind.PAID
+    return task.state == RefundState.FAILED and fact.kind is FactKind.REFUNDED
 
 
 def _compared(order: UserOrder, fact: Fact | None) -> Iterator[Finding]:

@@ -49,7 +49,7 @@ class Worker:
         self._stopping = threading.Event()
         self._readers = [
             threading.Thread(
-                target=StreamReader(base.streams, stream, self.name, idle_ms=lease_ms).run,
+                target=StreamReader(base.streams, stream, self.name, idle_ms=lease_ms, tracing=tracing).run,
                 args=(self._stopping,),
                 name=f"stream {stream.name}",
                 daemon=True,

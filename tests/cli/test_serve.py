@@ -8,9 +8,11 @@ import secrets
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ import requests
 
 from datingtoday.cli.banner import EXAMPLE_PHONE
 from datingtoday.cli.generated.errors_page import errors_page
-from datingtoday.infra.config.settings import load_settings
+from datingtoday.infra.config.settings import SQLITE_FILE, load_settings
 from datingtoday.infra.server.data_folder import is_in_use
 from datingtoday.infra.server.embedded_redis import running_redis_uri
 from tests.cli.running_server import PROGRAM, RunningServer, Start, clean_environ, runs
@@ -311,6 +313,26 @@ def test_a_signal_during_the_start_leaves_nothing(start: Start, delay_s: float) 
     assert running_redis_uri(server.data) is None
     assert not is_in_use(server.data)
     assert "Traceback" not in server.printed
+
+
+def test_ctrl_c_during_the_first_start_and_again(start: Start) -> None:
+    people = 12_000
+    server = start("--seed", str(people), ready=False)
+
+    def number_of_people() -> int:
+        try:
+            with closing(sqlite3.connect(f"file:{server.data}/{SQLITE_FILE}?mode=ro", uri=True)) as database:
+                return int(database.execute("SELECT count(*) FROM user_info").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
+
+    wait_until(lambda: number_of_people() > 0, "the first people", deadline_s=60)
+    assert server.stop(signal.SIGINT) == 130
+    assert server.printed.splitlines()[-1].startswith("datingtoday: ")
+    assert 0 < number_of_people() < people
+    again = start("--seed", str(people))
+    assert number_of_people() == people
+    assert again.stop() == 0
 
 
 def test_what_was_accepted_before_a_stop_is_known_after_it(start: Start) -> None:

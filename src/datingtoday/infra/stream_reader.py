@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.redis import Command, RedisDown
 from datingtoday.infra.streams import BATCH, GROUP, Entry, Stream, Streams
+from datingtoday.infra.tracing import Tracing, root_span
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +33,13 @@ class StreamReader:
 
     :param consumer: names the worker among all of them.
     :param idle_ms: for how long another worker must not have touched what it had read before it is taken over.
+    :param tracing: with it each batch is a span.
     """
 
-    def __init__(self, streams: Streams, stream: Stream, consumer: str, *, idle_ms: int) -> None:
+    def __init__(
+        self, streams: Streams, stream: Stream, consumer: str, *, idle_ms: int, tracing: Tracing | None = None
+    ) -> None:
+        self._tracing = tracing
         self._streams = streams
         self._stream = stream
         self._consumer = consumer
@@ -103,7 +108,8 @@ class StreamReader:
         self._has_unfinished = True
         entries = [entry for _, fields in found if fields and (entry := self._load(fields)) is not None]
         if entries:
-            self._streams.write(self._stream, entries)
+            with root_span(self._tracing, f"stream {self._stream.name}"):
+                self._streams.write(self._stream, entries)
         ids = [id_ for id_, _ in found]
         commands: list[Command] = [
             ("XACK", self._stream.key, GROUP, *ids),

@@ -1,7 +1,8 @@
-"""Traces by OpenTelemetry: spans for requests, SQL statements, Redis round trips and jobs, sent to an OTLP collector.
+"""Traces by OpenTelemetry: spans for requests, jobs, streams and push, their SQL statements and Redis round trips.
 
-Only made if `[TRACING] otlp_endpoint` is set; the library is not imported otherwise. Spans carry names of operations,
-never values: no query strings, parameters, SQL texts, Redis keys, headers or user ids leave the process.
+They go to an OTLP collector, and are only made if `[TRACING] otlp_endpoint` is set; the library is not imported
+otherwise. Spans carry names of operations, never values: no query strings, parameters, SQL texts, Redis keys, headers
+or user ids leave the process.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from typing import Any
 
@@ -146,6 +147,11 @@ def spanned(span: Any) -> Iterator[None]:
         raise
     finally:
         span.end()
+
+
+def root_span(tracing: Tracing | None, name: str) -> AbstractContextManager[None]:
+    """A span of its own, for work without a request. :param tracing: None: traces are off."""
+    return nullcontext() if tracing is None else tracing.root(name)
 
 
 def fail(span: Any, error: BaseException) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from datingtoday.infra.text import Text
+from datingtoday.infra.tracing import Tracing, root_span
 from datingtoday.protocol.call import Call, Endpoint
 from datingtoday.protocol.errors import AppError, ParameterError, Unavailable
 from datingtoday.protocol.guard import Guard
@@ -50,24 +51,35 @@ class Busy(Unavailable):
 
 
 class Workers:
-    """A few threads for what waits on Redis and SQL; work beyond the limit is refused."""
+    """A few threads for work that waits for Redis and SQL; work beyond the limit is refused.
 
-    def __init__(self, threads: int = THREADS, max_waiting: int = MAX_WAITING) -> None:
+    :param tracing: with it each piece of work is a span.
+    """
+
+    def __init__(
+        self, tracing: Tracing | None = None, *, threads: int = THREADS, max_waiting: int = MAX_WAITING
+    ) -> None:
+        self._tracing = tracing
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="push")
         self._free = threads + max_waiting
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, name: str, work: Callable[[], T]) -> T:
         """Run on a thread.
 
+        :param name: of the operation, for its span.
         :raises Busy: too much waits.
         """
         if self._free <= 0:
             raise Busy
         self._free -= 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._traced, name, work)
         finally:
             self._free += 1
+
+    def _traced(self, name: str, work: Callable[[], T]) -> T:
+        with root_span(self._tracing, f"push {name}"):
+            return work()
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -19,9 +19,10 @@ import socketio
 import structlog
 
 from datingtoday.accounts.sessions import Sessions
-from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.db import DatabaseDown
+from datingtoday.infra.parts import Foundation
 from datingtoday.infra.pool_metrics import PoolGauge
-from datingtoday.infra.realtime import PROCESSES, RESYNC, PushEvent, Realtime
+from datingtoday.infra.realtime import PROCESSES, RESYNC, PushEvent
 from datingtoday.infra.redis import RedisDown
 from datingtoday.protocol.errors import AppError, Unavailable
 from datingtoday.protocol.guard import Guard, as_app_error
@@ -52,6 +53,7 @@ class Gateway:
     """The connections of this process.
 
     :param server: Socket.IO's; its handlers are registered here.
+    :param base: database, events, and traces.
     :param recheck_s: between two looks at the sessions of all open connections.
     """
 
@@ -60,8 +62,7 @@ class Gateway:
         server: socketio.AsyncServer,
         guard: Guard,
         sessions: Sessions,
-        database: Database,
-        realtime: Realtime,
+        base: Foundation,
         registry: Registry,
         typing: TypingEvents,
         *,
@@ -70,8 +71,8 @@ class Gateway:
         self._server = server
         self._guard = guard
         self._sessions = sessions
-        self._database = database
-        self._realtime = realtime
+        self._database = base.database
+        self._realtime = base.realtime
         self._registry = registry
         self._typing = typing
         self._recheck_s = recheck_s
@@ -81,7 +82,7 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
         """connected, refused, kicked, cut, delivered, typed: of this process so far."""
-        self.workers = Workers()
+        self.workers = Workers(base.tracing)
         self.connections = Connections(self._unsubscribe)
         self.subscriber: Subscriber | None = None
         server.on("connect", self._connect)
@@ -102,7 +103,7 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         entries = self._left + [connection.entry for connection in self.connections]
         try:
-            await asyncio.wait_for(self.workers.run(lambda: self._registry.leave(entries)), 1)
+            await asyncio.wait_for(self.workers.run("leave", lambda: self._registry.leave(entries)), 1)
         except (TimeoutError, Busy, RedisDown) as error:
             log.info("push_registry_not_left", reason=type(error).__name__)
         self.workers.close()
@@ -148,7 +149,7 @@ class Gateway:
         try:
             visit.begin()
             params = auth_params(auth)
-            call = await self.workers.run(lambda: admit(self._guard, params, peer, lang))
+            call = await self.workers.run("connect", lambda: admit(self._guard, params, peer, lang))
             entry = Entry(call.user_id, secrets.token_hex(8), time.time_ns() // 1_000_000)
             engine = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
             connection = Connection(entry, call.session_id, sid, engine, environ["asgi.scope"][TRANSPORT])
@@ -178,7 +179,7 @@ class Gateway:
             await self.subscriber.subscribe(channel)
             # First out, then in: a device that connects again must not count twice.
             left, self._left = self._left, []
-            ended = await self.workers.run(lambda: self._register([connection], left))
+            ended = await self.workers.run("register", lambda: self._register([connection], left))
             if connection.session_id in ended:
                 raise ended[connection.session_id]
         except SubscriberDown:
@@ -234,7 +235,7 @@ class Gateway:
         await asyncio.sleep(LEAVE_S)
         entries, self._left = self._left, []
         try:
-            await self.workers.run(lambda: self._registry.leave(entries))
+            await self.workers.run("leave", lambda: self._registry.leave(entries))
         except (Busy, RedisDown) as error:
             # They vanish by themselves.
             log.info("push_registry_not_left", reason=type(error).__name__, connections=len(entries))
@@ -274,7 +275,7 @@ class Gateway:
         if message is None:
             return
         try:
-            await self.workers.run(lambda: self._realtime.probe(message))
+            await self.workers.run("probe", lambda: self._realtime.probe(message))
         except (Busy, RedisDown) as error:
             log.debug("push_lag_not_measured", reason=type(error).__name__)
             self._probe.not_published()
@@ -296,7 +297,7 @@ class Gateway:
         connections = list(self.connections)
         for start in range(0, len(connections), _SESSIONS_AT_ONCE):
             part = connections[start : start + _SESSIONS_AT_ONCE]
-            ended = await self.workers.run(lambda part=part: self._register(part))  # type: ignore[misc]
+            ended = await self.workers.run("recheck", lambda part=part: self._register(part))  # type: ignore[misc]
             for connection in part:
                 if self.connections.find(connection.sid) is None:
                     self._leave(connection.entry)

@@ -147,8 +147,7 @@ class PushServer(uvicorn.Server):
             server,
             make_guard(parts.base, parts.protocol, parts.accounts.sessions),
             parts.accounts.sessions,
-            parts.base.database,
-            parts.base.realtime,
+            parts.base,
             Registry(
                 parts.base.queue_redis, limit=settings.push.connections_per_user, life_s=2.5 * recheck_s
             ),

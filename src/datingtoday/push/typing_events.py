@@ -41,7 +41,7 @@ class TypingEvents:
         try:
             peer_id = _peer_of(arguments)
             self._limit(connection, peer_id)
-            is_told = await workers.run(lambda: self._pass_on(connection.entry.user_id, peer_id))
+            is_told = await workers.run("typing", lambda: self._pass_on(connection.entry.user_id, peer_id))
         except Exception as error:
             return refusal(as_app_error(error, {}), "en")
         return _DONE if is_told else {"code": 1401, "msg": "not accepted by the other side"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -11,13 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import socketio
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from datingtoday.infra.db import Base
 from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.redis import RedisRole
+from datingtoday.infra.stream_reader import StreamReader
 from datingtoday.infra.tracing import operation_of, wrapped_job
+from datingtoday.protocol.errors import AppError
 from datingtoday.protocol.guard import Guard
+from datingtoday.protocol.parts import make_guard
+from datingtoday.push.admission import Workers, admit
 from tests.cli.running_server import RunningServer
 from tests.plugins.api import Api, User, new_phone
 from tests.plugins.polling import wait_until
@@ -118,6 +124,39 @@ class TestSpans:
         below = [it.name for it in collector.spans if it.parent_span_id == span.span_id]
         # On SQLite the beginning of a transaction is a statement.
         assert [name for name in below if name != "BEGIN"] == ["SELECT"]
+
+    @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+    def test_work_of_push(self, traced: Api, collector: OtlpCollector) -> None:
+        base = traced.parts.base
+        guard = make_guard(base, traced.parts.protocol, traced.parts.accounts.sessions)
+        params = traced.params("GET", "/socket.io", {}, user=traced.new_user())
+
+        async def connect() -> None:
+            workers = Workers(base.tracing)
+            for _ in range(2):
+                await workers.run("connect", lambda: admit(guard, params, {"REMOTE_ADDR": "127.0.0.1"}, "en"))
+
+        with pytest.raises(AppError):
+            asyncio.run(connect())
+        flush(traced)
+        first, repeated = collector.named("push connect")
+        below = [it for it in collector.spans if it.parent_span_id == first.span_id]
+        assert {attributes_of(it)["db.system.name"] for it in below} >= {"redis"}
+        assert first.status.code == Status.STATUS_CODE_UNSET
+        assert attributes_of(repeated)["error.type"] == "RequestReplayed"
+
+    @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+    def test_a_batch_of_a_stream(self, traced: Api, collector: OtlpCollector) -> None:
+        base = traced.parts.base
+        viewer, peer = traced.new_user(), traced.new_user()
+        traced.get("/api/user/show", viewer, peerId=peer.user_id)
+        base.streams.flush()
+        for stream in base.streams.all():
+            StreamReader(base.streams, stream, "t", idle_ms=60_000, tracing=base.tracing).step()
+        flush(traced)
+        (span,) = collector.named("stream visits")
+        below = [it.name for it in collector.spans if it.parent_span_id == span.span_id]
+        assert any(name.startswith("INSERT ") for name in below)
 
     @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
     def test_a_share_is_recorded_and_clients_cannot_raise_it(
@@ -236,6 +275,11 @@ def test_a_live_server_sends_the_spans_of_all_its_processes(collector: OtlpColle
         for _ in range(30):
             server.get("/readyz", headers={"Connection": "close"})
         wait_until(lambda: collector.named("job heartbeat"), "a span of the worker", deadline_s=40)
+        with pytest.raises(socketio.exceptions.ConnectionError):
+            socketio.Client(reconnection=False).connect(
+                f"http://127.0.0.1:{server.wanted_port}", auth={"appkey": "x"}, transports=["websocket"]
+            )
+        wait_until(lambda: collector.named("push connect"), "a span of push", deadline_s=40)
         before = len(collector.named("GET /readyz"))
         server.get("/readyz")
         assert server.stop() == 0

@@ -31,6 +31,7 @@ Make = Callable[[], bytes]
 PICTURE = "-f lavfi -i testsrc2=s=320x180:d=1:r=10"
 SOUND = "-f lavfi -i sine=440:r=48000:d=1"
 H264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p"
+AV1 = "-c:v libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p"
 
 
 def watch(folder: Path, content: bytes) -> ProcessedFilm:
@@ -78,6 +79,8 @@ FILMS = {
         "webm",
         "video/webm",
     ),
+    "Android, AV1": (f"{PICTURE} {SOUND} {AV1} -c:a aac", "mp4", "video/mp4"),
+    "Chrome, AV1": (f"{PICTURE} {SOUND} {AV1} -c:a libopus", "webm", "video/webm"),
     "Chrome, H.264 in Matroska": (
         f"{PICTURE} {SOUND} {H264} -c:a libopus -live 1 -f matroska",
         "webm",

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datingtoday.cli.banner import banner
-from datingtoday.cli.main import CommandFailed
+from datingtoday.cli.main import EXIT_INTERRUPTED, CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.progress import Progress
-from datingtoday.cli.terminal import note
+from datingtoday.cli.terminal import in_language, note
 from datingtoday.infra.config.serving import validate_for_serving
 from datingtoday.infra.config.settings import METRICS_FOLDER, Settings, load_settings
 from datingtoday.infra.server.data_folder import DataFolder
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from datingtoday.infra.server.embedded_redis import EmbeddedRedis
 
 PORTS_TO_TRY = 20
+UNFINISHED_SEED = "unfinished-seed"
+"""File in the data folder from the first start until its made-up people are complete: the next start goes on."""
 
 
 @click.command()
@@ -62,7 +64,7 @@ def command(
     It runs until Ctrl-C or SIGTERM. Without settings it is complete in itself: SQLite and a private Redis in
     the data folder, and secrets that are generated once.
 
-    Exit codes: 0 stopped in order, 1 failed, 2 the settings are wrong.
+    Exit codes: 0 stopped in order, 1 failed, 2 the settings are wrong, 130 stopped by Ctrl-C before it served.
     """
     given = {"host": host, "port": port, "workers": workers}
     overrides = {("SERVER", key): (value, f"--{key}") for key, value in given.items() if value is not None}
@@ -89,7 +91,7 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int, *, migrate: b
         at_end.callback(redis.stop)
         settings = settings.with_redis_uri(redis.uri)
 
-    is_first_start = _migrate(settings, asked=migrate)
+    _migrate(settings, asked=migrate, with_people=seed_users > 0)
     from datingtoday.protocol.metrics import count_across_processes
 
     if settings.metrics.enabled:
@@ -100,8 +102,7 @@ def _serve(settings: Settings, at_end: ExitStack, seed_users: int, *, migrate: b
     parts: Parts = app.extensions[PARTS]
     if redis is not None:
         redis.wait_until_ready()
-    if seed_users and is_first_start and settings.embedded:
-        _seed(parts, seed_users)
+    _seed_if_unfinished(parts, seed_users)
     is_app_changed = _prepare(parts, settings)
 
     def seal_and_stop() -> None:
@@ -170,27 +171,43 @@ def _end_at_once_on_signals(redis: "EmbeddedRedis | None") -> None:
     Ending at once is as safe as kill -9 and, unlike an exception, cannot get lost in whatever is just being imported.
     """
 
-    def end(*_: object) -> None:
+    def end(number: int, _: object) -> None:
         if redis is not None and redis.pid is not None:
             os.kill(redis.pid, signal.SIGTERM)
+        if number == signal.SIGINT:
+            line = in_language("stopped before it served", "已停止，尚未开始服务")
+            os.write(2, f"\ndatingtoday: {line}\n".encode())
+            os._exit(EXIT_INTERRUPTED)
         os._exit(0)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
 
 
-def _migrate(settings: Settings, *, asked: bool) -> bool:
-    """Bring the database up to date, in production only if that was asked for; whether there was none."""
+def _migrate(settings: Settings, *, asked: bool, with_people: bool) -> None:
+    """Bring the database up to date, in production only if that was requested.
+
+    :param with_people: a new database is to be filled with made-up people.
+    """
     from datingtoday.infra import migrations
 
     if not (settings.embedded or asked):
         migrations.require_utf8(settings.database.uri)
         migrations.require_current(settings.database.uri, newer_too=settings.database.newer_schema)
-        return False
+        return
     current = migrations.current(settings.database.uri)
+    if current is None and settings.embedded and with_people:
+        (settings.data_dir / UNFINISHED_SEED).touch()
     if current != migrations.head():
         migrations.upgrade(settings.database.uri, lambda line: click.echo(f"database: {line}", err=True))
-    return current is None
+
+
+def _seed_if_unfinished(parts: Any, users: int) -> None:
+    settings = parts.base.settings
+    unfinished = settings.data_dir / UNFINISHED_SEED
+    if users and settings.embedded and unfinished.exists():
+        _seed(parts, users)
+        unfinished.unlink()
 
 
 def _seed(parts: Any, users: int) -> None:
@@ -203,7 +220,13 @@ def _seed(parts: Any, users: int) -> None:
     now = datetime.now(UTC)
     load = SeedLoad(parts)
     with Progress(total=users) as progress:
-        user_ids = load.load(users, 1, now, lambda done: progress.report(done, f"{done} / {users}"))
+        user_ids = load.load(
+            users,
+            1,
+            now,
+            lambda done: progress.report(done, f"{done} / {users}"),
+            skip=load.number_of_people(),
+        )
     if parts.base.settings.demo.enabled and users >= LEAST_FOR_A_STORY:
         DemoStory(parts).tell(user_ids, now)
     load.make_edition(now)

@@ -76,26 +76,34 @@ class SeedLoad:
 
     def is_empty(self) -> bool:
         """True if there are no people."""
+        return self.number_of_people() == 0
+
+    def number_of_people(self) -> int:
+        """Number of accounts, made-up or not."""
         with self._database.transaction(write=False) as session:
-            return session.scalar(select(UserInfo.id).limit(1)) is None
+            return session.scalar(select(func.count(UserInfo.id))) or 0
 
-    def load(self, count: int, seed: int, now: datetime, tell: Callable[[int], None]) -> range:
-        """So many people; the ids that they got.
+    def load(
+        self, count: int, seed: int, now: datetime, report_progress: Callable[[int], None], *, skip: int = 0
+    ) -> range:
+        """Add people and return their ids.
 
-        :param tell: hears how many are there.
-        :raises StorageError: the pictures cannot be stored; nobody is there then.
+        :param report_progress: called after every batch with the number of people stored.
+        :param skip: number of people that an interrupted run with the same seed stored as the latest; they are not
+            added again, and their ids are returned as well.
+        :raises StorageError: the images cannot be stored; nobody was added.
         """
         self._pictures = {gender: store_pictures(self._storage, gender) for gender in (1, 2)}
         with self._database.transaction(write=False) as session:
             first_id = max(session.scalar(select(func.max(UserInfo.id))) or 0, FIRST_USER_ID - 1) + 1
-        people = enumerate(made_up_people(count, seed, now), start=first_id)
-        done = 0
+        people = enumerate(islice(made_up_people(count, seed, now), skip, None), start=first_id)
+        done = skip
         while batch := list(islice(people, BATCH)):
             with self._database.transaction() as session:
                 self._load(session.connection(), batch, now)
             done += len(batch)
-            tell(done)
-        return range(first_id, first_id + count)
+            report_progress(done)
+        return range(first_id - skip, first_id - skip + count)
 
     def _load(self, connection: Connection, batch: Sequence[tuple[int, MadeUp]], now: datetime) -> None:
         rows: Rows = {table: [] for table in COLUMNS}

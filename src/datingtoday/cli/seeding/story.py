@@ -78,7 +78,10 @@ class DemoStory:
         self._parts = parts
 
     def tell(self, user_ids: Sequence[int], now: datetime) -> None:
-        """Cast the roles among these people and let them follow, write and visit; once for a database."""
+        """Cast the roles among these people and let them follow, write and visit.
+
+        May be repeated after an interruption: roles that are cast stay, and what was said is not said again.
+        """
         database = self._parts.base.database
         with database.transaction() as session:
             cast, others = self._cast(session, user_ids, now)
@@ -100,7 +103,9 @@ class DemoStory:
             )
             .order_by(UserInfo.id)
         ).all()
-        cast: list[int] = []
+        cast = self._already_cast(session)
+        if cast:
+            return cast, self._others(found, cast)
         for role, phone, nickname in zip(_ROLES, DEMO_PHONES, DEMO_PEOPLE, strict=True):
             person = next(it for it in found if it.gender == role.gender and it.id not in cast)
             cast.append(person.id)
@@ -116,7 +121,22 @@ class DemoStory:
                 "birthday": date(now.year - role.age, 5, 20),
             }
             self._parts.profiles.service.update(session, person.id, changes, now)
-        return cast, [it.id for it in found if it.id not in cast][: len(_GREETINGS)]
+        return cast, self._others(found, cast)
+
+    @staticmethod
+    def _already_cast(session: Session) -> list[int]:
+        """The three, if an interrupted run cast them."""
+        rows = session.execute(
+            select(UserAuth.open_id, UserAuth.user_id).where(
+                UserAuth.open_id.in_(DEMO_PHONES), UserAuth.login_type == LOGIN_BY_PHONE
+            )
+        )
+        found = dict(rows)
+        return [found[phone] for phone in DEMO_PHONES if phone in found]
+
+    @staticmethod
+    def _others(found: Sequence[UserInfo], cast: Sequence[int]) -> list[int]:
+        return [it.id for it in found if it.id not in cast][: len(_GREETINGS)]
 
     def _follow(self, session: Session, cast: Sequence[int], others: Sequence[int], now: datetime) -> None:
         follows = self._parts.profiles.follows

@@ -14,7 +14,7 @@ from typing import Any
 import requests
 
 from tests.plugins.polling import wait_until
-from tests.plugins.processes import Port, end, spawn, tail_of
+from tests.plugins.processes import REDIS_TIMEOUT_S, Port, end, spawn, tail_of
 
 PROGRAM = Path(sys.executable).with_name("datingtoday")
 READY = "Ctrl-C stops the server."
@@ -25,7 +25,7 @@ def clean_environ(**more: str) -> dict[str, str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DATINGTODAY_")}
     for name in ("PYTHONDONTWRITEBYTECODE", "LC_ALL", "LC_MESSAGES"):
         environ.pop(name, None)
-    return environ | {"LANG": "C.UTF-8"} | more
+    return environ | {"LANG": "C.UTF-8", "DATINGTODAY_REDIS_TIMEOUT_S": REDIS_TIMEOUT_S} | more
 
 
 class RunningServer:

@@ -31,6 +31,7 @@ from datingtoday.infra.config.settings import Settings, load_settings
 from datingtoday.infra.sms.provider import SmsReceipt
 from tests.plugins.backend import Backend
 from tests.plugins.contract import contract_of
+from tests.plugins.processes import REDIS_TIMEOUT_S
 from tests.plugins.schema import bring_up
 
 APPKEY = "TESTKEY1"
@@ -251,6 +252,7 @@ def settings_of(backend: Backend, data_dir: Path, **values: Any) -> Settings:
         "REDIS_URI": backend.redis_uri,
         "REDIS_CACHE_URI": backend.cache_uri,
         "REDIS_QUEUE_URI": backend.queue_uri,
+        "REDIS_TIMEOUT_S": REDIS_TIMEOUT_S,
         "APP_APPKEY": APPKEY,
         "APP_APPSECRET": APPSECRET,
         "SECURITY_SECRET_KEY": SECRET_KEY,

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def wait_until(
-    condition: Callable[[], T], what: str, *, deadline_s: float = 10.0, every_s: float = 0.01
+    condition: Callable[[], T], what: str, *, deadline_s: float = 30.0, every_s: float = 0.01
 ) -> T:
     """Ask until the answer is true, and return it.
 

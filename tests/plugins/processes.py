@@ -22,6 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
+REDIS_TIMEOUT_S = "3"
+"""Ten times the product's default: a busy machine on which Redis stands still for a moment is no failure."""
 _ENOUGH_MEMORY_BYTES = 2 << 30
 _PORTS = range(21_000, 29_000)
 

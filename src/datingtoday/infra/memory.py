@@ -42,7 +42,7 @@ LOOK_EVERY_S = 1.0
 """Frequency with which a process that reads looks in SQL for another epoch, and for what Redis was not told."""
 MAX_UNSENT = 5_000
 """Changes that are told one by one; when there are more a new epoch begins."""
-_WAIT_S = 1.0
+_WAIT_S = 3.0
 """Time for which one thread waits for another that finds out the epoch."""
 _ATTEMPTS = 3
 _CHUNK = 500

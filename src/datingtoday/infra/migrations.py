@@ -11,6 +11,7 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,13 +62,14 @@ def _revisions() -> dict[str, str | None]:
     """Revision → the one below it, of every file."""
     below: dict[str, str | None] = {}
     for file in sorted((FOLDER / "versions").glob("*.py")):
-        names = _constants(file)
+        names = _constants(file, file.stat().st_mtime_ns)
         below[names["revision"] or ""] = names["down_revision"]
     return below
 
 
-def _constants(file: Path) -> dict[str, str | None]:
-    """`revision` and `down_revision` of a migration, read without running it."""
+@cache
+def _constants(file: Path, _changed_ns: int) -> dict[str, str | None]:
+    """`revision` and `down_revision` of a migration, read without running it; parsed once while it is the same file."""
     found: dict[str, str | None] = {}
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         target: ast.expr

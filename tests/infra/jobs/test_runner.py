@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_three_runners_do_a_job_once_per_period(start: Start, database: Database
     for _ in range(3):
         start(Job("sweep", 0.3, work))
     wait_until(lambda: len(starts) >= 5, "five runs")
-    pauses_ms = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    pauses_ms = [after - before for before, after in pairwise(starts)]
     assert min(pauses_ms) >= 300, "no two runs within a period"
     assert state_of(database, "sweep").runs >= 4
 

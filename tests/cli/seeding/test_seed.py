@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from datingtoday.chat.models import Message
 from datingtoday.cli.seeding.load import SeedLoad
 from datingtoday.cli.seeding.people import CITIES, made_up_people
+from datingtoday.cli.seeding.story import LEAST_FOR_A_STORY, DemoStory
 from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.nearby.models import Location, LocationCell
 from datingtoday.discovery.search.models import SearchGram, SearchName
+from datingtoday.infra.config.demo import DEMO_PHONES
 from datingtoday.infra.days import ServiceDays
 from datingtoday.profiles.models import UserInfo, UserLabel
 from datingtoday.profiles.people import age_in_years
@@ -87,6 +90,33 @@ def test_every_list_shows_them(app_of: Callable[..., Api]) -> None:
     assert len(shown["labels"]) == len(by_id[shown["user_id"]].label_ids)
     near = api.get("/api/user/nearby/list", viewer, latlng="31.23,121.47", radius=50, pageCount=50).data
     assert len(near["list"]) > 5
+    api.parts.base.database.dispose()
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+def test_an_interrupted_story_goes_on(app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch) -> None:
+    api = app_of()
+    ids = SeedLoad(api.parts).load(LEAST_FOR_A_STORY, 1, NOW, lambda done: None)
+    send, sent = api.parts.chat.sending.send, 0
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        if sent == 5:
+            raise KeyboardInterrupt
+        return send(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api.parts.chat.sending, "send", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            DemoStory(api.parts).tell(ids, NOW)
+    for _ in range(2):
+        DemoStory(api.parts).tell(ids, NOW + timedelta(seconds=9))
+        with api.parts.base.database.transaction(write=False) as session:
+            said = session.execute(select(Message.from_uid, Message.to_uid, Message.content)).all()
+            cast = session.scalars(select(UserInfo.phone).where(UserInfo.phone.in_(DEMO_PHONES))).all()
+        assert len(said) == len({*said}) > 10
+        assert set(cast) == set(DEMO_PHONES)
     api.parts.base.database.dispose()
 
 

@@ -131,7 +131,7 @@ class DemoStory:
                 UserAuth.open_id.in_(DEMO_PHONES), UserAuth.login_type == LOGIN_BY_PHONE
             )
         )
-        found = dict(rows)
+        found = {row.open_id: row.user_id for row in rows}
         return [found[phone] for phone in DEMO_PHONES if phone in found]
 
     @staticmethod

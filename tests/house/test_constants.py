@@ -1,0 +1,142 @@
+"""Limits, periods, sizes and numbers of the wire: each value stands in `tests/data/constants.txt` a second time.
+
+Tests that compute with a constant of the program pass with any value of it. A changed value therefore needs a
+changed line there, where a review sees it: `python -m tests.house.test_constants` writes the file.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import sqlalchemy as sa
+
+import datingtoday
+from datingtoday.infra.db import Base
+from tests.house.source import PROJECT
+
+KEPT = PROJECT / "tests/data/constants.txt"
+_CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
+_NUMBERS = (bool, int, float, timedelta, date)
+_OF_THE_MACHINE = {"_SOCKET_LIMIT_BYTES"}
+_WITHOUT = (
+    "datingtoday.cli.seeding",
+    "datingtoday.cli.generated",
+    "datingtoday.__main__",
+    "datingtoday.wsgi",
+)
+"""Made-up people, pages that are themselves held against the code, and programs that start when imported."""
+
+
+def modules() -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(datingtoday.__path__, "datingtoday."):
+        if not found.name.startswith(_WITHOUT):
+            yield importlib.import_module(found.name)
+
+
+def shown(value: Any) -> str | None:
+    """A number, or a collection with numbers in it, as text; None for everything else."""
+    text = _text(value)
+    return text if text and (not isinstance(value, str)) and _is_number_in(value) else None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, _NUMBERS):
+        return str(value)
+    if isinstance(value, str):
+        return repr(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        parts = [(_text(name), _text(it)) for name, it in value.items()]
+        return None if any(None in it for it in parts) else ", ".join(f"{name}: {it}" for name, it in parts)
+    if isinstance(value, tuple | frozenset):
+        items = [_text(it) for it in (value if isinstance(value, tuple) else sorted(value, key=str))]
+        return None if None in items else f"({', '.join(map(str, items))})"
+    return None
+
+
+def _is_number_in(value: Any) -> bool:
+    if is_dataclass(value) and not isinstance(value, type):
+        return any(_is_number_in(getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, Mapping):
+        return any(_is_number_in(it) for pair in value.items() for it in pair)
+    if isinstance(value, tuple | frozenset):
+        return any(_is_number_in(it) for it in value)
+    return isinstance(value, _NUMBERS)
+
+
+def of_module(module: ModuleType) -> Iterator[tuple[str, str]]:
+    source = Path(str(module.__file__)).read_text(encoding="utf-8")
+    for name, value in vars(module).items():
+        if inspect.isclass(value) and value.__module__ == module.__name__:
+            yield from of_class(value)
+        elif inspect.isfunction(value) and value.__module__ == module.__name__:
+            yield from of_parameters(value)
+        elif _CONSTANT.fullmatch(name) and re.search(rf"^(?:\w+, )*{name}\b", source, re.M):
+            text = shown(value)
+            if text is not None and name not in _OF_THE_MACHINE:
+                yield name, text
+
+
+def of_class(found: type) -> Iterator[tuple[str, str]]:
+    for member in vars(found).values():
+        if inspect.isfunction(member) and "<locals>" not in member.__qualname__ and not is_dataclass(found):
+            yield from of_parameters(member)
+    if issubclass(found, enum.Enum):
+        members: Mapping[str, Any] = {member.name: member.value for member in found}
+    elif issubclass(found, tuple):
+        members = getattr(found, "_field_defaults", {})
+    else:
+        members = vars(found) if is_dataclass(found) or hasattr(found, "http_status") else {}
+    for name, value in members.items():
+        text = shown(value)
+        if text is not None and name != "data_fields":
+            yield f"{found.__name__}.{name}", text
+
+
+def of_parameters(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
+    for name, parameter in inspect.signature(function).parameters.items():
+        text = shown(parameter.default)
+        if text is not None:
+            yield f"{function.__qualname__}({name})", text
+
+
+def of_columns() -> Iterator[tuple[str, str]]:
+    """What a new row gets where nothing is said."""
+    for table in Base.metadata.sorted_tables:
+        for column in table.columns:
+            if isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar:
+                yield f"{table.name}.{column.name}", str(_text(column.default.arg))
+
+
+def all_of_them() -> str:
+    lines = {
+        f"{module.__name__.removeprefix('datingtoday.')}.{name} = {text}"
+        for module in modules()
+        for name, text in of_module(module)
+    }
+    lines |= {f"column {name} = {text}" for name, text in of_columns()}
+    return "\n".join(sorted(lines)) + "\n"
+
+
+def test_every_constant_has_the_value_that_was_agreed() -> None:
+    kept, found = KEPT.read_text().splitlines(), all_of_them().splitlines()
+    assert sorted(set(found) - set(kept)) == [], "not in tests/data/constants.txt"
+    assert sorted(set(kept) - set(found)) == [], "only in tests/data/constants.txt"
+    assert len(kept) > 400
+
+
+if __name__ == "__main__":
+    KEPT.write_text(all_of_them())

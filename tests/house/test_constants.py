@@ -1,4 +1,4 @@
-"""Limits, periods, sizes and numbers of the wire: each value stands in `tests/data/constants.txt` a second time.
+"""Limits, periods, sizes, numbers of the wire and kinds of dataclasses: each value stands in `tests/data/constants.txt` a second time.
 
 Tests that compute with a constant of the program pass with any value of it. A changed value therefore needs a
 changed line there, where a review sees it: `python -m tests.house.test_constants` writes the file.
@@ -94,6 +94,10 @@ def of_class(found: type) -> Iterator[tuple[str, str]]:
     for member in vars(found).values():
         if inspect.isfunction(member) and "<locals>" not in member.__qualname__ and not is_dataclass(found):
             yield from of_parameters(member)
+    if is_dataclass(found):
+        params: Any = vars(found)["__dataclass_params__"]
+        chosen = [name for name in ("frozen", "order") if getattr(params, name)]
+        yield f"dataclass {found.__name__}", " ".join(chosen + ["slots"] * ("__slots__" in vars(found)))
     if issubclass(found, enum.Enum):
         members: Mapping[str, Any] = {member.name: member.value for member in found}
     elif issubclass(found, tuple):

@@ -78,8 +78,11 @@ def test_polls_become_rarer_and_end(api: Api, monkeypatch: pytest.MonkeyPatch) -
 
 def test_orders_expire_and_are_closed(api: Api) -> None:
     user = make_user(api)
-    order = make_order(api, user)
+    api.parts.vip.jobs.expire(datetime.now(UTC) + LATER)
+    orders = [make_order(api, user) for _ in range(2)]
+    assert api.parts.vip.jobs.expire(datetime.now(UTC) + LATER) == 2
     run_all(api, datetime.now(UTC) + LATER)
+    order = orders[0]
     row = order_row(api, order)
     assert (row.state, row.is_closed, row.poll_at) == ("expired", True, None)
     trade = sandbox_of(api).pay(order["trade_no"], datetime.now(UTC) + LATER)

@@ -1,4 +1,4 @@
-"""Limits, periods, sizes, numbers of the wire and kinds of dataclasses: each value stands in `tests/data/constants.txt` a second time.
+"""Limits, periods, sizes, codes and kinds of dataclasses: each value stands in `tests/data/constants.txt` again.
 
 Tests that compute with a constant of the program pass with any value of it. A changed value therefore needs a
 changed line there, where a review sees it: `python -m tests.house.test_constants` writes the file.

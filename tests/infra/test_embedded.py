@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import redis
 
 from datingtoday.infra.config.settings import load_settings
+from datingtoday.infra.server import embedded_redis
 from datingtoday.infra.server.data_folder import DataFolder, EmbeddedError, is_alive, is_in_use
 from datingtoday.infra.server.embedded_redis import (
     EmbeddedRedis,
@@ -246,6 +248,27 @@ def test_an_orphan_is_stopped_by_the_next_start(data: Path, at_end: ExitStack) -
     assert server.pid != parent.redis_pid
     with client(server.uri) as connection:
         assert connection.get("kept") == "1"
+
+
+@pytest.mark.parametrize("is_theirs", [True, False])
+def test_without_proc_redis_is_asked_for_its_number(
+    data: Path, at_end: ExitStack, is_theirs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS."""
+    parent = Parent(data, "orphan")
+    parent.kill()
+    other = subprocess.Popen(["sleep", "60"])
+    at_end.callback(other.wait)
+    at_end.callback(other.kill)
+    note = data / "redis" / "server.json"
+    if not is_theirs:
+        note.write_text(json.dumps({**json.loads(note.read_text()), "pid": other.pid}))
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) != "/proc/self" and exists(path))
+    embedded_redis._stop_orphan(data / "redis")
+    assert (is_gone(parent.redis_pid), other.poll()) == (is_theirs, None)
+    if not is_theirs:
+        os.kill(parent.redis_pid, signal.SIGKILL)
 
 
 def test_a_stranger_with_the_number_of_an_old_one_is_left_alone(data: Path, at_end: ExitStack) -> None:

@@ -21,6 +21,7 @@ from datingtoday.protocol.paging import (
     PageRequest,
     Total,
     count_up_to_most,
+    page_ahead,
     page_answer,
 )
 
@@ -142,3 +143,19 @@ def test_totals_are_exact_up_to_a_thousand(tmp_path: Path, rows: int, total: Tot
     with database.transaction(write=False) as session:
         assert count_up_to_most(session, select(numbers.c.n).where(numbers.c.n <= rows)) == total
     database.dispose()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {}, {"page": "1"}, {"page": "3"}, {"pageCount": "1"}, {"pageCount": "50"}, {"page": "2", "pageCount": "7"},
+        {"cursor": "abc"}, {"cursor": "abc", "pageCount": "20"},
+    ],
+)  # fmt: skip
+def test_the_page_guessed_ahead_is_the_page_asked_for(sent: dict[str, str]) -> None:
+    assert page_ahead(sent) == load_params(PageParams(), sent)["page"]
+
+
+@pytest.mark.parametrize("sent", [{"page": "0"}, {"page": "x"}, {"pageCount": "51"}, {"pageCount": "0"}])
+def test_what_will_be_refused_is_guessed_to_be_the_first_page(sent: dict[str, str]) -> None:
+    assert page_ahead(sent) == PageRequest(1, 10, None)

@@ -246,6 +246,15 @@ def test_an_edition_that_is_lost_on_the_way_does_no_harm(own: Api) -> None:
     assert pages(own, viewer, 5, lose) == people
 
 
+def test_only_the_edition_that_lost_a_part_is_given_up(own: Api) -> None:
+    ranked(own, 3)
+    editions = own.parts.discovery.editions
+    name = edition(own).name
+    for lost, is_kept in (("another", True), (name, False), (name, False)):
+        editions.forget(lost)
+        assert (own.parts.base.cache.memory.read(["hot:now"])[0] is not None) is is_kept
+
+
 def test_with_redis_down_sql_serves(backend: Backend, app_of: Callable[..., Api]) -> None:
     redis = backend.private_redis()
     api = app_of(REDIS_CACHE_URI=redis.uri)

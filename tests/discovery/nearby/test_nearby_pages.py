@@ -16,6 +16,7 @@ from tests.discovery.places import (
     found,
     goes_to,
     listed,
+    moved,
     neighbour,
     new_area,
     person_at,
@@ -189,6 +190,13 @@ class TestTotal:
             for own in ({}, {"gender": 1}, {"gender": 2}, {"gender": 0})
         ]
         assert totals == [3, 2, 1, 0]
+
+    @pytest.mark.parametrize(("radius", "total"), [(5, 1), (10, 2), (20, 3), (50, 4), (100, 5)])
+    def test_counts_as_far_as_the_radius(self, api: Api, radius: int, total: int) -> None:
+        here = new_area()
+        viewer = person_at(api, here)
+        crowd(api, [moved(here, north_m=km * 1000) for km in (3, 7, 14, 35, 75)])
+        assert api.get("/api/user/nearby/list", viewer, radius=radius, pageCount=1).data["total"] == total
 
     def test_follows_arrivals_and_departures_at_once(self, api: Api) -> None:
         here = new_area()

@@ -80,11 +80,12 @@ def test_work_beyond_threads_and_places_to_wait_is_refused_until_a_place_is_free
     workers = Workers(threads=2, max_waiting=3)
 
     async def refused() -> list[bool]:
-        tasks = [asyncio.ensure_future(workers.run(lambda: go_on.wait(60))) for _ in range(6)]
-        await asyncio.sleep(0)
-        go_on.set()
+        tasks = [asyncio.ensure_future(workers.run("typing", lambda: go_on.wait(60))) for _ in range(6)]
+        # After all six have asked.
+        asyncio.get_running_loop().call_soon(go_on.set)
         first = await asyncio.gather(*tasks, return_exceptions=True)
-        again = await asyncio.gather(*(workers.run(lambda: True) for _ in range(5)), return_exceptions=True)
+        later = [workers.run("typing", lambda: True) for _ in range(5)]
+        again = await asyncio.gather(*later, return_exceptions=True)
         return [isinstance(it, Busy) for it in (*first, *again)]
 
     try:

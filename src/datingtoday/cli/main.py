@@ -98,6 +98,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code; an error is one line on stderr, wrong settings a line each."""
+    click.Context.formatter_class = _formatter()
     try:
         result = cli.main(arguments, prog_name="datingtoday", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -119,6 +120,14 @@ def run(arguments: list[str]) -> int:
         return EXIT_FAILED
     except Exception as error:
         return _explain(error, debug="--debug" in arguments)
+
+
+def _formatter() -> type[click.HelpFormatter]:
+    if not speaks_chinese():
+        return click.HelpFormatter
+    from datingtoday.cli.help_formatter import ChineseFormatter
+
+    return ChineseFormatter
 
 
 def _tell_usage(error: click.UsageError) -> None:

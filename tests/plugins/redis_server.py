@@ -88,6 +88,36 @@ class RedisServer:
         """Like ``kill -9``."""
         self._end(signal.SIGKILL)
 
+    def join(self, other: RedisServer) -> None:
+        """Become a node without slots of another's cluster; both are clusters of one node."""
+        with self.client() as here, other.client() as there:
+            here.flushall()
+            here.execute_command("CLUSTER RESET")
+            bus_port = other._bus_port
+            assert bus_port is not None
+            here.execute_command("CLUSTER MEET", "127.0.0.1", other.port, bus_port.number)
+            for node in (here, there):
+                wait_until(
+                    lambda node=node: (  # type: ignore[misc]
+                        "cluster_known_nodes:2" in (info := _text(node.execute_command("CLUSTER INFO")))
+                        and "cluster_state:ok" in info
+                    ),
+                    "a cluster of two",
+                    deadline_s=30,
+                )
+
+    def move_slot_of(self, key: str, target: RedisServer) -> None:
+        """Move the slot of a key or sharded channel to another node, as ``redis-cli --cluster reshard`` does."""
+        with self.client() as here, target.client() as there:
+            slot = here.execute_command("CLUSTER KEYSLOT", key)
+            ids = [_text(node.execute_command("CLUSTER MYID")) for node in (here, there)]
+            there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])
+            here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
+            for name in here.execute_command("CLUSTER GETKEYSINSLOT", slot, 1000):
+                here.execute_command("MIGRATE", "127.0.0.1", target.port, name, 0, 5000)
+            for node in (there, here):
+                node.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])
+
     def restart(self) -> None:
         """Stop and start: the data is kept, the run id is a new one."""
         self.stop()

@@ -63,6 +63,38 @@ def test_a_kick_that_was_lost_is_made_up_for(api: Api, start: Start) -> None:
     client.close()
 
 
+def test_sessions_are_looked_at_again_after_any_failure(api: Api, start: Start) -> None:
+    """A statement that fails, as while a table is being changed, must not be the last."""
+    push = start(PUSH_RECHECK_S="0.5")
+    user = api.new_user()
+    client = Client(api, user, push.url).connect()
+    with api.parts.base.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE user_session RENAME TO user_session_aside")
+    try:
+        wait_until(lambda: "_failed" in push.printed, f"a failed look: {push.printed}", deadline_s=20)
+    finally:
+        with api.parts.base.database.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE user_session_aside RENAME TO user_session")
+    assert client.sio.connected
+    with api.parts.base.database.transaction() as session:
+        for row in api.parts.accounts.sessions.live(session, user.user_id, datetime.now(UTC)):
+            row.ended_at = datetime.now(UTC)
+    assert client.wait_for("kick", deadline_s=20) == [{"code": 1101}]
+    client.close()
+
+
+def test_messages_that_are_none_harm_nobody(api: Api, connect: Connect) -> None:
+    """Redis may be shared with another program, or with another version of this one."""
+    user = api.new_user()
+    client = connect(user)
+    for message in (b"kick {", b"kick []", b"", b"message", b"\xff {}", b"message \xff"):
+        assert api.parts.base.queue_redis.execute("PUBLISH", f"push:{user.user_id}", message) == 1
+        client.events.clear()
+        assert api.parts.base.realtime.publish([PushEvent(user.user_id, "probe", b"{}")]) == [1]
+        client.wait_for("probe", deadline_s=10)
+        assert [name for name, _ in client.events] == ["probe"], message
+
+
 def test_a_client_that_reads_nothing_is_cut_and_delays_nobody(
     api: Api, start: Start, connect: Connect
 ) -> None:

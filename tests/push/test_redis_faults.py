@@ -122,3 +122,32 @@ def test_on_a_cluster_channels_are_sharded(backend: Backend, tmp_path: Path) -> 
         client.close()
         push.close()
         api.parts.base.close()
+
+
+@pytest.mark.long
+@pytest.mark.real
+@pytest.mark.parametrize("backend", ["real"], indirect=True)
+def test_a_slot_that_moves_takes_its_users_along(backend: Backend, tmp_path: Path) -> None:
+    """An operator moves slots to a new node of the cluster, while people are connected."""
+    source, target = (backend.private_redis(cluster=True) for _ in range(2))
+    target.join(source)
+    api = make_api(backend, tmp_path, LIMITS_ENABLED=0, REDIS_QUEUE_URI=source.uri)
+    push = PushProcess(backend, tmp_path, REDIS_QUEUE_URI=source.uri).start().wait_until_ready()
+    one, other = two(api, talk=True)
+    client = FollowingClient(api, other, push.url)
+    client.connect()
+    try:
+        client.catch_up()
+        source.move_slot_of(f"push:{other.user_id}", target)
+        client.wait_for("resync", deadline_s=30)
+        send(api, one, other).data  # noqa: B018
+        client.wait_for("message", deadline_s=10)
+        with target.client() as redis:
+            assert f"push:{other.user_id}".encode() in redis.execute_command("PUBSUB SHARDCHANNELS")
+        assert client.copy == [1, 2, 3]
+        api.post("/api/auth/logout", other).data  # noqa: B018
+        client.wait_for("kick", deadline_s=10)
+    finally:
+        client.close()
+        push.close()
+        api.parts.base.close()

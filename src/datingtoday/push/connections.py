@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import orjson
 
 from datingtoday.infra.realtime import channel_of
 from datingtoday.push.registry import Entry
 
 MAX_QUEUED = 100
 """Packets that wait for a client; one more, and it is cut off: it will sync when it comes back."""
+
+
+_NAME = re.compile(rb"[a-z_]{1,32}\Z")
 
 
 class EventPacket:
@@ -29,6 +35,22 @@ class EventPacket:
     def encode(self) -> str:
         """The text of the WebSocket message."""
         return self._encoded
+
+
+def read_event(message: bytes) -> tuple[str, bytes]:
+    """Name and payload of a message on a user's channel. :raises ValueError: it is no event."""
+    name, _, payload = message.partition(b" ")
+    if not _NAME.match(name) or not payload:
+        raise ValueError("no event")
+    return name.decode("ascii"), payload
+
+
+def read_kick(payload: bytes) -> dict[str, Any]:
+    """Content of a `kick`. :raises ValueError: it is no JSON object."""
+    kick = orjson.loads(payload)
+    if not isinstance(kick, dict):
+        raise ValueError("no object")
+    return kick
 
 
 class Connection:

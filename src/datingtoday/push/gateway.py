@@ -28,7 +28,7 @@ from datingtoday.protocol.errors import AppError, Unavailable
 from datingtoday.protocol.guard import Guard, as_app_error
 from datingtoday.protocol.language import lang_of
 from datingtoday.push.admission import Busy, Workers, admit, auth_params, refusal
-from datingtoday.push.connections import Connection, Connections, EventPacket
+from datingtoday.push.connections import Connection, Connections, EventPacket, read_event, read_kick
 from datingtoday.push.lag import LagProbe
 from datingtoday.push.metrics import PushMetrics
 from datingtoday.push.protocols import TRANSPORT
@@ -39,7 +39,7 @@ from datingtoday.push.visits import Visit, peer_of
 
 log = structlog.get_logger(__name__)
 
-KICK = b"kick"
+KICK = "kick"
 _PROCESSES = PROCESSES.encode()
 CONNECTED_ELSEWHERE = 1103
 CLOSE_S = 1.0
@@ -81,7 +81,7 @@ class Gateway:
         self._left: list[Entry] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
-        """connected, refused, kicked, cut, delivered, typed: of this process so far."""
+        """connected, refused, kicked, cut, delivered, typed, malformed: of this process so far."""
         self.workers = Workers(base.tracing)
         self.connections = Connections(self._unsubscribe)
         self.subscriber: Subscriber | None = None
@@ -116,11 +116,18 @@ class Gateway:
             # Empty: only to count the processes.
             self._probe.receive(message)
             return
-        name, _, payload = message.partition(b" ")
-        if name == KICK:
-            self._kick(channel, orjson.loads(payload))
+        try:
+            name, payload = read_event(message)
+            kick = read_kick(payload) if name == KICK else None
+            packet = EventPacket(name, payload)
+        except ValueError as error:
+            # Of another program, or another version of this one: it must not end what is received after it.
+            self.counts["malformed"] += 1
+            log.error("push_message_malformed", channel=channel.decode(errors="replace"), reason=str(error))
             return
-        packet = EventPacket(name.decode("ascii"), payload)
+        if kick is not None:
+            self._kick(channel, kick)
+            return
         for connection in self.connections.of_channel(channel):
             self._send(connection, packet)
 
@@ -204,7 +211,7 @@ class Gateway:
         entries = [connection.entry for connection in connections]
         for user_id, ids in self._registry.enter(entries, time.time_ns() // 1_000_000).items():
             payload = orjson.dumps({"code": CONNECTED_ELSEWHERE, "connection_ids": ids})
-            self._realtime.publish([PushEvent(user_id, KICK.decode(), payload)])
+            self._realtime.publish([PushEvent(user_id, KICK, payload)])
         now = datetime.now(UTC)
         with self._database.transaction(write=False) as session:
             return self._sessions.refusals(
@@ -250,7 +257,7 @@ class Gateway:
         """Tell a client why its connection ends, and end it."""
         if connection.kicked:
             return
-        connection.send(EventPacket(KICK.decode(), orjson.dumps(payload)))
+        connection.send(EventPacket(KICK, orjson.dumps(payload)))
         connection.kicked = True
         self.counts["kicked"] += 1
         if connection.is_open:
@@ -291,6 +298,9 @@ class Gateway:
                 await self._recheck()
             except (Busy, RedisDown, DatabaseDown) as error:
                 log.warning("push_recheck_failed", reason=f"{type(error).__name__}: {error}"[:200])
+            except Exception as error:
+                # Whatever it was, sessions are looked at again: a kick that was lost depends on it.
+                log.error("push_recheck_failed", exc_info=error)
 
     async def _recheck(self) -> None:
         """End the connections whose sessions are refused by now, and renew the others' entries."""

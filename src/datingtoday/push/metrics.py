@@ -25,8 +25,9 @@ OUTCOMES = declare(
     "datingtoday_push",
     "counter",
     en="Push connections and events by outcome: connected, refused, kicked, cut (the client read too little), "
-    "delivered (events), typed.",
-    zh="推送连接与事件，按结果：connected、refused、kicked、cut（客户端读取过慢）、delivered（事件）、typed。",
+    "delivered (events), typed, malformed (messages in Redis that are no events).",
+    zh="推送连接与事件，按结果：connected、refused、kicked、cut（客户端读取过慢）、delivered（事件）、typed、"
+    "malformed（Redis 中无法识别的消息）。",
     labels=("outcome",),
 )
 LAG = declare(

@@ -117,6 +117,9 @@ class Subscriber:
                     await link.close()
             except (TimeoutError, RedisError, RedisClusterException, OSError, SubscriberDown) as error:
                 log.warning("push_not_subscribed", reason=f"{type(error).__name__}: {error}"[:200])
+            except Exception as error:
+                # Whatever it was: a process that hears nothing any more is worse than one that begins anew.
+                log.error("push_not_subscribed", exc_info=error)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 

@@ -115,7 +115,7 @@ def create_app(
     if metrics is not None:
         for read in parts.metric_readers():
             metrics.register(read)
-        metrics.register(JobGauges(parts.base.database).read)
+        metrics.register(JobGauges(parts.base.database, parts.base.jobs).read)
         metrics.register(StreamGauges(parts.base.streams).read, needs="queues")
         metrics.sample(PoolGauge(parts.base.database, "api").update)
         parts.base.streams.observer = metrics.count_stream

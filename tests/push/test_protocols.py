@@ -9,6 +9,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from datingtoday.push.protocols import PushHttp
+from tests.plugins.polling import wait_until
 
 
 def test_a_client_that_is_gone_is_given_up_by_the_system() -> None:
@@ -28,8 +29,7 @@ def test_a_client_that_is_gone_is_given_up_by_the_system() -> None:
 
         server = await loop.create_server(make, "127.0.0.1", 0)
         with socket.create_connection(server.sockets[0].getsockname()):
-            while not made or made[0].transport is None:
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(wait_until, lambda: made and made[0].transport, "the connection")
             accepted = made[0].transport.get_extra_info("socket")
             told = (
                 accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),

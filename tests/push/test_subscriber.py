@@ -6,6 +6,7 @@ import asyncio
 
 from datingtoday.push.subscriber import Subscriber
 from tests.plugins.backend import Backend
+from tests.plugins.polling import wait_until
 
 
 def test_a_receiver_that_fails_costs_a_gap_and_no_more(backend: Backend) -> None:
@@ -18,24 +19,23 @@ def test_a_receiver_that_fails_costs_a_gap_and_no_more(backend: Backend) -> None
             raise KeyError(message)
         received.append(message)
 
-    async def publish_until_told(message: bytes) -> None:
-        while message not in received:
-            with backend.redis.client() as redis:
-                redis.publish(channel.decode(), message)
-            await asyncio.sleep(0.05)
+    def arrives(message: bytes) -> bool:
+        publish(message)
+        return message in received
+
+    def publish(message: bytes) -> None:
+        with backend.redis.client() as redis:
+            redis.publish(channel.decode(), message)
 
     async def work() -> None:
         subscriber = Subscriber(backend.queue_uri, timeout_s=10, on_message=receive, on_gap=gap.set)
         running = asyncio.create_task(subscriber.run())
-        async with asyncio.timeout(60):
-            while not subscriber.is_up:
-                await asyncio.sleep(0.01)
-            await subscriber.subscribe(channel)
-            await publish_until_told(b"first")
-            with backend.redis.client() as redis:
-                redis.publish(channel.decode(), b"bad")
-            await gap.wait()
-            await publish_until_told(b"second")
+        await asyncio.to_thread(wait_until, lambda: subscriber.is_up, "the connection")
+        await subscriber.subscribe(channel)
+        await asyncio.to_thread(wait_until, lambda: arrives(b"first"), "the first message")
+        publish(b"bad")
+        await asyncio.wait_for(gap.wait(), 30)
+        await asyncio.to_thread(wait_until, lambda: arrives(b"second"), "the second message")
         assert not running.done()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

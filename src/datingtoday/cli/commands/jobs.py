@@ -31,13 +31,15 @@ def command(config_file: Path | None, data_dir: Path | None, check: bool) -> Non
     Exit codes: 0 shown, 1 failed (with --check also: no worker runs, a job fails or is late), 2 the settings are wrong.
     """
     from datingtoday.infra.jobs.leases import read_states
-    from datingtoday.infra.jobs.status import is_worker_alive
+    from datingtoday.infra.jobs.status import is_worker_alive, overdue_s
     from datingtoday.infra.redis import RedisDown
 
     with open_parts(config_file, data_dir, needs_redis=False) as parts:
         states = read_states(parts.base.database)
         has_work_only = {job.name for job in parts.base.jobs if job.has_work is not None}
         _show_jobs(states, has_work_only)
+        now = datetime.now(UTC)
+        late = {it.name for it in states if overdue_s(it, parts.base.jobs, now) > _LATE_S}
         try:
             _show_streams(parts.base.streams.states())
         except RedisDown as error:
@@ -50,14 +52,10 @@ def command(config_file: Path | None, data_dir: Path | None, check: bool) -> Non
         f"worker: {'running' if is_alive else 'none is running'}",
         f"后台进程：{'运行中' if is_alive else '没有运行'}",
     )
-    troubled = [it.name for it in states if it.failures or (it.name not in has_work_only and _is_late(it))]
+    troubled = [it.name for it in states if it.failures or it.name in late]
     if check and (troubled or not is_alive):
         names = ", ".join(troubled) or "-"
         raise CommandFailed(f"jobs that fail or are late: {names}", f"失败或延迟的任务：{names}")
-
-
-def _is_late(state: "JobState") -> bool:
-    return state.due_in_ms < -_LATE_S * 1000 and state.held_ms <= 0
 
 
 def _show_jobs(states: "list[JobState]", has_work_only: set[str]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import JobState, read_states
-from datingtoday.infra.jobs.status import is_worker_alive
+from datingtoday.infra.jobs.registry import Jobs
+from datingtoday.infra.jobs.status import is_worker_alive, overdue_s
 from datingtoday.infra.metric_declarations import MetricDeclaration, declare
 from datingtoday.infra.streams import Streams
 
@@ -21,8 +22,8 @@ WORKER_UP = declare(
 OVERDUE = declare(
     "datingtoday_job_overdue_seconds",
     "gauge",
-    en="Seconds since a job has been due and not run.",
-    zh="任务到期后尚未运行的秒数。",
+    en="Seconds for which a job has been due and nobody has run it; 0 while it runs, or has nothing to do.",
+    zh="任务到期后无人运行的秒数；运行中或没有工作时为 0。",
     labels=("job",),
 )
 LAST_SUCCESS = declare(
@@ -61,7 +62,6 @@ STREAM_LAG = declare(
     labels=("stream",),
 )
 _OF_JOBS: dict[MetricDeclaration, Callable[[JobState], float]] = {
-    OVERDUE: lambda job: max(0, -job.due_in_ms) / 1e3,
     LAST_SUCCESS: lambda job: job.finished_ms / 1e3,
     DURATION: lambda job: job.took_ms / 1e3,
     FAILURES: lambda job: job.failures,
@@ -71,8 +71,9 @@ _OF_JOBS: dict[MetricDeclaration, Callable[[JobState], float]] = {
 class JobGauges:
     """Gauges of the jobs, the same in every process; :raises DatabaseDown: from `read`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, jobs: Jobs) -> None:
         self._database = database
+        self._jobs = jobs
 
     def read(self, now: datetime) -> Iterator[Any]:
         """Nothing of what is down: its absence is what an alert goes by, beside `/readyz`."""
@@ -80,6 +81,10 @@ class JobGauges:
         alive = WORKER_UP.family()
         alive.add_metric([], float(is_worker_alive(states)))
         yield alive
+        overdue = OVERDUE.family()
+        for state in states:
+            overdue.add_metric([state.name], overdue_s(state, self._jobs, now))
+        yield overdue
         for declaration, value_of in _OF_JOBS.items():
             family = declaration.family()
             for state in states:

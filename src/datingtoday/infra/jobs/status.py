@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, select
 
 from datingtoday.infra.jobs.leases import JobState, now_ms
 from datingtoday.infra.jobs.models import JobLease
+from datingtoday.infra.jobs.registry import Jobs
+from datingtoday.infra.redis import RedisDown
 
 HEARTBEAT = "heartbeat"
 """A job that does nothing: its row says that some worker runs."""
@@ -21,6 +24,29 @@ def is_worker_alive(states: Sequence[JobState]) -> bool:
     return any(
         state.name == HEARTBEAT and state.now_ms - state.finished_ms < DEAD_S * 1000 for state in states
     )
+
+
+def overdue_s(state: JobState, jobs: Jobs, now: datetime) -> float:
+    """Seconds for which a job has been due and nobody has run it; 0 while it runs, or has nothing to do.
+
+    A job that each host does for itself is judged by that host: of another one nobody knows whether it still exists.
+
+    :raises DatabaseDown:
+    """
+    if state.due_in_ms >= 0 or (state.holder and state.held_ms > 0):
+        return 0.0
+    job = next((job for job in jobs if jobs.row_name(job) == state.name), None)
+    if job is None or (job.has_work is not None and not _has_work(job.has_work, now)):
+        return 0.0
+    return -state.due_in_ms / 1000
+
+
+def _has_work(look: Callable[[datetime], bool], now: datetime) -> bool:
+    try:
+        return look(now)
+    except RedisDown:
+        # Nobody can tell: the worker cannot either, so the job is not done.
+        return True
 
 
 def has_worker(connection: Connection) -> bool:

@@ -27,6 +27,7 @@ from datingtoday.chat.sending import Draft
 from datingtoday.infra import migrations
 from datingtoday.infra.config.settings import load_settings
 from datingtoday.infra.db import LONG_ANSWER_S
+from datingtoday.infra.packet_transaction import PacketTransaction
 from datingtoday.profiles.models import UserInfo
 from datingtoday.protocol.login import digest_of, new_token
 
@@ -54,7 +55,7 @@ class Talkers:
         for sender, receiver in [*self.spread(32), *self.hot(32)]:
             draft = Draft(receiver, "text", secrets.token_hex(8), CONTENT, None)
             with self.parts.base.database.transaction() as session:
-                self.parts.chat.sending.send(session, sender, draft, now)
+                self.parts.chat.sending.send(PacketTransaction.within(session), sender, draft, now)
 
     @staticmethod
     def spread(senders: int) -> list[chat_bare.Pair]:

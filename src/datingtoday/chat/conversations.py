@@ -100,7 +100,7 @@ class Conversations:
                 Entry(peer_id, EventKind.READ, user_id, upto, by_me=False),
             ],
         )
-        self._push.announce(session, pair, told, now)
+        self._push.announce(session, pair, told)
         return Unread(unread)
 
     def remove(self, session: Session, user_id: int, peer_id: int, now: datetime) -> None:
@@ -119,7 +119,7 @@ class Conversations:
             .values(hidden_seq=own.last_seq, unread=0)
         )
         told = tell(connection, pair, [Entry(user_id, EventKind.CONTACT, peer_id, own.last_seq, by_me=True)])
-        self._push.announce(session, pair, told, now)
+        self._push.announce(session, pair, told)
 
     def recall(self, session: Session, user_id: int, message_id: int, now: datetime) -> None:
         """Recall a user's own message: its content is gone everywhere. Repeating it changes nothing.
@@ -173,7 +173,7 @@ class Conversations:
                 Entry(peer_id, EventKind.RECALL, user_id, seq, by_me=False),
             ],
         )
-        self._push.announce(session, pair, told, now)
+        self._push.announce(session, pair, told)
         return True
 
     def unread(self, session: Session, user_id: int) -> TotalUnread:

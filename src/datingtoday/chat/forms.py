@@ -12,6 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from datingtoday.chat.models import EventKind, Message, message_id_of
 from datingtoday.media.models import Media
 from datingtoday.media.service import MediaService
+from datingtoday.protocol.envelope import ReadyJson
 
 TEXT = "text"
 MESSAGE_COLUMNS: tuple[InstrumentedAttribute[Any] | ColumnElement[Any], ...] = (
@@ -115,7 +116,7 @@ def event_form(
     message_id: int,
     seq: int,
     by_me: bool,
-    message: dict[str, Any] | None,
+    message: Mapping[str, Any] | ReadyJson | None,
 ) -> dict[str, Any]:
     """An entry of a stream.
 

@@ -54,7 +54,7 @@ def make_chat(
 ) -> ChatParts:
     """Make the services; they tell visibility who is known, and authorise the delivery of what was sent."""
     forms = MessageForms(media.service)
-    push = ChatPush(base.realtime, forms)
+    push = ChatPush(base.realtime)
     contacts = Contacts(profiles.visibility, profiles.cards, protocol.cursors)
     profiles.visibility.register_known(contacts.known)
     for kind in MEDIA_TYPES:

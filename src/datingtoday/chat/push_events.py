@@ -3,54 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import partial
 
-from sqlalchemy.orm import Session
-
-from datingtoday.chat.forms import MessageForms, StoredMessage, event_form
+from datingtoday.chat.forms import event_form
 from datingtoday.chat.models import message_id_of
 from datingtoday.chat.pairs import LockedPair, ToldEntry
-from datingtoday.infra.db import on_commit
+from datingtoday.infra.db import WithHooks, on_commit
 from datingtoday.infra.realtime import PushEvent, Realtime
-from datingtoday.media.models import Media
-from datingtoday.protocol.envelope import to_json
+from datingtoday.protocol.envelope import ReadyJson, to_json
 
 
 class ChatPush:
     """Publishes entries of streams after the commit; a failure is counted there and never reaches the sender."""
 
-    def __init__(self, realtime: Realtime, forms: MessageForms) -> None:
+    def __init__(self, realtime: Realtime) -> None:
         self._realtime = realtime
-        self._forms = forms
 
     def announce(
         self,
-        session: Session,
+        work: WithHooks,
         pair: LockedPair,
         told: Sequence[ToldEntry],
-        now: datetime,
         *,
-        message: StoredMessage | None = None,
-        media: Mapping[str, Media] | None = None,
+        messages: Mapping[int, ReadyJson] | None = None,
     ) -> None:
-        """Publish these entries once the session is committed, in one round trip.
+        """Publish these entries once the work is committed, in one round trip.
 
-        :param message: that the entries tell of, if they are of the kind MESSAGE; :param media: what it shows.
+        :param messages: the message that entries of the kind MESSAGE tell of, as each of the two sees it: URLs are
+            signed for whoever receives them.
         """
-        on_commit(session, partial(self._publish, pair, told, message, media or {}, now))
+        on_commit(work, partial(self._publish, pair, told, messages or {}))
 
     def _publish(
-        self,
-        pair: LockedPair,
-        told: Sequence[ToldEntry],
-        message: StoredMessage | None,
-        media: Mapping[str, Media],
-        now: datetime,
+        self, pair: LockedPair, told: Sequence[ToldEntry], messages: Mapping[int, ReadyJson]
     ) -> None:
         events = []
         for entry, pos in told:
-            # URLs are signed for whoever receives them.
             form = event_form(
                 pos,
                 entry.kind,
@@ -58,9 +46,7 @@ class ChatPush:
                 message_id=message_id_of(pair.conversation_id, entry.seq),
                 seq=entry.seq,
                 by_me=entry.by_me,
-                message=None
-                if message is None
-                else self._forms.message(message, entry.user_id, media, now, read=False),
+                message=messages.get(entry.user_id),
             )
             events.append(PushEvent(entry.user_id, form["kind"], to_json({**form, "epoch": pair.epoch})))
         self._realtime.publish(events)

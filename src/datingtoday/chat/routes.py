@@ -73,7 +73,7 @@ def message_routes(sending: Sending, history: History, conversations: Conversati
         ),
     )
     def send(call: Call, draft: Draft) -> Any:
-        return sending.send(call.session, call.user_id, draft, call.now)
+        return sending.send(call.packets, call.user_id, draft, call.now)
 
     @bp.get("/list")
     @endpoint(

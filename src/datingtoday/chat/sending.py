@@ -40,13 +40,14 @@ from datingtoday.chat.pairs import (
     locked_pair,
 )
 from datingtoday.chat.push_events import ChatPush
-from datingtoday.infra.packets import Packet, in_one_column, inner
+from datingtoday.infra.packet_transaction import PacketTransaction
+from datingtoday.infra.packets import Packet, Rows, in_one_column, inner
 from datingtoday.media.errors import MediaNotFound
 from datingtoday.media.models import Media
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
 from datingtoday.profiles.follows import refuse_oneself
-from datingtoday.profiles.visibility import RELATION, Action, Relation, Visibility
+from datingtoday.profiles.visibility import RELATION, Action, Rule, Visibility
 from datingtoday.protocol.envelope import ReadyJson, to_json
 from datingtoday.protocol.errors import ClientIdReused, RateLimited
 
@@ -133,7 +134,7 @@ class Sending:
         self._push = push
         self._limits = limits
 
-    def send(self, session: Session, user_id: int, draft: Draft, now: datetime) -> ReadyJson:
+    def send(self, work: PacketTransaction, user_id: int, draft: Draft, now: datetime) -> ReadyJson:
         """Store a message and tell both streams of it; the message as its sender sees it.
 
         Sent again with the same ``clientId``, also at the same time: the first message, and nothing is changed.
@@ -143,33 +144,23 @@ class Sending:
         """
         refuse_oneself(user_id, draft.peer_id)
         try:
-            return self._send_new(session, user_id, draft, now)
+            return self._send_new(work, user_id, draft, now)
         except _MAYBE_AGAIN:
             # Whatever was begun is undone before the look: the earlier message stands as it is.
-            session.rollback()
-            earlier = self._earlier(session, user_id, draft, now)
+            work.rollback()
+            earlier = self._earlier(work.session, user_id, draft, now)
             if earlier is None:
                 raise
             return earlier
 
-    def _send_new(self, session: Session, user_id: int, draft: Draft, now: datetime) -> ReadyJson:
+    def _send_new(self, work: PacketTransaction, user_id: int, draft: Draft, now: datetime) -> ReadyJson:
         media: dict[str, Media] = {}
         if draft.media_id is not None:
-            media[draft.media_id] = self._media.attach(session, user_id, draft.media_id, Kind(draft.msg_type))
-        connection = session.connection()
-        low, high = sorted((user_id, draft.peer_id))
-        who = {"viewer": user_id, "target": draft.peer_id}
-        (locked,) = _LOOK.run(connection, {**who, "low": low, "high": high})
-        if locked:
-            (*lock, related) = locked[0]
-            pair = locked_pair([lock], low, high)
-            relation = self._visibility.relation_of(inner(related), now)
-        else:
-            pair = None
-            relation = self._visibility.relation_of(_RELATION.run(connection, who)[0], now)
-        self._refuse_if_unwelcome(session, user_id, draft.peer_id, relation, pair, now)
+            kind = Kind(draft.msg_type)
+            media[draft.media_id] = self._media.attach(work.session, user_id, draft.media_id, kind)
+        pair = self._locked(work, user_id, draft.peer_id, now)
         if pair is None:
-            pair = self._begin(session, user_id, draft.peer_id, now)
+            pair = self._begin(work.session, user_id, draft.peer_id, now)
         if pair.last_seq >= MAX_SEQ:
             raise NotAccepted
         pace_ms = self._paced(pair, user_id, now)
@@ -182,10 +173,47 @@ class Sending:
             ],
             pace=(user_id, pace_ms),
         )
+        # The answer is made before the last packet, which takes COMMIT along.
+        seen = self._as_seen_by((user_id, draft.peer_id), message, media, now)
         packet = _WRITE_TEXT if draft.media_id is None else _WRITE_MEDIA
-        packet.run(connection, {**values, **_values_of(message, draft)})
-        self._push.announce(session, pair, told, now, message=message, media=media)
-        return ReadyJson(to_json(self._forms.message(message, user_id, media, now, read=False)))
+        work.run_last(packet, {**values, **_values_of(message, draft)})
+        self._push.announce(work, pair, told, messages=seen)
+        return seen[user_id]
+
+    def _locked(
+        self, work: PacketTransaction, user_id: int, peer_id: int, now: datetime
+    ) -> LockedPair | None:
+        """The conversation, locked; None if there is none yet.
+
+        :raises NotAccepted: the sender may not write to this person.
+        """
+        low, high = (user_id, peer_id) if user_id < peer_id else (peer_id, user_id)
+        who = {"viewer": user_id, "target": peer_id}
+        (locked,) = work.run(_LOOK, {**who, "low": low, "high": high})
+        if locked:
+            (*lock, related) = locked[0]
+            pair, action = locked_pair([lock], low, high), Action.WRITE_ON
+            rows: Rows = inner(related)
+        else:
+            pair, action = None, Action.WRITE_FIRST
+            (rows,) = work.run(_RELATION, who)
+        # These two rows of the table know yes and no alone, which takes no further look.
+        if self._visibility.rule(action, self._visibility.relation_of(rows, now)) is not Rule.YES:
+            raise NotAccepted
+        return pair
+
+    def _as_seen_by(
+        self, pair: tuple[int, int], message: StoredMessage, media: Mapping[str, Media], now: datetime
+    ) -> dict[int, ReadyJson]:
+        """The message as each of the two sees it; a text is the same for both."""
+        one, other = pair
+        made = ReadyJson(to_json(self._forms.message(message, one, media, now, read=False)))
+        if not media:
+            return {one: made, other: made}
+        return {
+            one: made,
+            other: ReadyJson(to_json(self._forms.message(message, other, media, now, read=False))),
+        }
 
     def _earlier(self, session: Session, user_id: int, draft: Draft, now: datetime) -> ReadyJson | None:
         """:raises ClientIdReused:"""
@@ -204,19 +232,6 @@ class Sending:
             session, [message], user_id, now, read_seq=0, peer_read_seq=peer_read_seq or 0
         )
         return ReadyJson(to_json(told))
-
-    def _refuse_if_unwelcome(
-        self,
-        session: Session,
-        user_id: int,
-        peer_id: int,
-        relation: Relation,
-        pair: LockedPair | None,
-        now: datetime,
-    ) -> None:
-        action = Action.WRITE_FIRST if pair is None else Action.WRITE_ON
-        if not self._visibility.decide(session, user_id, {peer_id: relation}, action, now):
-            raise NotAccepted
 
     def _begin(self, session: Session, user_id: int, peer_id: int, now: datetime) -> LockedPair:
         """Make what is missing of a conversation, in the order in which it is locked.

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event
@@ -115,6 +115,14 @@ class UTCDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class WithHooks(Protocol):
+    """A transaction that hooks can be hung on: a session, or a `PacketTransaction`."""
+
+    @property
+    def info(self) -> dict[Any, Any]:
+        """Whatever belongs to it."""
+
+
 class DatabaseDown(Exception):
     """The database cannot be reached, or did not answer in time."""
 
@@ -135,7 +143,7 @@ class Database:
         connection at hand is tried, then a new one."""
         self.engine = _make_engine(uri, pool_size, timeout_s)
         if not self.is_sqlite:
-            event.listen(self.engine, "do_connect", self._limit_answers)
+            event.listen(self.engine, "do_connect", self._connect)
         self._reading = self.engine.execution_options(read_only=True)
         self._untouched: dict[bool, deque[Session]] = {True: deque(), False: deque()}
 
@@ -143,10 +151,14 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
-    def _limit_answers(
-        self, _dialect: object, _record: object, _cargs: object, cparams: dict[str, Any]
-    ) -> None:
+    def _connect(self, dialect: Dialect, _record: object, cargs: list[Any], cparams: dict[str, Any]) -> Any:
+        """A connection that packets can be sent on, where the driver has one; else None, and SQLAlchemy makes it."""
         cparams["read_timeout"] = cparams["write_timeout"] = self.answer_s
+        if dialect.driver != "pymysql":
+            return None
+        from datingtoday.infra.packet_connection import PacketConnection
+
+        return PacketConnection(*cargs, **cparams)
 
     def session(self, *, write: bool) -> Session:
         """A session that begins its transaction with the first statement; costs no round trip before that.
@@ -252,7 +264,12 @@ def commit(session: Session) -> None:
             # user of the connection would be inside of it, and its write lock would stop everybody.
             session.invalidate()
             raise
-    for hook in session.info.pop(_AFTER_COMMIT, ()):
+    committed(session)
+
+
+def committed(work: WithHooks) -> None:
+    """Run the after-commit hooks of what has just been committed."""
+    for hook in work.info.pop(_AFTER_COMMIT, ()):
         try:
             hook()
         except Exception:
@@ -264,9 +281,9 @@ def before_commit(session: Session, hook: Callable[[], None]) -> None:
     session.info.setdefault(_BEFORE_COMMIT, []).append(hook)
 
 
-def on_commit(session: Session, hook: Callable[[], None]) -> None:
-    """Run ``hook`` once the session's transaction is committed; never if it is rolled back."""
-    session.info.setdefault(_AFTER_COMMIT, []).append(hook)
+def on_commit(work: WithHooks, hook: Callable[[], None]) -> None:
+    """Run ``hook`` once the transaction of a session (or of packets) is committed; never if it is rolled back."""
+    work.info.setdefault(_AFTER_COMMIT, []).append(hook)
 
 
 def should_retry(error: DBAPIError) -> bool:
@@ -293,6 +310,11 @@ def is_down(error: DBAPIError) -> bool:
     return isinstance(error, OperationalError) and any(word in str(error.orig) for word in _SQLITE_IS_DOWN)
 
 
+def is_other_server(error: BaseException) -> bool:
+    """True if this error of the driver says that the server is another one than the connection was made to."""
+    return _number(error) in _MYSQL_OTHER_SERVER
+
+
 def _number(error: BaseException | None) -> int | None:
     arguments = getattr(error, "args", ())
     return arguments[0] if arguments and isinstance(arguments[0], int) else None
@@ -300,7 +322,7 @@ def _number(error: BaseException | None) -> int | None:
 
 def _throw_away(context: ExceptionContext) -> None:
     """Let SQLAlchemy drop the connection, and all that are older than this moment, where the server is another one."""
-    if _number(context.original_exception) in _MYSQL_OTHER_SERVER:
+    if is_other_server(context.original_exception):
         context.is_disconnect = True
 
 
@@ -325,7 +347,6 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
         hide_parameters=True,
         connect_args={
             "connect_timeout": max(1, int(timeout_s)),
-            **_several_at_once(uri),
             # A lock that is held longer is a transaction that hangs: the work is then done again, or refused with 503.
             "init_command": f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {_LOCK_WAIT_S}",
         },
@@ -339,16 +360,6 @@ def _make_engine(uri: str, pool_size: int, timeout_s: float) -> Engine:
     event.listen(engine, "handle_error", _throw_away)
     pooled_connections.attend(engine)
     return engine
-
-
-def _several_at_once(uri: str) -> dict[str, int]:
-    """The flag by which PyMySQL takes several statements in one packet; see `packets.py`."""
-    if make_url(uri).get_driver_name() != "pymysql":
-        return {}
-    from pymysql.constants import CLIENT
-
-    # SQLAlchemy counts on FOUND_ROWS, which it sets only where no flags are given.
-    return {"client_flag": CLIENT.MULTI_STATEMENTS | CLIENT.FOUND_ROWS}
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -9,19 +9,34 @@ answer, in Python, which was a fifth of the CPU of a message that is sent (docs/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, Dialect, Executable, Select, func
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from datingtoday.infra.db import is_other_server
+
 _DRIVER = "pymysql"
 OPTION = "datingtoday_tracing"
 """Execution option of an engine whose statements are traced (`tracing.py`)."""
 
 Rows = Sequence[Sequence[Any]]
+_PLACE = re.compile(r"%\((\w+)\)s")
+
+
+class _Text(NamedTuple):
+    """Statements as one text."""
+
+    template: str
+    """With a ``%s`` for each value."""
+    names: tuple[str, ...]
+    """Of the values, in their order; one that is used twice stands here twice."""
+    own: dict[str, Any]
+    """Values that belong to the statements."""
 
 
 class Packet:
@@ -33,7 +48,7 @@ class Packet:
 
     def __init__(self, *statements: Executable) -> None:
         self._statements = [in_one_column(it) if isinstance(it, Select) else it for it in statements]
-        self._compiled: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._texts: dict[str, _Text] = {}
         self._names: list[frozenset[str]] = []
 
     def run(self, connection: Connection, params: Mapping[str, Any]) -> list[Rows]:
@@ -43,27 +58,39 @@ class Packet:
         """
         if connection.dialect.driver != _DRIVER:
             return self._run_each(connection, params)
-        text, own = self._text(connection.dialect)
-        if (tracing := connection.get_execution_options().get(OPTION)) is not None:
-            with tracing.packet(connection.dialect.name, len(self._statements)):
-                return self._run_together(connection, text, {**own, **params})
-        return self._run_together(connection, text, {**own, **params})
+        return self._run_together(connection, params, "")
 
-    @staticmethod
-    def _run_together(connection: Connection, text: str, params: Mapping[str, Any]) -> list[Rows]:
+    def run_and_commit(self, connection: Connection, params: Mapping[str, Any]) -> bool:
+        """`run` them as the last of a transaction. COMMIT goes in the same packet if the driver takes one.
+
+        :return: whether it did; if not, the transaction is still open.
+        :raises DBAPIError: nothing was committed, but for a connection that was lost: then nobody knows.
+        """
+        if connection.dialect.driver != _DRIVER:
+            self._run_each(connection, params)
+            return False
+        self._run_together(connection, params, ";\nCOMMIT")
+        return True
+
+    def _run_together(self, connection: Connection, params: Mapping[str, Any], end: str) -> list[Rows]:
+        template, names, own = self._text(connection.dialect)
         raw: Any = connection.connection.driver_connection
-        found: list[Rows] = []
-        cursor = raw.cursor()
+        values = {**own, **params} if own else params
+        escape = raw.escape
         # The driver's escaping of a whole number is its text, after a search through the types.
-        values = {name: value if type(value) is int else raw.escape(value) for name, value in params.items()}
+        text = template % tuple(
+            [value if type(value := values[name]) is int else escape(value) for name in names]
+        )
+        tracing = connection.get_execution_options().get(OPTION)
         try:
-            cursor.execute(text % values)
-            found.append(_rows(cursor.fetchall()))
-            while cursor.nextset():
-                found.append(_rows(cursor.fetchall()))
+            if tracing is None:
+                columns = raw.run_packet(text + end)
+            else:
+                with tracing.packet(connection.dialect.name, len(self._statements)):
+                    columns = raw.run_packet(text + end)
         except raw.Error as error:
-            raise _translated(connection, text, error) from error
-        return found
+            raise _translated(connection, template, error) from error
+        return [[orjson.loads(row) for row in column] for column in columns]
 
     def _run_each(self, connection: Connection, params: Mapping[str, Any]) -> list[Rows]:
         """One after another, where the driver takes no more at once."""
@@ -72,11 +99,11 @@ class Packet:
         found: list[Rows] = []
         for statement, names in zip(self._statements, self._names, strict=True):
             result = connection.execute(statement, {name: params[name] for name in names & params.keys()})
-            found.append(_rows(result.all()) if result.returns_rows else ())
+            found.append([orjson.loads(row[0]) for row in result.all()] if result.returns_rows else ())
         return found
 
-    def _text(self, dialect: Dialect) -> tuple[str, dict[str, Any]]:
-        found = self._compiled.get(dialect.name)
+    def _text(self, dialect: Dialect) -> _Text:
+        found = self._texts.get(dialect.name)
         if found is None:
             texts: list[str] = []
             own: dict[str, Any] = {}
@@ -88,7 +115,10 @@ class Packet:
                         continue
                     if own.setdefault(name, value) != value:
                         raise ValueError(f"two statements of a packet have values of their own for {name}")
-            found = self._compiled[dialect.name] = ";\n".join(texts), own
+            text = ";\n".join(texts)
+            found = self._texts[dialect.name] = _Text(
+                _PLACE.sub("%s", text), tuple(_PLACE.findall(text)), own
+            )
         return found
 
 
@@ -110,21 +140,19 @@ def inner(value: list[Any] | str | None) -> list[list[Any]]:
     return [orjson.loads(value) if isinstance(value, str) else value]
 
 
-def _rows(answer: Sequence[Sequence[Any]]) -> Rows:
-    return [orjson.loads(row[0]) for row in answer]
-
-
 def _compiled(statement: Executable, dialect: Dialect) -> SQLCompiler:
     made: SQLCompiler = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
     return made
 
 
 def _translated(connection: Connection, text: str, error: Exception) -> BaseException:
-    """As SQLAlchemy tells of errors of its own statements."""
-    raw: Any = connection.connection.driver_connection
+    """As SQLAlchemy tells of errors of its own statements, and what it does about connections that are lost."""
+    pooled: Any = connection.connection
     dialect: Any = connection.dialect
-    is_lost = dialect.is_disconnect(error, raw, None)
+    is_lost = dialect.is_disconnect(error, pooled.driver_connection, None) or is_other_server(error)
     if is_lost:
+        # Those that were made before are asked for no request any more.
+        connection.engine.pool._invalidate(pooled, error)
         connection.invalidate(error)
     return DBAPIError.instance(
         text,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.infra.db import Database, commit
+from datingtoday.infra.packet_transaction import PacketTransaction
 from datingtoday.infra.text import Text
 from datingtoday.protocol.errors import AppError
 from datingtoday.protocol.login import Login
@@ -93,6 +94,7 @@ class Call:
     token_digest: str = field(default="", repr=False)
     login: Login | None = None
     _session: Session | None = field(default=None, repr=False)
+    _packets: PacketTransaction | None = field(default=None, repr=False)
 
     @property
     def user_id(self) -> int:
@@ -110,11 +112,24 @@ class Call:
     @property
     def session(self) -> Session:
         """The request's transaction; begins with its first statement and is committed by the endpoint."""
+        if self._packets is not None:
+            return self._packets.session
         if self._session is None:
-            if self.endpoint.transaction == "manual":
-                raise RuntimeError("a manual endpoint opens its own transactions")
+            self._refuse_manual()
             self._session = self.database.session(write=self._writes)
         return self._session
+
+    @property
+    def packets(self) -> PacketTransaction:
+        """The request's transaction, for an endpoint that writes by packets; ask for it before `session`."""
+        if self._packets is None:
+            self._refuse_manual()
+            self._packets = PacketTransaction(self.database.engine)
+        return self._packets
+
+    def _refuse_manual(self) -> None:
+        if self.endpoint.transaction == "manual":
+            raise RuntimeError("a manual endpoint opens its own transactions")
 
     @property
     def _writes(self) -> bool:
@@ -127,6 +142,13 @@ class Call:
 
     def finish(self, *, keep: bool) -> None:
         """Commit (``keep``) or roll back what the view did, and let go of the connection."""
+        packets, self._packets = self._packets, None
+        if packets is not None:
+            try:
+                if keep:
+                    packets.commit()
+            finally:
+                packets.close()
         session, self._session = self._session, None
         if session is None:
             return

@@ -14,6 +14,7 @@ from datingtoday.chat.models import Contact
 from datingtoday.chat.parts import ChatParts
 from datingtoday.chat.sending import Draft
 from datingtoday.infra.config.demo import ANSWERING_PHONE
+from datingtoday.infra.packet_transaction import PacketTransaction
 from datingtoday.infra.parts import Foundation
 from datingtoday.infra.realtime import PushEvent
 from datingtoday.protocol.envelope import to_json
@@ -61,7 +62,7 @@ class DemoAnswers:
             draft = Draft(peer_id, TEXT, f"answer-{peer_id}-{seq}", text, None)
             with self._base.database.transaction() as session:
                 self._chat.conversations.read(session, me, peer_id, seq, now)
-                self._chat.sending.send(session, me, draft, now)
+                self._chat.sending.send(PacketTransaction.within(session), me, draft, now)
 
     @staticmethod
     def _waiting(session: Session, *, most: int) -> tuple[int, list[tuple[int, int, int]]]:

@@ -14,6 +14,7 @@ from datingtoday.accounts.models import LOGIN_BY_PHONE, UserAuth
 from datingtoday.chat.forms import TEXT
 from datingtoday.chat.sending import Draft
 from datingtoday.infra.config.demo import DEMO_PEOPLE, DEMO_PHONES
+from datingtoday.infra.packet_transaction import PacketTransaction
 from datingtoday.profiles.enumerations import EVERYONE
 from datingtoday.profiles.models import UserInfo
 
@@ -167,7 +168,7 @@ class DemoStory:
         if line.number:
             chat.conversations.read(session, line.speaker, line.listener, line.number, line.at)
         draft = Draft(line.listener, TEXT, f"story-{line.number}-{line.listener}", line.text, None)
-        chat.sending.send(session, line.speaker, draft, line.at)
+        chat.sending.send(PacketTransaction.within(session), line.speaker, draft, line.at)
 
 
 def _script(cast: Sequence[int], others: Sequence[int], now: datetime) -> list[_Line]:

@@ -1,0 +1,101 @@
+"""A connection of PyMySQL that takes several statements in one packet, and reads their answers with little ceremony.
+
+PyMySQL makes three objects of every packet of an answer, and describes columns that nobody asks about. `Packet` needs
+the rows alone, of one column (docs/decisions/speed-tricks.md has the figure). Only the statements of packets are read
+here; everything else on the same connection goes PyMySQL's own way.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from pymysql.connections import MAX_PACKET_LEN, Connection
+from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
+from pymysql.err import InternalError, OperationalError, raise_mysql_exception
+
+_OK, _NULL, _EOF, _ERROR = 0x00, 0xFB, 0xFE, 0xFF
+_EOF_BYTES = 5
+_SIZES = {0xFC: 2, 0xFD: 3, 0xFE: 8}
+"""Bytes of a number that does not fit into its first byte."""
+
+Column = list[bytes]
+
+
+class PacketConnection(Connection):
+    """A connection that packets can be sent on; the arguments are PyMySQL's."""
+
+    # PyMySQL's own, of which its type stubs do not tell.
+    _sock: socket.socket
+    _read_timeout: float | None
+    _current_timeout: float | None
+    _next_seq_id: int
+    _execute_command: Callable[[int, str], None]
+    _read_bytes: Callable[[int], bytes]
+    _force_close: Callable[[], None]
+
+    def __init__(self, *arguments: Any, client_flag: int = 0, **options: Any) -> None:
+        super().__init__(*arguments, client_flag=client_flag | CLIENT.MULTI_STATEMENTS, **options)
+
+    def run_packet(self, text: str) -> list[Column]:
+        """Send statements in one packet.
+
+        :return: for each of them the rows of its one column; none where it returns none.
+        :raises pymysql.Error: of the first statement that fails; those after it are not run.
+        """
+        self._execute_command(COMMAND.COM_QUERY, text)
+        if self._current_timeout != self._read_timeout:
+            self._sock.settimeout(self._read_timeout)
+            self._current_timeout = self._read_timeout
+        found: list[Column] = []
+        more = True
+        while more:
+            first = self._next_packet()
+            if first[0] == _OK:
+                at = _number(first, _number(first, 1)[1])[1]
+                status = first[at] | first[at + 1] << 8
+                found.append([])
+            else:
+                rows, status = self._read_column(first)
+                found.append(rows)
+            self.server_status = status
+            more = bool(status & SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS)
+        return found
+
+    def _read_column(self, first: bytes) -> tuple[Column, int]:
+        """The rows, and the server's status after them."""
+        if first != b"\x01":
+            self._force_close()
+            raise InternalError(f"the answer of a packet has one column, not {first[:9].hex()}")
+        # The description of the column, and its end.
+        self._next_packet()
+        self._next_packet()
+        rows: Column = []
+        while True:
+            row = self._next_packet()
+            if row[0] == _EOF and len(row) == _EOF_BYTES:
+                return rows, row[3] | row[4] << 8
+            rows.append(row[_number(row, 0)[1] :])
+
+    def _next_packet(self) -> bytes:
+        header = self._read_bytes(4)
+        size = int.from_bytes(header[:3], "little")
+        if header[3] != self._next_seq_id or size == MAX_PACKET_LEN:
+            # A server that shuts down sends a packet of its own (MariaDB); and no answer has 16 MB.
+            self._force_close()
+            raise OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query")
+        self._next_seq_id = (header[3] + 1) & 0xFF
+        packet = self._read_bytes(size)
+        if packet[0] == _ERROR:
+            raise_mysql_exception(packet)
+        return packet
+
+
+def _number(packet: bytes, at: int) -> tuple[int, int]:
+    """A number of variable length, and where the next value begins."""
+    first = packet[at]
+    if first < _NULL:
+        return first, at + 1
+    end = at + 1 + _SIZES[first]
+    return int.from_bytes(packet[at + 1 : end], "little"), end

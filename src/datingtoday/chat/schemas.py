@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow import Schema, ValidationError, fields
 
 from datingtoday.chat.forms import TEXT
 from datingtoday.chat.history import LATEST
@@ -69,7 +69,9 @@ class MessageText(Parameter):
     openapi: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": CONTENT_CHARS}
 
     def read(self, text: str) -> str:
-        if not 1 <= len(text) <= CONTENT_CHARS or has_control_characters(text.translate(_MAY_STAND)):
+        if not 1 <= len(text) <= CONTENT_CHARS:
+            raise ValueError(text)
+        if has_control_characters(text) and has_control_characters(text.translate(_MAY_STAND)):
             raise ValueError(text)
         return text
 
@@ -90,25 +92,19 @@ class SendParams(ParamsSchema):
     content = MessageText(load_default=None)
     media_id = ChatMediaId(data_key="mediaId", load_default=None)
 
-    @validates_schema
-    def _one_of_them(self, data: dict[str, Any], **_: Any) -> None:
-        is_text = data["type"] == TEXT
-        for name, attribute, wanted in (
-            ("content", "content", is_text),
-            ("mediaId", "media_id", not is_text),
-        ):
-            if (data.get(attribute) is not None) != wanted:
-                raise ValidationError("does not go with the type", name)
-
-    @post_load
-    def _gather(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def gathered(self, values: dict[str, Any]) -> dict[str, Any]:
+        is_text = values["type"] == TEXT
+        if (values["content"] is not None) != is_text:
+            raise ValidationError("does not go with the type", "content")
+        if (values["media_id"] is None) != is_text:
+            raise ValidationError("does not go with the type", "mediaId")
         return {
             "draft": Draft(
-                peer_id=data["peer_id"],
-                msg_type=data["type"],
-                client_id=data["client_id"],
-                content=data["content"],
-                media_id=data["media_id"],
+                peer_id=values["peer_id"],
+                msg_type=values["type"],
+                client_id=values["client_id"],
+                content=values["content"],
+                media_id=values["media_id"],
             )
         }
 
@@ -130,10 +126,10 @@ class ListParams(ParamsSchema):
     after = AfterSeq(load_default=None)
     count = Integer(least=1, most=MAX_PAGE_COUNT, data_key="pageCount", load_default=PAGE_COUNT)
 
-    @validates_schema
-    def _not_both(self, data: dict[str, Any], **_: Any) -> None:
-        if data.get("before") is not None and data.get("after") is not None:
+    def gathered(self, values: dict[str, Any]) -> dict[str, Any]:
+        if values["before"] is not None and values["after"] is not None:
             raise ValidationError("not together with before", "after")
+        return values
 
 
 class Since(Integer):

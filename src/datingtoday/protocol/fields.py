@@ -7,12 +7,11 @@ whole schema, first parameter first. Names on the wire are camelCase: ``data_key
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load
 
 from datingtoday.infra.bounded_memory import BoundedMemory
 from datingtoday.infra.text import Text
@@ -48,11 +47,27 @@ class ParamsSchema(Schema):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.declared = [
+            (attribute, field.data_key or attribute, cast(Parameter, field))
+            for attribute, field in self.load_fields.items()
+        ]
+        """Each parameter as (attribute, name, field), in the schema's order."""
         self.names = tuple(field.data_key or attribute for attribute, field in self.load_fields.items())
         self._own = frozenset(self.names) - self.remembers - {self.late}
         self.read_before = BoundedMemory[tuple[str | None, ...], dict[str, Any]](
             "parameters", _MAX_REMEMBERED
         )
+
+    def gathered(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values as the view takes them.
+
+        :raises ValidationError: they do not go together; it names the parameter that is to blame.
+        """
+        return values
+
+    @post_load
+    def _gather(self, values: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return self.gathered(values)
 
     def may_remember(self, params: Mapping[str, str]) -> bool:
         """True if only such parameters are given, and perhaps the late one."""
@@ -365,17 +380,20 @@ def use_region(schema: Schema, region: str) -> Schema:
     return schema
 
 
+_NOT_IN_TEXT = re.compile(
+    # Control characters, surrogates and private code points, whose numbers Unicode will never change.
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\U000f0000-\U0010ffff"
+    # Direction overrides and isolates.
+    "\u202a-\u202e\u2066-\u2069"
+    # Noncharacters: a block of them, and the last two of every plane.
+    f"\ufdd0-\ufdef{''.join(chr(plane << 16 | last) for plane in range(15) for last in (0xFFFE, 0xFFFF))}]"
+)
+
+
 def has_control_characters(text: str) -> bool:
     """Control characters, surrogates, private code points, noncharacters, and direction overrides.
 
     What this Python's Unicode tables call unassigned is let through: it may be a rare Chinese character or an emoji of
     a newer version.
     """
-    return any(
-        unicodedata.category(sign) in ("Cc", "Cs", "Co")
-        or "\u202a" <= sign <= "\u202e"
-        or "\u2066" <= sign <= "\u2069"
-        or "\ufdd0" <= sign <= "\ufdef"
-        or ord(sign) & 0xFFFE == 0xFFFE
-        for sign in text
-    )
+    return _NOT_IN_TEXT.search(text) is not None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 
-from marshmallow import Schema, ValidationError
+from marshmallow import Schema, ValidationError, missing
 
 from datingtoday.infra.text import Text
 from datingtoday.protocol.errors import AppError, ParameterError
@@ -18,8 +18,8 @@ def load_params(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
 
     :raises AppError: for the first parameter, in the schema's order, that is missing or malformed.
     """
-    if not _may_remember(type(schema)):
-        return _load(schema, params)
+    if not _is_params_schema(type(schema)):
+        return _load_by_marshmallow(schema, params)
     schema = cast(ParamsSchema, schema)
     if not schema.may_remember(params):
         return _load(schema, params)
@@ -45,13 +45,34 @@ def _before(schema: ParamsSchema, params: Mapping[str, str]) -> dict[str, Any]:
     return before
 
 
+def _load(schema: ParamsSchema, params: Mapping[str, str]) -> dict[str, Any]:
+    """The values, without marshmallow's ceremony as long as nothing is wrong; what is refused is left to it.
+
+    Measured: 6 µs instead of 36 µs for the five parameters of a message (docs/decisions/speed-tricks.md). A property
+    test compares both.
+    """
+    values: dict[str, Any] = {}
+    try:
+        for attribute, name, field in schema.declared:
+            text = params.get(name)
+            if text is not None:
+                values[attribute] = field.read(text)
+            elif field.required:
+                return _load_by_marshmallow(schema, params)
+            elif (default := field.load_default) is not missing:
+                values[attribute] = default
+        return schema.gathered(values)
+    except (ValueError, ValidationError):
+        return _load_by_marshmallow(schema, params)
+
+
 @cache
-def _may_remember(kind: type[Schema]) -> bool:
+def _is_params_schema(kind: type[Schema]) -> bool:
     # Asked of the object, with marshmallow's metaclass, it would take longer than all the rest.
     return issubclass(kind, ParamsSchema)
 
 
-def _load(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
+def _load_by_marshmallow(schema: Schema, params: Mapping[str, str]) -> dict[str, Any]:
     try:
         return dict(schema.load(params))
     except ValidationError as error:

@@ -19,7 +19,7 @@ from hashlib import blake2b
 from typing import Any, ClassVar, NamedTuple
 
 import orjson
-from marshmallow import Schema, fields, post_load
+from marshmallow import Schema, fields
 from sqlalchemy import Row, Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -93,10 +93,9 @@ class PageParams(ParamsSchema):
         page: PageRequest = values["page"]
         return {**values, "page": PageRequest(page.number, page.count, late)}
 
-    @post_load
-    def _gather(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        request = PageRequest(data.pop("page"), data.pop("page_count"), data.pop("cursor"))
-        return {**data, "page": request}
+    def gathered(self, values: dict[str, Any]) -> dict[str, Any]:
+        request = PageRequest(values.pop("page"), values.pop("page_count"), values.pop("cursor"))
+        return {**values, "page": request}
 
 
 def page_ahead(params: Mapping[str, str]) -> PageRequest:

@@ -31,6 +31,7 @@ class PacketConnection(Connection):
     _read_timeout: float | None
     _current_timeout: float | None
     _next_seq_id: int
+    server_version: str
     _execute_command: Callable[[int, str], None]
     _read_bytes: Callable[[int], bytes]
     _force_close: Callable[[], None]
@@ -62,6 +63,18 @@ class PacketConnection(Connection):
             self.server_status = status
             more = bool(status & SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS)
         return found
+
+    def run_and_commit(self, text: str) -> None:
+        """Send statements that return nothing, and COMMIT.
+
+        MariaDB answers a packet statement by statement, and each answer wakes this process; a block is answered once.
+
+        :raises pymysql.Error: of the first statement that fails; those after it are not run, nor is COMMIT.
+        """
+        if "MariaDB" in self.server_version:
+            self.run_packet(f"BEGIN NOT ATOMIC\n{text};\nCOMMIT;\nEND")
+        else:
+            self.run_packet(f"{text};\nCOMMIT")
 
     def _read_column(self, first: bytes) -> tuple[Column, int]:
         """The rows, and the server's status after them."""

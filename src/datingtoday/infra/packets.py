@@ -10,7 +10,8 @@ answer, in Python, which was a fifth of the CPU of a message that is sent (docs/
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -25,6 +26,7 @@ OPTION = "datingtoday_tracing"
 """Execution option of an engine whose statements are traced (`tracing.py`)."""
 
 Rows = Sequence[Sequence[Any]]
+_RUN, _RUN_AND_COMMIT = attrgetter("run_packet"), attrgetter("run_and_commit")
 _PLACE = re.compile(r"%\((\w+)\)s")
 
 
@@ -58,10 +60,11 @@ class Packet:
         """
         if connection.dialect.driver != _DRIVER:
             return self._run_each(connection, params)
-        return self._run_together(connection, params, "")
+        columns: list[list[bytes]] = self._run_together(connection, params, _RUN)
+        return [[orjson.loads(row) for row in column] for column in columns]
 
     def run_and_commit(self, connection: Connection, params: Mapping[str, Any]) -> bool:
-        """`run` them as the last of a transaction. COMMIT goes in the same packet if the driver takes one.
+        """Run them as the last of a transaction. COMMIT goes in the same packet if the driver takes one.
 
         :return: whether it did; if not, the transaction is still open.
         :raises DBAPIError: nothing was committed, but for a connection that was lost: then nobody knows.
@@ -69,10 +72,13 @@ class Packet:
         if connection.dialect.driver != _DRIVER:
             self._run_each(connection, params)
             return False
-        self._run_together(connection, params, ";\nCOMMIT")
+        self._run_together(connection, params, _RUN_AND_COMMIT)
         return True
 
-    def _run_together(self, connection: Connection, params: Mapping[str, Any], end: str) -> list[Rows]:
+    def _run_together(
+        self, connection: Connection, params: Mapping[str, Any], method: Callable[..., Any]
+    ) -> Any:
+        """:param method: of the connection, which takes the text."""
         template, names, own = self._text(connection.dialect)
         raw: Any = connection.connection.driver_connection
         values = {**own, **params} if own else params
@@ -84,13 +90,11 @@ class Packet:
         tracing = connection.get_execution_options().get(OPTION)
         try:
             if tracing is None:
-                columns = raw.run_packet(text + end)
-            else:
-                with tracing.packet(connection.dialect.name, len(self._statements)):
-                    columns = raw.run_packet(text + end)
+                return method(raw)(text)
+            with tracing.packet(connection.dialect.name, len(self._statements)):
+                return method(raw)(text)
         except raw.Error as error:
             raise _translated(connection, template, error) from error
-        return [[orjson.loads(row) for row in column] for column in columns]
 
     def _run_each(self, connection: Connection, params: Mapping[str, Any]) -> list[Rows]:
         """One after another, where the driver takes no more at once."""

@@ -36,10 +36,11 @@ class DrawnPositions:
 
     rest = Packet(sending._INSERT_MESSAGE, sending._UPDATE_CONTACTS)
 
-    def run(self, connection: Connection, params: Mapping[str, Any]) -> None:
+    def run_and_commit(self, connection: Connection, params: Mapping[str, Any]) -> bool:
         self.rest.run(connection, params)
         for number in range(2):
             _draw(connection, {name: params[f"{name}_{number}"] for name in COLUMNS})
+        return False
 
 
 def auto_increment() -> Flask:
@@ -87,18 +88,23 @@ def early_answer() -> Flask:
     """Answers, and commits a moment later."""
     finish = Call.finish
 
+    def run_alone(self: Packet, connection: Connection, params: Mapping[str, Any]) -> bool:
+        self.run(connection, params)
+        return False
+
     def finish_later(self: Call, *, keep: bool) -> None:
-        if self.path != "/api/message/send" or not keep or self._session is None:
+        if self.path != "/api/message/send" or not keep or self._packets is None:
             finish(self, keep=keep)
             return
-        session, self._session = self._session, None
+        packets, self._packets = self._packets, None
 
         def commit() -> None:
             threading.Event().wait(COMMIT_DELAY_S)
-            session.commit()
-            session.close()
+            packets.commit()
+            packets.close()
 
         threading.Thread(target=commit).start()
 
+    Packet.run_and_commit = run_alone  # type: ignore[method-assign]
     Call.finish = finish_later  # type: ignore[method-assign]
     return whole()

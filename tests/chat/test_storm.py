@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+import socket
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pymysql
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from datingtoday.chat import sending
 from datingtoday.chat.models import ChatEvent, Contact, EventKind, Inbox, Message
+from datingtoday.infra.packet_connection import PacketConnection
 from datingtoday.infra.packets import Packet
+from datingtoday.infra.realtime import PushEvent
 from tests.chat.talking import contents, new_id, rows, send, sync, two, unread
 from tests.plugins.api import Api, User
 from tests.profiles.people import make_user
@@ -92,24 +92,6 @@ def test_a_storm_leaves_contacts_unread_and_heads_as_the_messages_say(api: Api) 
             )  # fmt: skip
 
 
-@contextmanager
-def failing_at_commit(api: Api, fail: Callable[[Any], None]) -> Iterator[list[str]]:
-    """The next transaction meets ``fail`` when it commits."""
-    met: list[str] = []
-
-    def listener(connection: Any) -> None:
-        if not met:
-            met.append("COMMIT")
-            fail(connection)
-
-    engine = api.parts.base.database.engine
-    event.listen(engine, "commit", listener)
-    try:
-        yield met
-    finally:
-        event.remove(engine, "commit", listener)
-
-
 ON_REAL = pytest.mark.parametrize("shared_backend", ["real"], indirect=True)
 
 
@@ -117,17 +99,18 @@ ON_REAL = pytest.mark.parametrize("shared_backend", ["real"], indirect=True)
 @pytest.mark.parametrize("number", [1213, 1205, 1020])
 def test_a_lost_race_is_done_again_inside(api: Api, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     user, peer = two(api, talk=True)
-    run = Packet.run
+    run = Packet.run_and_commit
     met: list[int] = []
 
-    def run_or_lose(self: Packet, connection: Any, params: Any) -> Any:
-        found = run(self, connection, params)
-        if self is sending._WRITE_TEXT and len(met) < 2:
+    def run_or_lose(self: Packet, connection: Any, params: Any) -> bool:
+        if len(met) < 2:
             met.append(number)
+            # What the packet wrote before the statement that lost is undone with the rest.
+            self.run(connection, params)
             raise OperationalError("INSERT", {}, pymysql.err.OperationalError(number, "lost"))
-        return found
+        return run(self, connection, params)
 
-    monkeypatch.setattr(Packet, "run", run_or_lose)
+    monkeypatch.setattr(Packet, "run_and_commit", run_or_lose)
     assert send(api, user, peer, "once").data["seq"] == 3
     assert met == [number, number]
     assert contents(api, peer, user) == ["hello", "hello", "once"]
@@ -135,20 +118,42 @@ def test_a_lost_race_is_done_again_inside(api: Api, number: int, monkeypatch: py
 
 @ON_REAL
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "undone"])
-def test_a_connection_lost_at_commit(api: Api, kept: bool) -> None:
+def test_a_connection_lost_at_commit(api: Api, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody knows whether the commit was kept; either way the message is there once, and the answer is a success."""
     user, peer = two(api, talk=True)
     client_id = new_id()
+    run = PacketConnection.run_and_commit
+    lost: list[PacketConnection] = []
+    published: list[PushEvent] = []
+    monkeypatch.setattr(api.parts.base.realtime, "publish", published.extend)
 
-    def fail(connection: Any) -> None:
+    def run_and_lose(self: PacketConnection, text: str) -> None:
+        if lost:
+            run(self, text)
+            return
+        lost.append(self)
         if kept:
-            connection.connection.commit()
-        # The socket is gone: the driver's own COMMIT then fails as it does when a cable is pulled.
-        connection.connection.driver_connection._sock.shutdown(2)
+            run(self, text)
+        # The socket is gone: the packet then fails as it does when a cable is pulled.
+        self._sock.shutdown(socket.SHUT_RDWR)
+        run(self, text)
 
-    with failing_at_commit(api, fail) as met:
-        told = send(api, user, peer, "once", clientId=client_id).data
-    assert len(met) == 1
+    monkeypatch.setattr(PacketConnection, "run_and_commit", run_and_lose)
+    told = send(api, user, peer, "once", clientId=client_id).data
+    assert len(lost) == 1
+    assert not lost[0].open, "a connection that was lost goes to nobody else"
     assert told["seq"] == 3
     assert contents(api, peer, user) == ["hello", "hello", "once"]
     assert [entry["pos"] for entry in sync(api, peer)] == [1, 2, 3]
+    # A push is a hint: it is lost with the answer whose commit it follows, and never sent twice.
+    assert len(published) == (0 if kept else 2)
+
+
+def test_devices_are_told_once_of_each_message(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    user, peer = two(api, talk=True)
+    published: list[PushEvent] = []
+    monkeypatch.setattr(api.parts.base.realtime, "publish", published.extend)
+    client_id = new_id()
+    for _ in range(3):
+        send(api, user, peer, "once", clientId=client_id)
+    assert [event.user_id for event in published] == [user.user_id, peer.user_id]

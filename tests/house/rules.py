@@ -24,7 +24,7 @@ FEATURES = tuple(
 _NO_NAMES = frozenset({"common", "helper", "helpers", "misc", "util", "utils"})
 # The endpoint, commands, jobs, and what they call: everything else works in a transaction that it is given.
 _MAY_COMMIT = re.compile(
-    r"src/datingtoday/(infra/(db|migrations)\.py|protocol/endpoint\.py|cli/|worker\.py|(.*/)?jobs(\.py|/))"
+    r"src/datingtoday/(infra/(db|packet_transaction|migrations)\.py|protocol/endpoint\.py|cli/|worker\.py|(.*/)?jobs(\.py|/))"
 )
 _IS_ROUTES = re.compile(r"(^|_)routes$|^routes_")
 _IS_SCHEMAS = re.compile(r"(^|_)(schemas|parameters)$|^schemas_")

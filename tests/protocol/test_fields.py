@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datingtoday.protocol.fields import Integer, LatLng
+from datingtoday.protocol.fields import Integer, LatLng, has_control_characters
 from datingtoday.protocol.phone_numbers import to_e164
 from datingtoday.protocol.visible_text import characters, shows_something, trimmed
 
@@ -80,3 +81,18 @@ def test_characters_are_counted_as_readers_do() -> None:
         map(shows_something, ["", " ", "\u200b", "\ufffc", "\u2065", "\U000e0080", "\u3164", "\u0301"])
     )
     assert all(map(shows_something, ["a", "。", "😀", "\U00031350", "\ufffca"]))
+
+
+def test_characters_that_no_text_may_have_by_their_categories() -> None:
+    for code in range(0x110000):
+        sign = chr(code)
+        is_refused = (
+            unicodedata.category(sign) in ("Cc", "Cs", "Co")
+            or "\u202a" <= sign <= "\u202e"
+            or "\u2066" <= sign <= "\u2069"
+            or "\ufdd0" <= sign <= "\ufdef"
+            or code & 0xFFFE == 0xFFFE
+        )
+        assert has_control_characters(sign) == is_refused, hex(code)
+    assert has_control_characters("晚上好\u202e")
+    assert not has_control_characters("晚上好")

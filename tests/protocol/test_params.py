@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from typing import Any
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
 import pytest
 from hypothesis import example, given, settings
@@ -14,6 +14,7 @@ from datingtoday.protocol.errors import AppError, BodyTooLarge, ParameterError, 
 from datingtoday.protocol.language import lang_of
 from datingtoday.protocol.multipart_form import UploadedFile
 from datingtoday.protocol.params import read_params
+from datingtoday.protocol.plain_query import plain_params
 
 FORM = "application/x-www-form-urlencoded"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -73,6 +74,44 @@ def test_what_is_not_escaped_is_read_as_what_is(query: str) -> None:
     if isinstance(escaped, dict):
         escaped.pop("z")
     assert plain == escaped
+
+
+PIECES = st.sampled_from(
+    [
+        "a",
+        "b=",
+        "=",
+        "&",
+        "+",
+        "%",
+        "%4",
+        "%41",
+        "%2B",
+        "%26",
+        "%25",
+        "%e4%bd%a0",
+        "%E4%BD",
+        "%ff",
+        "%zz",
+        "你",
+        "\xff",
+    ]
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(PIECES, max_size=12).map("".join) | LATIN)
+def test_a_plain_form_is_read_as_urllib_does(form: str) -> None:
+    plain = plain_params(form)
+    if plain is not None:
+        assert list(plain.items()) == parse_qsl(form, keep_blank_values=True, errors="strict")
+
+
+def test_escaped_values_are_plain_and_escaped_names_are_not() -> None:
+    plain = plain_params("a=%E4%BD%A0%e5%A5%BD+%4%41%%41%&b=")
+    assert plain == {"a": "你好 %4A%A%", "b": ""}
+    for form in ("a%41=1&aA=2", "a=1&a=%31", "a=%E4&b=%BD%A0", "a=%ff", "a=你", "a", "a=1&&b=2"):
+        assert plain_params(form) is None
 
 
 @given(PARAMS)

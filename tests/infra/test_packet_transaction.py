@@ -1,0 +1,189 @@
+"""Transactions of packets: all or nothing, hooks once, and a session in the same transaction where one is wanted."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pymysql
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import String, bindparam, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from datingtoday.accounts.models import SmsNumber
+from datingtoday.infra.db import Database, on_commit
+from datingtoday.infra.packet_connection import PacketConnection
+from datingtoday.infra.packet_transaction import PacketTransaction
+from datingtoday.infra.packets import Packet
+from tests.plugins.api import Api
+
+ON_REAL = pytest.mark.parametrize("shared_backend", ["real"], indirect=True)
+_numbers = itertools.count(1)
+
+
+def put(name: str) -> Any:
+    return insert(SmsNumber).values(phone=bindparam(name), last_sent_at=bindparam("at"))
+
+
+PUT_ONE, PUT_THREE = Packet(put("one")), Packet(put("one"), put("two"), put("three"))
+READ = Packet(select(SmsNumber.phone).where(SmsNumber.phone == bindparam("one")))
+
+
+@pytest.fixture
+def database(api: Api) -> Database:
+    return api.parts.base.database
+
+
+@pytest.fixture
+def work(database: Database) -> Iterator[PacketTransaction]:
+    made = PacketTransaction(database.engine)
+    yield made
+    made.close()
+
+
+def phones(**same: str) -> dict[str, Any]:
+    new = {name: f"+8617{next(_numbers):09d}" for name in ("one", "two", "three")}
+    return {**new, **{name: new[other] for name, other in same.items()}, "at": datetime.now(UTC)}
+
+
+def stored(database: Database, params: dict[str, Any]) -> set[str]:
+    with database.transaction(write=False) as session:
+        wanted = [params[name] for name in ("one", "two", "three")]
+        return set(session.scalars(select(SmsNumber.phone).where(SmsNumber.phone.in_(wanted))))
+
+
+def test_the_last_packet_is_committed_and_its_hooks_run_once(
+    database: Database, work: PacketTransaction
+) -> None:
+    params, told = phones(), list[str]()
+    assert work.run(READ, params) == [[]]
+    work.run_last(PUT_THREE, params)
+    on_commit(work, lambda: told.append("committed"))
+    assert not told
+    work.commit()
+    assert told == ["committed"]
+    work.close()
+    assert told == ["committed"]
+    assert stored(database, params) == {params["one"], params["two"], params["three"]}
+
+
+def test_a_statement_that_fails_leaves_nothing_of_its_packet(
+    database: Database, work: PacketTransaction
+) -> None:
+    params, told = phones(two="one"), list[str]()
+    on_commit(work, lambda: told.append("of what failed"))
+    with pytest.raises(IntegrityError):
+        work.run_last(PUT_THREE, params)
+    work.rollback()
+    assert stored(database, params) == set()
+    # It begins anew, also for what was in the way of itself.
+    again = phones()
+    work.run_last(PUT_ONE, {**params, **again})
+    work.commit()
+    assert stored(database, again) == {again["one"]}
+    assert not told
+
+
+def test_what_was_not_committed_is_undone_with_the_end(database: Database, work: PacketTransaction) -> None:
+    params = phones()
+    work.run(PUT_THREE, params)
+    assert work.run(READ, params) == [[[params["one"]]]]
+    work.close()
+    assert stored(database, params) == set()
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["committed", "undone"])
+def test_a_session_goes_on_in_the_same_transaction(
+    database: Database, work: PacketTransaction, keep: bool
+) -> None:
+    params, told = phones(), list[str]()
+    on_commit(work, lambda: told.append("first"))
+    work.run(PUT_ONE, params)
+    assert work.session.scalar(select(SmsNumber.phone).where(SmsNumber.phone == params["one"]))
+    work.session.add(SmsNumber(phone=params["two"], last_sent_at=params["at"]))
+    on_commit(work.session, lambda: told.append("second"))
+    work.run_last(Packet(put("three")), params)
+    if keep:
+        work.commit()
+        assert (told, len(stored(database, params))) == (["first", "second"], 3)
+    else:
+        work.rollback()
+        assert (told, stored(database, params)) == ([], set())
+
+
+def test_packets_within_the_transaction_of_a_session_are_committed_with_it(database: Database) -> None:
+    params, told = phones(), list[str]()
+    with pytest.raises(ZeroDivisionError), database.transaction() as session:
+        PacketTransaction.within(session).run_last(PUT_ONE, params)
+        raise ZeroDivisionError
+    assert stored(database, params) == set()
+    with database.transaction() as session:
+        work = PacketTransaction.within(session)
+        work.run_last(PUT_ONE, params)
+        on_commit(work, lambda: told.append("committed"))
+    assert (told, stored(database, params)) == (["committed"], {params["one"]})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), st.integers(-(2**62), 2**62))
+@example("'\"\\%s%%%(one)s\x00\x1a\n;-- 你😀", 0)
+@example("a" * 250, 1)
+@example("你" * 30_000, -1)
+@example("x" * 300_000, 2)
+def test_values_come_back_as_they_were(work: PacketTransaction, text: str, number: int) -> None:
+    packet = Packet(select(bindparam("text", type_=String()), bindparam("number"), bindparam("none")))
+    read = work.run(packet, {"text": text, "number": number, "none": None})
+    assert read == [[[text, number, None]]]
+
+
+@ON_REAL
+def test_a_connection_that_is_lost_is_told_as_lost_and_thrown_away(
+    database: Database, work: PacketTransaction
+) -> None:
+    params = phones()
+    work.run(PUT_ONE, params)
+    lost = work.session.connection().connection.driver_connection
+    assert isinstance(lost, PacketConnection)
+    work.rollback()
+    work.run(PUT_ONE, params)
+    lost._sock.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(DBAPIError) as caught:
+        work.run(READ, params)
+    assert caught.value.connection_invalidated
+    work.rollback()
+    work.run_last(PUT_ONE, params)
+    work.commit()
+    assert stored(database, params) == {params["one"]}
+    assert not lost.open
+
+
+@ON_REAL
+@pytest.mark.parametrize("number", [1053, 1290])
+def test_a_connection_to_another_server_is_thrown_away(
+    database: Database, work: PacketTransaction, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: PacketConnection, text: str) -> None:
+        raise pymysql.err.OperationalError(number, "not here")
+
+    monkeypatch.setattr(PacketConnection, "run_and_commit", refuse)
+    with pytest.raises(DBAPIError) as caught:
+        work.run_last(PUT_ONE, phones())
+    assert caught.value.connection_invalidated
+
+
+@ON_REAL
+def test_an_answer_of_two_columns_is_none_of_a_packet(database: Database) -> None:
+    pooled = database.engine.raw_connection()
+    connection: Any = pooled.driver_connection
+    assert connection.run_packet("DO 1; SELECT 'a' UNION SELECT 'bc'; SELECT 1 FROM DUAL WHERE 1 = 0") == [
+        [], [b"a", b"bc"], []
+    ]  # fmt: skip
+    with pytest.raises(pymysql.err.InternalError):
+        connection.run_packet("SELECT 1, 2")
+    assert not connection.open
+    pooled.invalidate()

@@ -100,7 +100,7 @@ def early_answer() -> Flask:
 
         def commit() -> None:
             threading.Event().wait(COMMIT_DELAY_S)
-            packets.commit()
+            packets.finish()
             packets.close()
 
         threading.Thread(target=commit).start()

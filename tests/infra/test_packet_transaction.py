@@ -65,7 +65,7 @@ def test_the_last_packet_is_committed_and_its_hooks_run_once(
     work.run_last(PUT_THREE, params)
     on_commit(work, lambda: told.append("committed"))
     assert not told
-    work.commit()
+    work.finish()
     assert told == ["committed"]
     work.close()
     assert told == ["committed"]
@@ -84,7 +84,7 @@ def test_a_statement_that_fails_leaves_nothing_of_its_packet(
     # It begins anew, also for what was in the way of itself.
     again = phones()
     work.run_last(PUT_ONE, {**params, **again})
-    work.commit()
+    work.finish()
     assert stored(database, again) == {again["one"]}
     assert not told
 
@@ -109,7 +109,7 @@ def test_a_session_goes_on_in_the_same_transaction(
     on_commit(work.session, lambda: told.append("second"))
     work.run_last(Packet(put("three")), params)
     if keep:
-        work.commit()
+        work.finish()
         assert (told, len(stored(database, params))) == (["first", "second"], 3)
     else:
         work.rollback()
@@ -157,7 +157,7 @@ def test_a_connection_that_is_lost_is_told_as_lost_and_thrown_away(
     assert caught.value.connection_invalidated
     work.rollback()
     work.run_last(PUT_ONE, params)
-    work.commit()
+    work.finish()
     assert stored(database, params) == {params["one"]}
     assert not lost.open
 

@@ -51,7 +51,7 @@ class PacketTransaction:
         return packet.run(self._connect(), params)
 
     def run_last(self, packet: Packet, params: Mapping[str, Any]) -> None:
-        """Run the last packet. It takes COMMIT along where it can; otherwise that is left to `commit`.
+        """Run the last packet. It takes COMMIT along where it can; otherwise that is left to `finish`.
 
         So whatever may still refuse the work must have been asked, and its answer made. A statement of the packet that
         fails ends it, and nothing is committed.
@@ -63,7 +63,7 @@ class PacketTransaction:
             return
         self._is_open = not packet.run_and_commit(self._connect(), params)
 
-    def commit(self) -> None:
+    def finish(self) -> None:
         """Commit what `run_last` has not, then run the after-commit hooks, as `db.commit` does."""
         if self._session is not None:
             commit(self._session)

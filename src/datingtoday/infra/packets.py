@@ -36,7 +36,7 @@ class _Text(NamedTuple):
     template: str
     """With a ``%s`` for each value."""
     names: tuple[str, ...]
-    """Of the values, in their order; one that is used twice stands here twice."""
+    """Names of the values, in their order; one that is used twice stands here twice."""
     own: dict[str, Any]
     """Values that belong to the statements."""
 

@@ -146,7 +146,7 @@ class Call:
         if packets is not None:
             try:
                 if keep:
-                    packets.commit()
+                    packets.finish()
             finally:
                 packets.close()
         session, self._session = self._session, None

@@ -48,8 +48,8 @@ class ParamsSchema(Schema):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.declared = [
-            (attribute, field.data_key or attribute, cast(Parameter, field))
-            for attribute, field in self.load_fields.items()
+            (field.attribute or own_name, field.data_key or own_name, cast(Parameter, field))
+            for own_name, field in self.load_fields.items()
         ]
         """Each parameter as (attribute, name, field), in the schema's order."""
         self.names = tuple(field.data_key or attribute for attribute, field in self.load_fields.items())

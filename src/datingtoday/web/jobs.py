@@ -5,10 +5,12 @@ from __future__ import annotations
 import zlib
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from datingtoday.accounts.models import LOGIN_BY_PHONE, UserAuth
+from datingtoday.chat.errors import NotAccepted
 from datingtoday.chat.forms import TEXT
 from datingtoday.chat.models import Contact
 from datingtoday.chat.parts import ChatParts
@@ -16,8 +18,8 @@ from datingtoday.chat.sending import Draft
 from datingtoday.infra.config.demo import ANSWERING_PHONE
 from datingtoday.infra.packet_transaction import PacketTransaction
 from datingtoday.infra.parts import Foundation
-from datingtoday.infra.realtime import PushEvent
-from datingtoday.protocol.envelope import to_json
+
+log = structlog.get_logger(__name__)
 
 EVERY_S = 2.0
 _AT_ONCE = 50
@@ -56,13 +58,28 @@ class DemoAnswers:
         for peer_id, seq, written_ms in waiting:
             age = now - datetime.fromtimestamp(written_ms / 1000, now.tzinfo)
             if age < _THINKS_FOR:
-                self._base.realtime.publish([PushEvent(peer_id, "typing", to_json({"peer_id": me}))])
-                continue
-            text = _ANSWERS[zlib.crc32(f"{peer_id}:{seq}".encode()) % len(_ANSWERS)]
-            draft = Draft(peer_id, TEXT, f"answer-{peer_id}-{seq}", text, None)
+                self._type(me, peer_id, now)
+            else:
+                self._answer(me, peer_id, seq, now)
+
+    def _type(self, me: int, peer_id: int, now: datetime) -> None:
+        with self._base.database.transaction(write=False) as session:
+            may_type = self._chat.typing.may_type(session, me, peer_id, now)
+        if may_type:
+            self._base.realtime.publish([self._chat.typing.event(me, peer_id)])
+
+    def _answer(self, me: int, peer_id: int, seq: int, now: datetime) -> None:
+        text = _ANSWERS[zlib.crc32(f"{peer_id}:{seq}".encode()) % len(_ANSWERS)]
+        draft = Draft(peer_id, TEXT, f"answer-{peer_id}-{seq}", text, None)
+        try:
             with self._base.database.transaction() as session:
                 self._chat.conversations.read(session, me, peer_id, seq, now)
                 self._chat.sending.send(PacketTransaction.within(session), me, draft, now)
+        except NotAccepted:
+            # Blocked, or gone: no answer is due, and the others must not wait for it.
+            log.info("demo_answer_not_accepted", peer_id=peer_id)
+            with self._base.database.transaction() as session:
+                self._chat.conversations.read(session, me, peer_id, seq, now)
 
     @staticmethod
     def _waiting(session: Session, *, most: int) -> tuple[int, list[tuple[int, int, int]]]:

@@ -44,7 +44,7 @@ export interface SyncOptions {
   position?: Position;
   /** Called for every event, in order; the position moves on after it returns. */
   onEvent: (event: ChatEvent) => void | Promise<void>;
-  /** Called before everything is read again from 0: drop what was kept. */
+  /** Called before everything is read again from 0: drop what was kept. Called again if it fails for the network. */
   onReset: () => void | Promise<void>;
   onPosition?: (position: Position) => void;
   /** Milliseconds between two looks when push says nothing. */
@@ -58,6 +58,7 @@ export class SyncLoop {
   position: Position;
   private stopped = false;
   private poked = false;
+  private mustReset = false;
   private wake: (() => void) | null = null;
 
   constructor(private readonly client: Client, private readonly options: SyncOptions) {
@@ -81,12 +82,17 @@ export class SyncLoop {
     while (!this.stopped) {
       this.poked = false;
       try {
+        if (this.mustReset) {
+          await this.options.onReset();
+          this.mustReset = false;
+          this.moveTo({ pos: 0, epoch: null });
+        }
         while (await this.readPage());
         failures = 0;
       } catch (error) {
         if (error instanceof ApiError && error.code === UNKNOWN_POSITION) {
-          await this.options.onReset();
-          this.moveTo({ pos: 0, epoch: null });
+          // In the next round, where a network that fails again is waited for.
+          this.mustReset = true;
           continue;
         }
         if (error instanceof ApiError && [504, 1101, 1102].includes(error.code)) return;
@@ -157,6 +163,7 @@ export interface PushHandlers {
 /** A push connection; `auth` is signed anew for every attempt. */
 export class Push {
   private readonly socket: Socket;
+  private again: ReturnType<typeof setTimeout> | undefined;
 
   constructor(client: Client, handlers: PushHandlers) {
     this.socket = io(client.options.baseUrl || undefined, {
@@ -173,7 +180,7 @@ export class Push {
       if (error.data?.code === 1001 && error.data.data?.server_time) client.setClock(error.data.data.server_time);
       if ([504, 1101, 1102].includes(error.data?.code ?? 0)) return;
       // A refusal ends Socket.IO's own attempts; after a lost connection they go on by themselves.
-      if (!this.socket.active) setTimeout(() => this.socket.connect(), 2000 * (0.5 + Math.random()));
+      if (!this.socket.active) this.again = setTimeout(() => this.socket.connect(), 2000 * (0.5 + Math.random()));
     });
     for (const name of ["message", "read", "recall", "contact", "resync"]) {
       this.socket.on(name, () => handlers.onHint());
@@ -191,6 +198,7 @@ export class Push {
   }
 
   close(): void {
+    clearTimeout(this.again);
     this.socket.disconnect();
   }
 }

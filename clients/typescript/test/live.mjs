@@ -67,5 +67,36 @@ assert.ok(isPushed, "push never said anything");
 loop.stop();
 push.close();
 await running;
+
+// A position of another server: dropped and read again from 0, also where the network fails in the middle of that.
+let resets = 0;
+const again = [];
+const lost = new SyncLoop(alice, {
+  position: { pos: 10 ** 9, epoch: begin.epoch },
+  onEvent: (event) => void again.push(event.pos),
+  onReset: () => {
+    resets += 1;
+    if (resets === 1) throw new NetworkError("no network");
+  },
+  idleMs: 200,
+});
+const rereading = lost.run();
+while (again.at(-1) !== loop.position.pos && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+lost.stop();
+await rereading;
+assert.equal(resets, 2);
+assert.deepEqual(again, Array.from({ length: loop.position.pos }, (_, index) => index + 1));
+
+// A connection that was closed after a refusal stays closed.
+const stranger = new Client({ baseUrl, appkey, appsecret: "wrong" });
+stranger.login = alice.login;
+let attempts = 0;
+const signed = stranger.signed.bind(stranger);
+stranger.signed = (...request) => ((attempts += 1), signed(...request));
+const refused = new Push(stranger, { onHint: () => undefined });
+while (refused.socket.active || attempts === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+refused.close();
+await new Promise((resolve) => setTimeout(resolve, 3_500)); // longer than until the next attempt
+assert.equal(attempts, 1);
 console.log(JSON.stringify({ messages: heard.length, vectors: checked }));
 process.exit(0);

@@ -142,6 +142,95 @@ async function everyPage(page, prefix) {
   await shot(page, `${prefix}-person`);
 }
 
+const toast = (page, text) => page.locator(".van-toast", { hasText: text }).waitFor();
+const sheet = (page, text) => page.locator(".van-action-sheet__item:visible", { hasText: text }).click();
+
+/** Find somebody by filters, then follow, report and block this person: each as the server confirms it. */
+async function meetPeople(page) {
+  await page.goto(`${base}/demo?who=0#/search`);
+  await page.locator(".row").first().waitFor();
+  await page.locator(".van-dropdown-menu__item").first().click();
+  await page.locator(".van-dropdown-item:visible .van-cell", { hasText: "男" }).click();
+  await page.locator(".van-dropdown-menu__item").nth(1).click();
+  await page.locator(".van-dropdown-item:visible .van-cell", { hasText: "25-29" }).click();
+  await page.waitForResponse((it) => it.url().includes("/api/user/search") && it.url().includes("ageMin=25"));
+  await page.locator(".row").last().click();
+  await page.locator(".sheet h2").waitFor();
+  const [, id] = page.url().match(/person\/(\d+)/);
+  await page.locator(".bar .van-button", { hasText: "关注" }).first().click();
+  await page.locator(".bar .van-button", { hasText: "已关注" }).waitFor();
+  await page.locator(".round.right").click();
+  await sheet(page, "举报");
+  await sheet(page, "垃圾");
+  await toast(page, "举报已提交");
+  await page.locator(".round.right").click();
+  await sheet(page, "拉黑");
+  await page.locator(".van-dialog__confirm:visible").click();
+  await toast(page, "已拉黑");
+  await page.goto(`${base}/demo?who=0#/person/${id}`);
+  await toast(page, "不存在");
+}
+
+/** A label more, a photo more, another height; then the page of the profile as others see it. */
+async function changeProfile(page) {
+  await page.goto(`${base}/demo?who=0#/edit`);
+  await page.locator(".tags span").first().waitFor();
+  const before = await page.locator(".photos img").count();
+  await page.locator(".photos input").setInputFiles(picture);
+  await page.locator(".photos img").nth(before).waitFor();
+  const label = page.locator(".tags span.off").first();
+  const name = await label.innerText();
+  await label.click();
+  await page.locator(".van-field", { hasText: "身高" }).locator("input").fill("171");
+  await page.locator(".van-nav-bar__right").click();
+  await toast(page, "已保存");
+  await page.goto(`${base}/demo?who=0#/edit`);
+  await page.reload();
+  await page.locator(".tags span:not(.off)", { hasText: name }).waitFor();
+  if ((await page.locator(".photos img").count()) !== before + 1) problems.push("the photo is not kept");
+  const height = await page.locator(".van-field", { hasText: "身高" }).locator("input").inputValue();
+  if (height !== "171") problems.push(`the height is ${height}`);
+}
+
+/** What is written while a phone has no network comes when it is back, and what it wrote itself goes out. */
+async function loseConnection([one, other]) {
+  const context = await browser.newContext({ viewport: { width: 390, height: 800 }, locale: "zh-CN" });
+  const phone = await context.newPage();
+  await phone.goto(`${base}/demo?who=0#/contacts`);
+  await phone.locator(".contact", { hasText: "周子航" }).click();
+  await phone.locator(".bubble").first().waitFor();
+  await context.setOffline(true);
+  await write(phone, "我在地铁里");
+  await write(other, "到哪了？");
+  await seen(one, "到哪了？");
+  await context.setOffline(false);
+  await seen(phone, "到哪了？");
+  await seen(other, "我在地铁里");
+  await context.close();
+}
+
+/** Devices, visibility, the export. */
+async function useSettings(page) {
+  await page.goto(`${base}/demo?who=0#/settings`);
+  await page.locator(".van-button", { hasText: "退出此设备" }).first().waitFor();
+  await page.locator(".van-cell", { hasText: "谁可以看到我" }).click();
+  await sheet(page, "关注的人");
+  await page.locator(".van-cell", { hasText: "谁可以看到我" }).locator(".van-cell__value", { hasText: "关注的人" }).waitFor();
+  await page.locator(".van-cell", { hasText: "导出我的数据" }).click();
+  await page.locator(".van-dialog:visible input").waitFor();
+  const [download] = await Promise.all([
+    page.waitForEvent("download"), page.locator(".van-dialog__confirm:visible").click(),
+  ]);
+  if (!download.suggestedFilename().endsWith(".json")) problems.push("the export is no file");
+}
+
+async function leaveForGood(page) {
+  await page.goto(`${base}/demo?who=1#/settings`);
+  await page.locator(".van-cell", { hasText: "注销账号" }).click();
+  await page.locator(".van-dialog__confirm:visible").click();
+  await page.locator("input[name=phone]").waitFor();
+}
+
 // Whatever a page shows of the program itself is in the chosen language.
 async function english(page) {
   await page.goto(`${base}/demo?who=0#/settings`);
@@ -165,8 +254,13 @@ try {
     await everyPage(phone, "phone");
     await answers(phone);
     await becomeVip(phone);
+    await meetPeople(phone);
+    await changeProfile(phone);
+    await loseConnection(phones);
+    await useSettings(phone);
     await english(phone);
     await everyPage(await newPage(1280, 950), "desktop");
+    await leaveForGood(await newPage(390, 800));
   }
 } catch (error) {
   problems.push(String(error.stack ?? error));

@@ -16,10 +16,11 @@ from datingtoday.infra.db import LONG_ANSWER_S
 from datingtoday.infra.jobs.leases import Leases
 from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.jobs.runner import JobRunner
-from datingtoday.infra.jobs.status import HEARTBEAT, HEARTBEAT_S
+from datingtoday.infra.jobs.status import HEARTBEAT, HEARTBEAT_S, JOB_ROWS
 from datingtoday.infra.pool_metrics import PoolGauge
 from datingtoday.infra.stream_reader import StreamReader
 from datingtoday.infra.tracing import wrapped_job
+from datingtoday.protocol.metrics import count_push_events, count_stream_entries
 
 log = structlog.get_logger(__name__)
 
@@ -39,9 +40,13 @@ class Worker:
         lease_ms = round(base.settings.worker.lease_s * 1000)
         leases = Leases(base.database, self.name, lease_ms=lease_ms)
         pool = PoolGauge(base.database, "worker")
+        if base.settings.metrics.enabled:
+            # In the embedded default an application was made before the fork.
+            base.streams.observer = base.streams.observer or count_stream_entries
+            base.realtime.observer = base.realtime.observer or count_push_events
         # A run of the heartbeat is its row.
         base.jobs.register(Job(HEARTBEAT, HEARTBEAT_S, lambda now: pool.update()))
-        base.jobs.register(Job("job_rows", _TIDY_S, lambda now: leases.remove_unused()))
+        base.jobs.register(Job(JOB_ROWS, _TIDY_S, lambda now: leases.remove_unused()))
         tracing = base.tracing
         if tracing is not None:
             base.jobs.wrap(lambda name, run: wrapped_job(tracing, name, run))

@@ -13,11 +13,15 @@ from subprocess import Popen
 
 import pytest
 
+from datingtoday.app import make_parts
 from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import JobState, read_states
 from datingtoday.infra.jobs.status import HEARTBEAT, HEARTBEAT_S, is_worker_alive
+from datingtoday.infra.metric_declarations import process_registry
+from datingtoday.worker import Worker
 from tests.cli.running_server import PROGRAM, RunningServer, Start, clean_environ, runs
 from tests.cli.test_production import own_servers
+from tests.plugins.api import settings_of
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.processes import end, spawn, tail_of
@@ -149,3 +153,18 @@ class TestCommand:
             # The promise is 5 s; a machine that stands still is forgiven.
             assert time.monotonic() - began < 12
         assert all(state.holder == "" for state in read_states(database))
+
+
+def test_what_a_worker_refuses_is_in_the_metrics(backend: Backend, tmp_path: Path) -> None:
+    """The worker has no application: it counts by itself, for `/metrics` of its host."""
+    parts = make_parts(settings_of(backend, tmp_path))
+    Worker(parts)
+    labels = {"stream": "visits", "outcome": "refused"}
+
+    def counted() -> float:
+        return process_registry().get_sample_value("datingtoday_stream_entries_total", labels) or 0.0
+
+    before = counted()
+    parts.base.streams.write(parts.base.streams["visits"], [["no", "visit"]])
+    assert counted() == before + 1
+    parts.base.close()

@@ -62,6 +62,10 @@ class Lab:
             self.appender.append([number])
         self.streams.flush()
 
+    def fill_with(self, number: int) -> None:
+        self.appender.append([number])
+        self.streams.flush()
+
     def counted(self, outcome: str) -> int:
         return self.streams.counts["visits", outcome]
 
@@ -169,6 +173,27 @@ def test_garbage_in_redis_is_left_out(lab: Lab) -> None:
     lab.redis.execute("XADD", lab.stream.key, "*", "e", b'{"a": 1}')
     assert drain(lab.streams) == 3
     assert lab.seen() == once(1)
+    assert lab.counted("refused") == 2
+
+
+def test_a_stream_that_is_never_empty_is_no_excuse(lab: Lab) -> None:
+    """What a dead worker had read is taken over while batches keep coming."""
+    lab.fill(3)
+    lab.redis.execute("XGROUP", "CREATE", lab.stream.key, "worker", "0")
+    lab.redis.execute("XREADGROUP", "GROUP", "worker", "dead", "STREAMS", lab.stream.key, ">")
+    stopping, told = threading.Event(), iter(range(3, 100_000))
+
+    def keep_coming(entries: int) -> None:
+        lab.told.append(entries)
+        if len(lab.told) >= 300 or len(lab.seen()) > len(lab.told) + 2:
+            stopping.set()
+        else:
+            lab.fill_with(next(told))
+
+    lab.after_commit = keep_coming
+    lab.fill_with(next(told))
+    lab.reader("alive", idle_ms=100).run(stopping)
+    assert lab.seen().keys() >= {0, 1, 2}, f"after {len(lab.told)} batches"
 
 
 class TestWhenRedisIs:

@@ -7,6 +7,7 @@ dies, another one takes that over after a while.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,11 +49,12 @@ class StreamReader:
 
     def run(self, stopping: threading.Event) -> None:
         """Read until the event is set; a batch in hand is finished."""
-        next_claim_s = waited_s = 0.0
+        next_claim = time.monotonic()
         while not stopping.is_set():
             try:
-                if waited_s >= next_claim_s:
-                    waited_s, next_claim_s = 0.0, self._idle_ms / 2000
+                # By the clock: a stream that is never empty must not keep what a dead worker had read.
+                if time.monotonic() >= next_claim:
+                    next_claim = time.monotonic() + self._idle_ms / 2000
                     self.take_over()
                 wait_s = 0.0 if self.step() else POLL_S
             except (RedisDown, DatabaseDown) as error:
@@ -62,7 +64,6 @@ class StreamReader:
                 log.exception("stream_not_read", stream=self._stream.name)
                 wait_s = DOWN_POLL_S
             stopping.wait(wait_s)
-            waited_s += wait_s
         self.leave()
 
     def step(self) -> int:
@@ -122,9 +123,12 @@ class StreamReader:
         try:
             entry = orjson.loads(fields[1])
         except (IndexError, orjson.JSONDecodeError):
-            log.error("stream_entry_unreadable", stream=self._stream.name)
-            return None
-        return entry if isinstance(entry, list) else None
+            entry = None
+        if isinstance(entry, list):
+            return entry
+        log.error("stream_entry_unreadable", stream=self._stream.name)
+        self._streams.count(self._stream.name, "refused", 1)
+        return None
 
     def _on_group(self, command: Command) -> Any:
         """A command of the consumer group, which is made where there is none: at first, and after a loss of Redis."""

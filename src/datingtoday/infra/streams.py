@@ -137,7 +137,7 @@ class Streams:
     def note(self, name: str, entry: Sequence[Any]) -> None:
         """See `Appender.append`."""
         if len(self._unsent) >= MAX_UNSENT:
-            self._count(name, "lost", 1)
+            self.count(name, "lost", 1)
             return
         self._unsent.append((name, orjson.dumps(entry)))
         if not self._wake.is_set():
@@ -198,7 +198,7 @@ class Streams:
             log.warning("stream_not_queued", entries=sum(map(len, by_name.values())), reason=str(error))
             return False
         for name, entries in by_name.items():
-            self._count(name, "queued", len(entries))
+            self.count(name, "queued", len(entries))
             if answers[-1] > MAX_QUEUED:
                 log.warning("stream_full", stream=name, entries=answers[-1])
                 self._direct_until = time.monotonic() + FULL_S
@@ -209,9 +209,9 @@ class Streams:
             self.write(stream, entries)
         except DatabaseDown as error:
             log.error("stream_entries_lost", stream=stream.name, entries=len(entries), reason=str(error))
-            self._count(stream.name, "lost", len(entries))
+            self.count(stream.name, "lost", len(entries))
         else:
-            self._count(stream.name, "direct", len(entries))
+            self.count(stream.name, "direct", len(entries))
 
     # --- writing
 
@@ -227,7 +227,7 @@ class Streams:
         except Exception:
             if len(entries) == 1:
                 log.exception("stream_entry_refused", stream=stream.name, entry=entries[0])
-                self._count(stream.name, "refused", 1)
+                self.count(stream.name, "refused", 1)
                 return
             log.warning("stream_batch_split", stream=stream.name, entries=len(entries))
             half = len(entries) // 2
@@ -248,7 +248,8 @@ class Streams:
             found[stream.name] = StreamState(int(entries), lag_s)
         return found
 
-    def _count(self, name: str, outcome: str, entries: int) -> None:
+    def count(self, name: str, outcome: str, entries: int) -> None:
+        """Count entries by what became of them."""
         self.counts[name, outcome] += entries
         if self.observer is not None:
             self.observer(name, outcome, entries)

@@ -21,7 +21,7 @@ from flask import Flask
 
 from datingtoday.infra.bounded_memory import Reads, reads_by_name
 from datingtoday.infra.db import DatabaseDown
-from datingtoday.infra.metric_declarations import declare, process_registry
+from datingtoday.infra.metric_declarations import declare, process_counter, process_registry
 from datingtoday.infra.readiness import Readiness, gauges_of
 from datingtoday.infra.redis import RedisDown
 from datingtoday.protocol.call import Environ
@@ -99,6 +99,16 @@ def count_across_processes(folder: Path) -> None:
 def _is_written(path: Path) -> bool:
     pid = path.stem.rpartition("_")[2]
     return pid.isdigit() and Path("/proc", pid).exists()
+
+
+def count_stream_entries(stream: str, outcome: str, entries: int) -> None:
+    """Count entries of a stream, in a process without an application: the worker, push."""
+    process_counter(STREAM_ENTRIES).labels(stream, outcome).inc(entries)
+
+
+def count_push_events(outcome: str, events: int) -> None:
+    """Count published events, in a process without an application."""
+    process_counter(PUSH_EVENTS).labels(outcome).inc(events)
 
 
 class Metrics:

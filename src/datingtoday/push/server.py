@@ -23,6 +23,7 @@ from datingtoday.infra.server.garbage_collector import settle_collector
 from datingtoday.protocol import envelope
 from datingtoday.protocol.errors import AppError, NotFound, RateLimited
 from datingtoday.protocol.language import lang_of
+from datingtoday.protocol.metrics import count_push_events
 from datingtoday.protocol.parts import make_guard
 from datingtoday.protocol.peer import Peers
 from datingtoday.push.admission import PATH
@@ -143,6 +144,8 @@ class PushServer(uvicorn.Server):
         parts, settings = self._parts, self._parts.base.settings
         server = _socketio_server()
         recheck_s = settings.push.recheck_s
+        if settings.metrics.enabled:
+            parts.base.realtime.observer = parts.base.realtime.observer or count_push_events
         gateway = self.gateway = Gateway(
             server,
             make_guard(parts.base, parts.protocol, parts.accounts.sessions),

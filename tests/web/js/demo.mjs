@@ -152,8 +152,10 @@ async function meetPeople(page) {
   await page.locator(".van-dropdown-menu__item").first().click();
   await page.locator(".van-dropdown-item:visible .van-cell", { hasText: "男" }).click();
   await page.locator(".van-dropdown-menu__item").nth(1).click();
-  await page.locator(".van-dropdown-item:visible .van-cell", { hasText: "25-29" }).click();
-  await page.waitForResponse((it) => it.url().includes("/api/user/search") && it.url().includes("ageMin=25"));
+  await Promise.all([
+    page.waitForResponse((it) => it.url().includes("/api/user/search") && it.url().includes("ageMin=25")),
+    page.locator(".van-dropdown-item:visible .van-cell", { hasText: "25-29" }).click(),
+  ]);
   await page.locator(".row").last().click();
   await page.locator(".sheet h2").waitFor();
   const [, id] = page.url().match(/person\/(\d+)/);

@@ -15,6 +15,9 @@ from datingtoday.infra.redis import RedisDown
 HEARTBEAT = "heartbeat"
 """A job that does nothing: its row says that some worker runs."""
 HEARTBEAT_S = 10.0
+JOB_ROWS = "job_rows"
+WORKERS_OWN = (HEARTBEAT, JOB_ROWS)
+"""Jobs that only the worker itself registers."""
 DEAD_S = 45.0
 """No worker runs if the heartbeat did not for so long; some periods, and the lease of a worker that died."""
 
@@ -30,13 +33,16 @@ def overdue_s(state: JobState, jobs: Jobs, now: datetime) -> float:
     """Seconds for which a job has been due and nobody has run it; 0 while it runs, or has nothing to do.
 
     A job that each host does for itself is judged by that host: of another one nobody knows whether it still exists.
+    Neither is one late that this version does not know: it may be gone.
 
     :raises DatabaseDown:
     """
     if state.due_in_ms >= 0 or (state.holder and state.held_ms > 0):
         return 0.0
     job = next((job for job in jobs if jobs.row_name(job) == state.name), None)
-    if job is None or (job.has_work is not None and not _has_work(job.has_work, now)):
+    if job is None and state.name not in WORKERS_OWN:
+        return 0.0
+    if job is not None and job.has_work is not None and not _has_work(job.has_work, now):
         return 0.0
     return -state.due_in_ms / 1000
 

@@ -90,8 +90,9 @@ class DroppingProxy:
         self.drops = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        for work in (self._accept, self._drop_now_and_then):
-            threading.Thread(target=work, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+        threading.Thread(target=self._drop_now_and_then, daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -99,6 +100,9 @@ class DroppingProxy:
 
     def close(self) -> None:
         self._ended.set()
+        # Wakes the thread that accepts; closing alone does not.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
         self._drop(list(self._open))
 
@@ -106,8 +110,12 @@ class DroppingProxy:
         while not self._ended.is_set():
             try:
                 client, _ = self._listener.accept()
+            except OSError:
+                continue
+            try:
                 server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
+                client.close()
                 continue
             with self._lock:
                 self._open |= {client, server}

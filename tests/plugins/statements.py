@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from datingtoday.infra.db import Database
 
-_NOW_AND_THEN = re.compile(r"SELECT .*\b(client_app|redis_memory|unsent_change)\b", re.DOTALL)
+_NOW_AND_THEN = re.compile(r"SELECT .*\b(client_app|redis_memory|redis_unsent_change)\b", re.DOTALL)
 """Tables that a process reads anew every second or so, on the occasion of any request."""
 
 

@@ -178,7 +178,7 @@ def test_idle_connections_of_a_server_that_has_gone_cost_no_request(
 
 
 def test_idle_connections_of_a_server_that_hangs_cost_one_wait(own_redis: RedisServer) -> None:
-    role = RedisRole(own_redis.socket_uri, timeout_s=1.0, pause_s=0.05)
+    role = RedisRole(own_redis.socket_uri, timeout_s=2.0, pause_s=0.05)
     with ThreadPoolExecutor(8) as pool:
         # Each waits on a connection of its own.
         list(pool.map(lambda number: role.execute("BLPOP", f"nothing{number}", 0.3), range(8)))
@@ -186,7 +186,8 @@ def test_idle_connections_of_a_server_that_hangs_cost_one_wait(own_redis: RedisS
     began = time.monotonic()
     with pytest.raises(RedisDown):
         role.execute("PING")
-    assert 0.9 < time.monotonic() - began < 3.5
+    # Eight connections wait, and one of them is waited for.
+    assert 1.9 < time.monotonic() - began < 8
 
 
 def test_while_it_is_known_to_be_down_nobody_tries(own_redis: RedisServer) -> None:

@@ -70,11 +70,11 @@ def _prepare(stack: ExitStack, folder: Path, how: How) -> tuple[list[Case], list
         Case(BARE, bare, lambda count: [load.http_get("/hello")] * count),
         Case("signed no-op", product, lambda count: signed_gets("/api/noop/signed", {}, count)),
         Case(TOKEN, product, lambda count: signed_gets("/api/noop/token", user, count)),
-        Case("show of oneself", product, lambda count: signed_gets("/api/user/show", user, count)),
+        Case("own profile", product, lambda count: signed_gets("/api/user/show", user, count)),
         Case("show of a peer", product, people.peers_cached),
         Case("show of a peer without recording", silent, people.peers_cached),
         Case("first show of a peer", product, people.peers_first, cold=True),
-        Case("show of oneself, cold", product, people.selves_cold, cold=True),
+        Case("own profile, cold", product, people.selves_cold, cold=True),
         Case("show of a peer, cold", product, people.peers_cold, cold=True),
     ]
     return cases, [sql_pid, redis_pid, bare.process.pid, product.process.pid, silent.process.pid]

@@ -27,7 +27,7 @@ from datingtoday.app import create_app
 from datingtoday.infra import migrations
 from datingtoday.infra.realtime import PushEvent, channel_of
 from tests.plugins.api import Api, RecordingSms, User, settings_of
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.push.push_process import PushProcess
 from tests.push.raw import AsyncDevice
 

@@ -40,7 +40,7 @@ _SESSION = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Viewer:
-    """Somebody made up who is logged in."""
+    """A user made up who is logged in."""
 
     user_id: int
     token: str

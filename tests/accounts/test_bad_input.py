@@ -58,7 +58,7 @@ class Endpoint:
 CODE = {"code": "123456"}
 NOBODYS = "2000000000"
 """An id that no session will have."""
-NOT_ONES_OWN = "sessionId is not one of your sessions; allowed: an id of /api/auth/sessions"
+NOT_YOUR_SESSION = "sessionId is not one of your sessions; allowed: an id of /api/auth/sessions"
 ENDPOINTS = [
     Endpoint(
         "/api/auth/sendsms",
@@ -150,7 +150,7 @@ def test_the_good_parameters_are_good(client: Client, path: str) -> None:
     """Otherwise the refusals would prove nothing: what is told of them is at most that code or id is unknown."""
     client.may_change = True
     answer = client.send(client.good())
-    assert answer.code in {0, 503} or answer.msg == NOT_ONES_OWN
+    assert answer.code in {0, 503} or answer.msg == NOT_YOUR_SESSION
 
 
 @pytest.mark.parametrize(("path", "name"), PARAMETERS)
@@ -176,7 +176,7 @@ def test_in_another_spelling_it_is_missing_or_ignored(client: Client, path: str,
         bad = client.endpoint.bad[name][0]
         misspelt = {name.upper(): bad, f"{name}[]": bad}
         answer = client.send({key: value for key, value in client.good().items() if key != name} | misspelt)
-        assert answer.code in {0, 503} or answer.msg == NOT_ONES_OWN
+        assert answer.code in {0, 503} or answer.msg == NOT_YOUR_SESSION
         return
     own = client.good()
     own[name.capitalize()] = own.pop(name)

@@ -244,7 +244,7 @@ class TestBannedAndDeleted:
             [row for (table, _), row in rows.items() if row.get("user_id") == gone.user_id]
         )
 
-    def test_proving_oneself_again_takes_a_code_to_ones_own_number(self, unlimited: Api) -> None:
+    def test_proving_the_own_number_again_takes_a_code_to_the_own_number(self, unlimited: Api) -> None:
         parts, user = unlimited.parts, unlimited.new_user()
         code = unlimited.new_code(user.phone, "delete")
         with parts.base.database.transaction() as session:

@@ -1,4 +1,4 @@
-"""The list of one's devices, and logging out: this one, another, all; never somebody else's."""
+"""The list of your devices, and logging out: this one, another, all; never another user's."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class TestLogout:
         assert [is_in(unlimited, device) for device in devices] == [True, False, True]
 
     @pytest.mark.parametrize("all_", ["0", None])
-    def test_ends_another_device_of_ones_own(
+    def test_ends_another_device_of_your_own(
         self, unlimited: Api, devices: list[User], all_: str | None
     ) -> None:
         own = {"sessionId": own_id(unlimited, devices[2])} | ({} if all_ is None else {"all": all_})
@@ -112,7 +112,7 @@ class TestLogout:
         assert changes(before, after) == {"user_session": {"ended_at", "end_reason"}}
         assert after["user_session", session_id]["end_reason"] == "logged_out"
 
-    def test_never_touches_somebody_elses(self, api: Api) -> None:
+    def test_never_touches_another_users(self, api: Api) -> None:
         user, victim = api.new_user(), api.new_user()
         wanted = own_id(api, victim)
         before = all_rows(api.parts)

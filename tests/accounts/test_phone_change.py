@@ -108,7 +108,7 @@ class TestTakenNumber:
         assert answers[0].code == 503
 
 
-def test_ones_own_number_logs_the_other_devices_out(unlimited: Api) -> None:
+def test_own_number_logs_the_other_devices_out(unlimited: Api) -> None:
     user = unlimited.new_user()
     other_device = unlimited.new_user(user.phone)
     assert move(unlimited, user, user.phone).data == {"phone": f"+86{user.phone}"}

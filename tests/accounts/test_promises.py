@@ -14,7 +14,7 @@ from datingtoday.infra.config.settings import load_settings
 from tests.accounts.test_sendsms import other_than
 from tests.plugins.api import Api, new_phone
 from tests.plugins.backend import Backend
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)

@@ -142,7 +142,9 @@ class TestBatches:
 
         event.listen(parts.base.database.engine, "after_cursor_execute", look)
         told: list[tuple[str, int]] = []
-        removed = purge(parts.base.database, NOW, batch_rows=20, tell=lambda *step: told.append(step))
+        removed = purge(
+            parts.base.database, NOW, batch_rows=20, report_progress=lambda *step: told.append(step)
+        )
         assert touched == [20, 20, 5]
         assert told == [("sms_code", 20), ("sms_code", 40), ("sms_code", 45)]
         assert removed == {"sms_code": 45, "sms_number": 0, "user_session": 0}
@@ -155,7 +157,7 @@ class TestBatches:
             phone = f"+86{new_phone()}"
             sent.append(parts.accounts.service.codes.send(phone, "login", address="10.0.0.1", now=NOW))
 
-        purge(parts.base.database, NOW, batch_rows=2, tell=send)
+        purge(parts.base.database, NOW, batch_rows=2, report_progress=send)
         assert len(sent) == 5 == count(parts, "sms_code")
 
     def test_what_was_stopped_goes_on(self, parts: Parts) -> None:
@@ -165,7 +167,7 @@ class TestBatches:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            purge(parts.base.database, NOW, batch_rows=4, tell=stop)
+            purge(parts.base.database, NOW, batch_rows=4, report_progress=stop)
         assert count(parts, "sms_code") == 6
         assert purge(parts.base.database, NOW, batch_rows=4)["sms_code"] == 6
 

@@ -73,7 +73,7 @@ def test_right_after_a_start_nobody_is_skipped_and_nothing_waits(server: Running
     assert len(everybody) >= 50
     riser = rest(client, viewer, first["next"])[-1]
 
-    # Somebody rises from the end to the first page while the viewer reads it.
+    # A user rises from the end to the first page while the viewer reads it.
     for _ in range(8):
         giver = new_login(client)
         client.call("POST", "/api/user/follow", giver, peerId=riser)

@@ -18,7 +18,7 @@ from tests.plugins.processes import RunFolder
 from tests.plugins.redis_server import RedisServer
 from tests.plugins.sql_server import SqlServer
 from tests.plugins.tools import require_servers
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 
 @click.command()

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from datingtoday.infra.db import Base
 from tests.plugins.api import Answer, Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 
 def new_id() -> str:

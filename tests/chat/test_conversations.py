@@ -12,7 +12,7 @@ import time_machine
 from datingtoday.chat.models import Contact
 from tests.chat.talking import contact, contacts, contents, history, rows, send, sync, two, unread
 from tests.plugins.api import Api
-from tests.profiles.people import ban, blocks, delete, hide, make_user
+from tests.profiles.factories import ban, delete, make_block, make_hidden, make_user
 
 NOBODY = 2**31 - 1
 
@@ -129,7 +129,7 @@ def test_recalling(api: Api) -> None:
             (None, True),
             (None, True),
         ]
-    # Neither somebody else's nor what does not exist.
+    # Neither another user's nor what does not exist.
     assert recall(api, peer, told[0]) == 1402
     assert api.post("/api/message/recall", user, messageId=told[2]["message_id"] + 1).code == 1402
 
@@ -139,7 +139,7 @@ def test_recalling_after_a_block_and_after_two_minutes(api: Api) -> None:
     told_at = datetime.now(UTC)
     with time_machine.travel(told_at, tick=False) as clock:
         first, second = (send(api, user, peer, name).data for name in "ab")
-        blocks(api, peer, user)
+        make_block(api, peer, user)
         clock.move_to(told_at + timedelta(seconds=120))
         assert recall(api, user, first) == 0
         clock.move_to(told_at + timedelta(seconds=120, milliseconds=1))
@@ -170,7 +170,7 @@ def test_reads_at_once_never_go_back(api: Api) -> None:
     assert unread(api, peer) == 0
 
 
-COLUMNS = {"hidden": hide, "banned": ban, "deleted": delete, "blocked": None, "blocking": None}
+COLUMNS = {"hidden": make_hidden, "banned": ban, "deleted": delete, "blocked": None, "blocking": None}
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -178,9 +178,9 @@ def test_those_who_have_talked(api: Api, column: str) -> None:
     """Section 5 of the contract, for who is known: the matrix has strangers."""
     user, peer = two(api, talk=True)
     if column == "blocked":
-        blocks(api, user, peer)
+        make_block(api, user, peer)
     elif column == "blocking":
-        blocks(api, peer, user)
+        make_block(api, peer, user)
     else:
         COLUMNS[column](api, peer)  # type: ignore[misc]
     assert send(api, user, peer).code == (0 if column == "hidden" else 1401)
@@ -198,8 +198,8 @@ def test_those_who_have_talked(api: Api, column: str) -> None:
 def test_who_was_only_written_to_is_not_known(api: Api) -> None:
     user, peer = two(api)
     send(api, user, peer).data  # noqa: B018
-    hide(api, peer)
-    hide(api, user)
+    make_hidden(api, peer)
+    make_hidden(api, user)
     assert api.get("/api/user/show", user, peerId=peer.user_id).code == 501
     assert api.get("/api/user/show", peer, peerId=user.user_id).code == 0
     assert [row.known for row in rows(api, Contact, user_id=user.user_id)] == [False]

@@ -18,7 +18,7 @@ from tests.chat.storm import Storm
 from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
 from tests.plugins.sql_server import SqlServer
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 pytestmark = pytest.mark.real
 MakeLab = Callable[..., Lab]

@@ -11,7 +11,7 @@ import time_machine
 from datingtoday.chat.models import Contact, Conversation
 from tests.chat.talking import new_id, rows, send, two
 from tests.plugins.api import Api
-from tests.profiles.people import hide, make_user
+from tests.profiles.factories import make_hidden, make_user
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
@@ -19,7 +19,7 @@ NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + t
 def test_new_conversations_a_day(app_with: Any) -> None:
     api: Api = app_with(LIMITS_NEW_CONTACTS_PER_DAY=2)
     user, hidden, *others = (make_user(api) for _ in range(6))
-    hide(api, hidden)
+    make_hidden(api, hidden)
     with time_machine.travel(NOON, tick=False) as clock:
         client_id = new_id()
         # Begun by others, refused, and going on: none of it counts.

@@ -16,7 +16,7 @@ from datingtoday.safety.models import UserReport
 from tests.chat.talking import contact, contents, history, rows, send, sync, two, unread
 from tests.media.uploads import make_media, row_of
 from tests.plugins.api import Api, User
-from tests.profiles.people import ban, blocks, delete, judge, make_user
+from tests.profiles.factories import ban, delete, judge, make_block, make_user
 
 
 def send_image(api: Api, user: User, peer: User, **columns: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def test_both_sides_may_fetch_what_was_sent_and_nobody_else(api: Api) -> None:
         row = api.parts.media.service.read(session, [told["media"]["media_id"]])[told["media"]["media_id"]]
         url = api.parts.media.service.urls(row, other.user_id, datetime.now(UTC))["url"]
     assert api.send("GET", url).status == 404
-    # Somebody else's conversation with the owner opens nothing.
+    # Another user's conversation with the owner opens nothing.
     send(api, user, other).data  # noqa: B018
     assert api.send("GET", url).status == 404
 
@@ -50,7 +50,7 @@ def test_old_media_stay_whatever_lies_between_the_two(api: Api, arrange: str) ->
     user, peer = two(api)
     send_image(api, peer, user)
     if arrange in ("blocked", "blocking"):
-        blocks(api, *((user, peer) if arrange == "blocked" else (peer, user)))
+        make_block(api, *((user, peer) if arrange == "blocked" else (peer, user)))
     else:
         (ban if arrange == "banned" else delete)(api, peer)
     (seen,) = history(api, user, peer)

@@ -24,7 +24,7 @@ def test_both_languages_print_the_same_program() -> None:
 
 
 class Phone:
-    """Somebody's device behind a bad connection of its own."""
+    """A user's device behind a bad connection of its own."""
 
     def __init__(self, server: RunningServer, seed: int) -> None:
         appkey, appsecret = generated_secrets(server.data)

@@ -11,7 +11,7 @@ from datingtoday.chat.models import Message
 from datingtoday.media.processing.inspect import Kind
 from tests.chat.talking import contents, history, new_id, rows, send, sync, two
 from tests.plugins.api import Api
-from tests.profiles.people import ban, blocks, delete, hide, make_photo, make_user
+from tests.profiles.factories import ban, delete, make_block, make_hidden, make_photo, make_user
 
 
 def test_both_see_the_message(api: Api) -> None:
@@ -42,7 +42,7 @@ def test_again_with_the_same_client_id(api: Api) -> None:
     assert send(api, user, peer, "one", clientId=client_id).data == first
     assert send(api, user, peer, "two", clientId=client_id).code == 1403
     assert send(api, user, make_user(api), "one", clientId=client_id).code == 1403
-    # The same id of somebody else is another message, and so is another spelling.
+    # The same id of another user is another message, and so is another spelling.
     assert send(api, peer, user, "one", clientId=client_id).data["seq"] == 2
     assert send(api, user, peer, "one", clientId=client_id.upper() + " ").data["seq"] == 3
     assert contents(api, peer, user) == ["one", "one", "one"]
@@ -59,7 +59,7 @@ def test_again_after_it_was_read_says_that_it_was(api: Api) -> None:
         assert send(api, user, peer, "one", clientId=client_id).data == {**first, "read": is_read}
 
 
-@pytest.mark.parametrize("arrange", [blocks, None])
+@pytest.mark.parametrize("arrange", [make_block, None])
 def test_again_after_it_would_be_refused(api: Api, arrange: Any) -> None:
     user, peer = two(api)
     client_id = new_id()
@@ -103,7 +103,7 @@ def test_both_begin_at_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize("kind", ["audio", "image", "video"])
-def test_media_of_ones_own(api: Api, kind: Any) -> None:
+def test_media_of_your_own(api: Api, kind: Any) -> None:
     user, peer = two(api)
     own, wrong = make_photo(api, user, kind=kind), make_photo(api, user)
     told = send(api, user, peer, type=kind, mediaId=own).data
@@ -140,12 +140,12 @@ def test_the_longest_text(api: Api) -> None:
     assert contents(api, peer, user) == [text]
 
 
-def test_to_oneself(api: Api) -> None:
+def test_to_the_own_account(api: Api) -> None:
     user = make_user(api)
     assert send(api, user, user).code == 300
 
 
-@pytest.mark.parametrize("arrange", [hide, ban, delete, None])
+@pytest.mark.parametrize("arrange", [make_hidden, ban, delete, None])
 def test_who_may_not_be_written_to_first(api: Api, arrange: Any) -> None:
     user, peer = two(api)
     if arrange is not None:

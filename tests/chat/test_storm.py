@@ -18,7 +18,7 @@ from datingtoday.infra.packets import Packet
 from datingtoday.infra.realtime import PushEvent
 from tests.chat.talking import contents, new_id, rows, send, sync, two, unread
 from tests.plugins.api import Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 
 def recomputed(api: Api, user: User) -> dict[int, tuple[Any, ...]]:

@@ -112,7 +112,7 @@ def test_what_signs_nothing_any_more_is_not_offered(tmp_path: Path) -> None:
     assert settings.app.appsecret not in text and "curl" not in text
 
 
-def test_nothing_secret_is_shown_with_a_database_of_ones_own(tmp_path: Path) -> None:
+def test_nothing_secret_is_shown_with_a_database_of_your_own(tmp_path: Path) -> None:
     environ = {
         "DATINGTODAY_DATABASE_URI": "mysql+pymysql://u:hunter2secret@h/d",
         "DATINGTODAY_APP_APPKEY": "OWNKEY",

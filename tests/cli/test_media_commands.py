@@ -14,7 +14,7 @@ from datingtoday.media.models import Media
 from tests.media.uploads import count, make_media, row_of, stored
 from tests.plugins.api import Api
 from tests.plugins.backend import Backend
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 Capture = pytest.CaptureFixture[str]
 

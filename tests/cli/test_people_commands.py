@@ -15,7 +15,7 @@ from datingtoday.cli.main import run
 from datingtoday.safety.models import UserReport
 from tests.plugins.api import Api
 from tests.plugins.backend import Backend
-from tests.profiles.people import delete, make_user
+from tests.profiles.factories import delete, make_user
 
 Capture = pytest.CaptureFixture[str]
 

@@ -12,7 +12,7 @@ from datingtoday.cli.main import run
 from datingtoday.vip.models import Product
 from tests.plugins.api import Api
 from tests.plugins.backend import Backend
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.vip.purchases import MONTH, grants_of, make_order, pay, state_of
 
 Capture = pytest.CaptureFixture[str]

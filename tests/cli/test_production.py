@@ -1,4 +1,4 @@
-"""On a database and a Redis of one's own: `datingtoday serve`, and gunicorn with the WSGI entry."""
+"""On a database and a Redis of your own: `datingtoday serve`, and gunicorn with the WSGI entry."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def own_servers(backend: Backend) -> dict[str, str]:
     }
 
 
-def test_it_runs_on_servers_of_ones_own(start: Start, backend: Backend) -> None:
+def test_it_runs_on_servers_of_your_own(start: Start, backend: Backend) -> None:
     settings = own_servers(backend)
     server = start("--migrate", **settings)
     assert migrations.is_current(backend.database_uri)

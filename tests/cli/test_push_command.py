@@ -1,4 +1,4 @@
-"""`datingtoday push`: a process of its own on servers of one's own; not in the embedded default."""
+"""`datingtoday push`: a process of its own on servers of your own; not in the embedded default."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_a_taken_port_is_told_and_the_next_free_one_used(start: Start) -> None:
 
 
 class TakenPort:
-    """Somebody else's server."""
+    """Another user's server."""
 
     def __enter__(self) -> int:
         self._port = Port()

@@ -1,4 +1,4 @@
-"""Attackers who want to know where somebody is. Each gets a view of the server, somebody to find, and a point in their
+"""Attackers who want to know where a user is. Each gets a view of the server, a user to find, and a point in their
 town to begin with, up to 8 km from them, and ends with a guess.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from datingtoday.discovery.nearby.grid import BANDS_KM, DEGREE_M, Grid
 from tests.discovery.attackers_views import Memory
-from tests.discovery.places import Point, metres_between, moved
+from tests.discovery.locations import Point, metres_between, moved
 
 Attack = Callable[[Memory, Point, random.Random], Point]
 Circle = tuple[Point, float]
@@ -53,7 +53,7 @@ def band_flips(memory: Memory, start: Point, rng: random.Random) -> Point:
 
 
 def radius_flips(memory: Memory, start: Point, rng: random.Random) -> Point:
-    """The same with the radius: from where somebody is listed at all."""
+    """The same with the radius: from where a user is listed at all."""
     guess = least_squares(memory, start, rng, looks=12)
     for radius_km in (10, 5):
 

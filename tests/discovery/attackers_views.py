@@ -18,9 +18,9 @@ from datingtoday.discovery.nearby.pages import NearbyList, NearbyQuery
 from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.profiles.cards.finding import Finding
 from datingtoday.protocol.paging import Cursors, PageRequest
-from tests.discovery.places import Point, metres_between, set_place, text_of, user_of
+from tests.discovery.locations import Point, metres_between, set_place, text_of, user_of
 from tests.plugins.api import SECRET_KEY, Api
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 Listed = tuple[tuple[int, int], ...]
 """(user id, distance told), in the order of the list."""
@@ -30,7 +30,7 @@ class View(Protocol):
     """The attacker's view of a server."""
 
     def look(self, point: Point, radius_km: int, *, day: int = 0) -> Listed:
-        """Who is listed for somebody who stands there, some days from now."""
+        """Who is listed for a user who stands there, some days from now."""
 
     def put_decoy(self, point: Point) -> int:
         """Let an account of the attacker's be somewhere; its id."""
@@ -108,7 +108,7 @@ class CellsView:
         return decoy
 
     def know(self, user_id: int, point: Point) -> None:
-        """Somebody else is there."""
+        """Another user is there."""
         self._cells[user_id] = self._grid.cell_of(*point)
 
 

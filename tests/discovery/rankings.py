@@ -13,7 +13,7 @@ from datingtoday.discovery.hot.ranking import Attention
 from datingtoday.infra.stream_reader import drain
 from tests.plugins.api import Api, User
 from tests.plugins.polling import wait_until
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 PATH = "/api/user/hot/list"
 
@@ -38,7 +38,7 @@ def count(api: Api) -> None:
 
 
 def score(api: Api, user: User, level: float) -> None:
-    """Put somebody at a place of the ranking."""
+    """Put a user at a place of the ranking."""
     with api.parts.base.database.transaction() as session:
         values = {"attention": level, "bonus": 0.0, "score": level}
         session.execute(update(HotPerson).where(HotPerson.user_id == user.user_id).values(values))

@@ -11,7 +11,7 @@ from datingtoday.profiles.models import UserLabel
 from tests.discovery.rankings import note
 from tests.plugins.api import Api
 from tests.plugins.statements import statements
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 LABEL = 1
 

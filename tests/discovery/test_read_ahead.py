@@ -14,12 +14,12 @@ from datingtoday.infra.redis import RedisRole
 from datingtoday.profiles.cards import circles
 from datingtoday.profiles.visibility import circle_key
 from datingtoday.protocol.paging import PageRequest
-from tests.discovery.places import area, crowd, text_of
+from tests.discovery.locations import area, crowd, text_of
 from tests.discovery.rankings import PATH as HOT
 from tests.discovery.rankings import edition, ids, numbers, ranked
 from tests.plugins.api import Api, User
 from tests.plugins.statements import statements
-from tests.profiles.people import blocks, follows, hide, make_user, set_row
+from tests.profiles.factories import make_block, make_follow, make_hidden, make_user, set_row
 
 NEARBY = "/api/user/nearby/list"
 SHOW = "/api/user/show"
@@ -53,7 +53,7 @@ def asks(api: Api, user: User, path: str, **own: Any) -> Any:
     return api.get(path, user, **own).data
 
 
-@pytest.mark.parametrize("what", ["hot", "hot, by cursor", "nearby", "oneself", "a peer"])
+@pytest.mark.parametrize("what", ["hot", "hot, by cursor", "nearby", "own profile", "a peer"])
 def test_one_conversation_and_no_sql(quiet: Api, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     people = ranked(quiet, 12)
     viewer = make_user(quiet, authority=0)
@@ -65,7 +65,7 @@ def test_one_conversation_and_no_sql(quiet: Api, what: str, monkeypatch: pytest.
         "hot": (HOT, {}),
         "hot, by cursor": (HOT, {"pageCount": 5}),
         "nearby": (NEARBY, {}),
-        "oneself": (SHOW, {}),
+        "own profile": (SHOW, {}),
         "a peer": (SHOW, {"peerId": people[0].user_id}),
     }[what]
     if "cursor" in what:
@@ -100,7 +100,7 @@ def test_what_changes_is_seen_by_the_next_page(quiet: Api, path: str) -> None:
     assert [is_shown() for _ in range(3)] == [True] * 3
     set_row(quiet, target, nickname="改名了")
     assert [card["nickname"] for card in asks(quiet, viewer, path)["list"]] == ["改名了"]
-    blocks(quiet, target, viewer)
+    make_block(quiet, target, viewer)
     assert not is_shown()
     assert quiet.post("/api/user/unblock", target, peerId=viewer.user_id).code == 0
     assert is_shown()
@@ -110,15 +110,15 @@ def test_what_changes_is_seen_by_the_next_page(quiet: Api, path: str) -> None:
     assert is_shown()
     assert quiet.post("/api/user/update", target, authority=2).code == 0
     assert not is_shown()
-    follows(quiet, target, viewer)
+    make_follow(quiet, target, viewer)
     assert is_shown()
     assert quiet.post("/api/user/unfollow", target, peerId=viewer.user_id).code == 0
     assert not is_shown()
 
 
-@pytest.mark.parametrize("held", [b"?", b"+somebody"])
+@pytest.mark.parametrize("held", [b"?", b"+writer"])
 @pytest.mark.parametrize("path", [HOT, NEARBY])
-def test_what_somebody_is_making_or_changing_is_no_entry(quiet: Api, path: str, held: bytes) -> None:
+def test_what_a_user_is_making_or_changing_is_no_entry(quiet: Api, path: str, held: bytes) -> None:
     viewer, target = make_user(quiet, authority=0), make_user(quiet)
     for user in (viewer, target):
         assert quiet.post("/api/user/location", user, latlng=text_of(area(1))).code == 0
@@ -178,14 +178,14 @@ def test_who_has_to_do_with_many_is_answered_by_sql(
     monkeypatch.setattr(circles, "MAX_CIRCLE", most)
     people = ranked(own, 10)
     viewer = make_user(own, authority=0)
-    blocks(own, viewer, people[0], people[1])
-    blocks(own, people[2], viewer)
+    make_block(own, viewer, people[0], people[1])
+    make_block(own, people[2], viewer)
     for person in people[3:7]:
         set_row(own, person, authority=2)
-    hide(own, people[7])
-    follows(own, people[3], viewer)
-    follows(own, people[4], viewer)
-    follows(own, viewer, people[5])
+    make_hidden(own, people[7])
+    make_follow(own, people[3], viewer)
+    make_follow(own, people[4], viewer)
+    make_follow(own, viewer, people[5])
     edition(own)
     for _ in range(2):
         assert ids(own, viewer) == numbers([people[3], people[4], people[8], people[9]])

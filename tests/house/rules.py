@@ -52,7 +52,7 @@ _SKIPS = re.compile(
 # `@endpoint` and `key()`: their parameters are what a route or a setting declares, each by its name.
 _DECLARATIONS = frozenset({"endpoint", "key"})
 _QUESTIONS = re.compile(r"(What|Who|Whom|Whose|How|Whether|Of|Which|Where|When|Why|That)\b")
-_ODD_WORDS = re.compile(r"\b(one's|oneself|somebody)\b", re.IGNORECASE)
+_ODD_WORDS = re.compile(r"(?<![a-z])(one's|ones_own|oneself|somebody)(?![a-z])", re.IGNORECASE)
 _OLD_LIMIT = re.compile(r"(^|_)MOST(_|$)")
 _PRIVATE_PART = re.compile(r"(^|\.)parts\.[\w.]*\._[a-z]\w*$")
 
@@ -200,9 +200,9 @@ def docstrings_name_things(source: Source) -> Iterator[Finding]:
 
 
 def words_are_of_the_field(source: Source) -> Iterator[Finding]:
-    """Users read these files, or what is generated from them: a user is "you" or "the user"."""
+    """A user is "you", "the user" or "a person"; in names, too."""
     is_english = source.is_python or (source.path.suffix == ".md" and ".zh-CN" not in source.path.name)
-    if is_english and source.under("src", "docs"):
+    if is_english and source.under("src", "docs", "tests", "benchmarks") and not source.under("tests/house"):
         for number, line in enumerate(source.text.splitlines(), start=1):
             if match := _ODD_WORDS.search(line):
                 yield source.finding(number, f"'{match[0]}': write 'you', 'the user' or 'a person'")

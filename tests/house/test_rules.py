@@ -76,6 +76,7 @@ BAD: list[tuple[Rule, str, str]] = [
     (rules.words_are_of_the_field, f"{CHAT}/routes.py", "x = 'Change one\\'s profile'; y = 'oneself'\n"),
     (rules.words_are_of_the_field, "docs/chat.md", "A message to oneself.\n"),
     (rules.words_are_of_the_field, f"{CHAT}/sync.py", "'''Somebody wrote.'''\n"),
+    (rules.words_are_of_the_field, "tests/chat/test_sync.py", "def test_media_of_ones_own(): ...\n"),
     (rules.limits_are_named_max, f"{CHAT}/sync.py", "PAGES_MOST = 5\n"),
     (rules.limits_are_named_max, f"{CHAT}/sync.py", "_MOST_IN_FORCE: int = 5\n"),
     (rules.tests_keep_out_of_services, "tests/chat/test_sync.py", "api.parts.chat.sync._positions\n"),

@@ -214,10 +214,10 @@ def test_of_many_readers_one_makes_it(role: RedisRole, database: Database) -> No
 
 def test_who_waits_in_vain_asks_sql(cache: ReadyCache, role: RedisRole) -> None:
     """The maker died: its lease is all that is left."""
-    role.execute("SET", name(cache, "note:1"), b"+somebody", "PX", LEASE_MS)
+    role.execute("SET", name(cache, "note:1"), b"+writer", "PX", LEASE_MS)
     notes = Notes()
     assert fetch(cache, notes, 1, 2) == [b"one", b"two"]
-    assert role.execute("GET", name(cache, "note:1")) == b"+somebody"
+    assert role.execute("GET", name(cache, "note:1")) == b"+writer"
     assert role.execute("GET", name(cache, "note:2")) == b"=two"
     assert WAIT_S * 1000 < LEASE_MS
 

@@ -80,7 +80,7 @@ def test_nothing_is_required() -> None:
     assert not Path("data").exists()
 
 
-def test_with_a_database_of_ones_own_echo_and_explain_are_off() -> None:
+def test_with_a_database_of_your_own_echo_and_explain_are_off() -> None:
     settings = load("[DATABASE]\nuri = mysql+pymysql://a:b@c/d\n")
     assert not settings.embedded
     assert not settings.sms.echo
@@ -278,10 +278,7 @@ def test_passwords_in_uris_are_masked(uri: str, shown: str) -> None:
 
 @given(password=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8))
 def test_no_password_shows(password: str) -> None:
-    assert (
-        mask_uri(f"redis://somebody:{password}@localhost:6379/0")
-        == f"redis://somebody:{MASK}@localhost:6379/0"
-    )
+    assert mask_uri(f"redis://app:{password}@localhost:6379/0") == f"redis://app:{MASK}@localhost:6379/0"
 
 
 def test_cache_and_queue_follow_the_uri() -> None:

@@ -25,7 +25,7 @@ def test_a_session_that_nothing_was_done_with_is_used_again(api: Api) -> None:
     on_commit(session, lambda: None)
     database.give_back(session, write=False)
     assert database.session(write=False) is session
-    assert not session.info, "what was to be done after its commit is not done after another one's"
+    assert not session.info, "what was to be done after its commit is not done after another transaction's"
     assert database.session(write=True) is not session
 
 

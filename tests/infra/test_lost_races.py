@@ -13,7 +13,7 @@ from datingtoday.accounts.models import SmsNumber
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.profiles.models import UserFollow
 from tests.plugins.api import Api, User, new_phone
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 LOST = [1205, 1213, 1020]
 ALWAYS = 1_000
@@ -57,7 +57,7 @@ def losing_commits(database: Database, number: int, times: int) -> Iterator[list
         dialect.do_commit = commit
 
 
-def follows(api: Api, user: User) -> int:
+def make_follow(api: Api, user: User) -> int:
     with api.parts.base.database.transaction(write=False) as session:
         return session.scalars(select(func.count()).where(UserFollow.user_id == user.user_id)).one()
 
@@ -69,7 +69,7 @@ def test_a_request_that_loses_once_or_twice_is_done_again(api: Api, number: int)
         with losing(api.parts.base.database, number, times, "INSERT INTO user_follow") as lost:
             assert api.post("/api/user/follow", user, peerId=peer.user_id).data["following"] is True
         assert len(lost) == times
-        assert follows(api, user) == 1
+        assert make_follow(api, user) == 1
 
 
 @pytest.mark.parametrize("number", LOST)
@@ -82,7 +82,7 @@ def test_a_request_that_loses_every_time_is_told_to_come_back_and_changes_nothin
     assert (answer.status, answer.code) == (503, 503)
     assert int(answer.headers["Retry-After"]) >= 1
     assert 2 <= len(lost) <= 10, "neither given up at once nor tried without end"
-    assert follows(api, user) == 0
+    assert make_follow(api, user) == 0
     assert api.post("/api/user/follow", user, peerId=peer.user_id).code == 0
 
 
@@ -114,7 +114,7 @@ def test_a_race_that_is_lost_in_the_commit_is_lost_like_any_other(api: Api) -> N
     with losing_commits(api.parts.base.database, 1213, 1) as lost:
         assert api.post("/api/user/follow", user, peerId=peer.user_id).code == 0
     assert lost == ["COMMIT"]
-    assert follows(api, user) == 2
+    assert make_follow(api, user) == 2
 
 
 class TestRetried:

@@ -136,7 +136,7 @@ def test_a_replica_that_lags_takes_over_and_gives_back(
 def test_a_mark_that_is_lost_before_the_commit(
     process: Process, redis: RedisServer, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis forgets the mark, somebody would put what is still true, and the process dies after the commit."""
+    """Redis forgets the mark, a user would put what is still true, and the process dies after the commit."""
     notes, writer, reader = Notes(), process(), process()
     assert fetch(reader, notes, 1) == [b"one"]
     begun = threading.Event()

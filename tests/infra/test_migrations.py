@@ -92,7 +92,7 @@ def test_a_new_database_is_brought_to_what_the_program_says(backend: Backend) ->
 def test_a_table_made_anew_keeps_rows_references_and_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite cannot alter a column: a number that was given to somebody must not be given again."""
+    """SQLite cannot alter a column: a number that was given to a user must not be given again."""
     uri = f"sqlite:///{tmp_path}/people.sqlite3"
     with monkeypatch.context() as older:
         older.setattr(migrations, "head", lambda: "0005")
@@ -214,7 +214,7 @@ def test_a_look_at_the_revision_needs_no_alembic(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_not_there() -> None:
-    uri = "mysql+pymysql://somebody:hunter2secret@127.0.0.1:1/nowhere"
+    uri = "mysql+pymysql://app:hunter2secret@127.0.0.1:1/nowhere"
     for act in (migrations.is_current, migrations.upgrade):
         with pytest.raises(
             MigrationError, match=r"^\[DATABASE\] uri: the database cannot be used"

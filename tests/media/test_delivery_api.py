@@ -16,7 +16,7 @@ from datingtoday.media.models import Media
 from datingtoday.media.processing.inspect import Kind
 from tests.media.uploads import make_media, row_of, set_media, upload
 from tests.plugins.api import Answer, Api, User
-from tests.profiles.people import ban, blocks, delete, follows, hide, make_user, set_row
+from tests.profiles.factories import ban, delete, make_block, make_follow, make_hidden, make_user, set_row
 
 CONTENT = bytes(range(256)) * 1000
 SECURITY = {
@@ -41,7 +41,7 @@ def is_not_found(answer: Answer) -> bool:
 
 @pytest.fixture
 def avatar(api: Api) -> tuple[User, Media]:
-    """Somebody with a photo that everybody who sees the profile sees."""
+    """A user with a photo that everybody who sees the profile sees."""
     user = make_user(api)
     media = make_media(api, user, content=CONTENT)
     api.post("/api/user/update", user, avatar=media.id).data  # noqa: B018 - asserts success
@@ -213,10 +213,10 @@ class TestWhoSees:
     @pytest.mark.parametrize(
         "change",
         [
-            lambda api, user, viewer: hide(api, user),
+            lambda api, user, viewer: make_hidden(api, user),
             lambda api, user, viewer: set_row(api, user, authority=2),
-            lambda api, user, viewer: blocks(api, user, viewer),
-            lambda api, user, viewer: blocks(api, viewer, user),
+            lambda api, user, viewer: make_block(api, user, viewer),
+            lambda api, user, viewer: make_block(api, viewer, user),
             lambda api, user, viewer: ban(api, user),
             lambda api, user, viewer: delete(api, user),
         ],
@@ -237,7 +237,7 @@ class TestWhoSees:
         user, media = avatar
         viewer = make_user(api)
         set_row(api, user, authority=2)
-        follows(api, user, viewer)
+        make_follow(api, user, viewer)
         assert api.send("GET", url_for(api, media, viewer)).status == 200
 
     def test_nobody_what_is_not_shown_any_more(self, api: Api, avatar: tuple[User, Media]) -> None:

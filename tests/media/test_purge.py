@@ -17,7 +17,7 @@ from datingtoday.media.processing.inspect import Kind
 from tests.accounts.at_once import at_once
 from tests.media.uploads import count, make_media, row_of, stored
 from tests.plugins.api import Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 DAY = timedelta(hours=24)
 
@@ -56,7 +56,7 @@ class TestPurge:
             at,
             unused_for=DAY,
             batch_rows=2,
-            tell=lambda *progress: told.append(progress),
+            report_progress=lambda *progress: told.append(progress),
         )
 
         assert (done.unused, done.objects, done.leftovers) == (5, 5, 0)

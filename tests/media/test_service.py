@@ -18,7 +18,7 @@ from datingtoday.media.service import MediaJudged
 from tests.accounts.at_once import at_once
 from tests.media.uploads import make_media, row_of, upload
 from tests.plugins.api import Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 DAY = timedelta(hours=24)
 
@@ -44,7 +44,7 @@ def detach(api: Api, media_ids: list[str], at: datetime) -> None:
 
 
 class TestUses:
-    def test_ones_own_of_the_right_kind(self, api: Api) -> None:
+    def test_own_of_the_right_kind(self, api: Api) -> None:
         user, other = make_user(api), make_user(api)
         photo, sound = make_media(api, user), make_media(api, user, "audio")
         pending, refused = make_media(api, user, verdict="pending"), make_media(api, user, verdict="refused")
@@ -200,7 +200,7 @@ class TestModeration:
         def again(at: datetime) -> int:
             told.clear()
             return ask_again(
-                api.parts.media.service, at, tell=lambda one, verdict: told.append((one, verdict))
+                api.parts.media.service, at, report_progress=lambda one, verdict: told.append((one, verdict))
             )
 
         assert (again(now()), told) == (0, []), "the upload may still be asking"

@@ -26,7 +26,7 @@ from tests.media.av_samples import film, sound
 from tests.media.image_samples import SECRET, jpeg_with_everything, photo, saved
 from tests.media.uploads import UPLOAD, count, row_of, small_photo, stored, upload
 from tests.plugins.api import Answer, Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 NEEDS_FFMPEG = pytest.mark.needs("ffmpeg")
 MAX_FILE_BYTES = 21 * 1024 * 1024

@@ -17,7 +17,7 @@ from datingtoday.media.uploads_at_once import LEASE_S, NAME
 from datingtoday.protocol.errors import RateLimited
 from tests.media.uploads import upload
 from tests.plugins.api import Answer, Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 
 class TestAtOnce:

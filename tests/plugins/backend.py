@@ -30,7 +30,7 @@ class Backend:
     """``embedded``: SQLite and Valkey, all roles in one database of it. ``real``: MariaDB or MySQL (`sql_product`) and
     Redis, with a database for each role."""
     database_uri: str
-    """Without tables, unless somebody made them."""
+    """Without tables, unless a user made them."""
     redis_uri: str
     """Sessions, replay guard, limits."""
     cache_uri: str

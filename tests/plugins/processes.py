@@ -109,7 +109,7 @@ def runs_folder() -> Path:
     folder = base / f"datingtoday-tests-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or folder.is_symlink():
-        raise PermissionError(f"{folder} belongs to somebody else")
+        raise PermissionError(f"{folder} belongs to another user")
     return folder
 
 
@@ -181,7 +181,7 @@ def _is_free(number: int) -> bool:
 
 
 def _lock(path: Path, *, create: bool = True) -> IO[bytes] | None:
-    """An open, locked file, or None if somebody else holds its lock. The lock ends with the process."""
+    """An open, locked file, or None if another user holds its lock. The lock ends with the process."""
     file = path.open("ab" if create else "rb")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

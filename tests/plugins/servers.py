@@ -142,7 +142,7 @@ def needed_tools(item: pytest.Item) -> set[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """After ``-m`` and ``-k``: only tests that somebody wanted to run are counted."""
+    """After ``-m`` and ``-k``: only tests that a user wanted to run are counted."""
     possible: list[pytest.Item] = []
     impossible: list[pytest.Item] = []
     for item in items:

@@ -185,7 +185,7 @@ def test_the_sql_server_survives_kill_with_what_was_committed(
 def test_the_sql_server_is_in_another_time_zone_and_its_user_is_no_administrator(backend: Backend) -> None:
     assert _run(backend.database_uri, "SELECT timestampdiff(HOUR, utc_timestamp(), now())") == [(8,)]
     with pytest.raises(OperationalError) as refused:
-        _run(backend.database_uri, "CREATE DATABASE somebody_elses")
+        _run(backend.database_uri, "CREATE DATABASE another_users")
     assert isinstance(refused.value.orig, pymysql.err.OperationalError)
     assert refused.value.orig.args[0] == 1044
 

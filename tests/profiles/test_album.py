@@ -1,4 +1,4 @@
-"""The album and the avatar: one's own photos, in one's own order, seen by those who may see the profile."""
+"""The album and the avatar: the user's own photos, in the order they chose, seen by those who may see the profile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from datingtoday.profiles.models import UserAlbum
 from datingtoday.profiles.schemas import AlbumPhotoSchema
 from tests.accounts.at_once import at_once
 from tests.plugins.api import Answer, Api, User
-from tests.profiles.people import blocks, hide, judge, make_photo, make_user, media_row
+from tests.profiles.factories import judge, make_block, make_hidden, make_photo, make_user, media_row
 
 
 def add(api: Api, user: User, media_id: str) -> Answer:
@@ -96,7 +96,7 @@ def test_it_is_full_with_thirty(api: Api) -> None:
 
 @pytest.mark.parametrize("where", ["album", "avatar"])
 @pytest.mark.parametrize("what", ["another's", "an image of a chat", "refused", "nobody's"])
-def test_only_photos_of_ones_own(api: Api, where: str, what: str) -> None:
+def test_only_photos_of_your_own(api: Api, where: str, what: str) -> None:
     user, other = make_user(api), make_user(api)
     media_id = {
         "another's": lambda: make_photo(api, other),
@@ -130,7 +130,7 @@ def test_albums_of_others_are_for_those_who_may_see_them(api: Api) -> None:
     photo_ids = filled(api, peer, 2)
     told = api.get("/api/album/list", viewer, peerId=peer.user_id).data
     assert [photo["photo_id"] for photo in told] == photo_ids
-    hide(api, peer)
+    make_hidden(api, peer)
     answer = api.get("/api/album/list", viewer, peerId=peer.user_id)
     assert answer.code == 501
     assert answer.body == api.get("/api/album/list", viewer, peerId=2**31 - 1).body
@@ -186,9 +186,9 @@ def test_what_moderators_have_not_approved_only_its_owner_sees(api: Api) -> None
     api.post("/api/user/update", user, avatar=face).data  # noqa: B018 - asserts success
     add(api, user, photo).data  # noqa: B018
 
-    def seen_by(somebody: User) -> tuple[bool, int, int]:
-        told = api.get("/api/user/show", somebody, peerId=user.user_id).data
-        album = api.get("/api/album/list", somebody, peerId=user.user_id).data
+    def seen_by(viewer: User) -> tuple[bool, int, int]:
+        told = api.get("/api/user/show", viewer, peerId=user.user_id).data
+        album = api.get("/api/album/list", viewer, peerId=user.user_id).data
         return told["avatar"] is not None, len(told["album"]), len(album)
 
     assert (seen_by(user), seen_by(viewer)) == ((True, 1, 1), (False, 0, 0))
@@ -205,9 +205,9 @@ def test_what_moderators_have_not_approved_only_its_owner_sees(api: Api) -> None
     ("end", "seen"),
     [
         (lambda api, viewer, owner, photo_id: None, True),
-        (lambda api, viewer, owner, photo_id: hide(api, owner), False),
-        (lambda api, viewer, owner, photo_id: blocks(api, owner, viewer), False),
-        (lambda api, viewer, owner, photo_id: blocks(api, viewer, owner), False),
+        (lambda api, viewer, owner, photo_id: make_hidden(api, owner), False),
+        (lambda api, viewer, owner, photo_id: make_block(api, owner, viewer), False),
+        (lambda api, viewer, owner, photo_id: make_block(api, viewer, owner), False),
         (lambda api, viewer, owner, photo_id: api.post("/api/album/remove", owner, photoId=photo_id), False),
     ],
     ids=["nothing", "hidden", "blocked by", "blocked", "removed"],

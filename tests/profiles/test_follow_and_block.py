@@ -19,7 +19,7 @@ from datingtoday.profiles.schemas import CardSchema
 from datingtoday.protocol.paging import page_schema
 from tests.accounts.at_once import at_once
 from tests.plugins.api import Api, User
-from tests.profiles.people import ban, blocks, delete, follows, hide, make_user, set_row
+from tests.profiles.factories import ban, delete, make_block, make_follow, make_hidden, make_user, set_row
 
 LISTS = ["/api/user/follow/list", "/api/user/fans/list", "/api/user/block/list"]
 CHANGES = ["/api/user/follow", "/api/user/unfollow", "/api/user/block", "/api/user/unblock"]
@@ -82,16 +82,16 @@ def test_following_and_being_followed(api: Api, heard: list[object]) -> None:
 @pytest.mark.parametrize("path", ["/api/user/unfollow", "/api/user/unblock"])
 def test_taking_back_tells_nothing_of_who_exists(api: Api, path: str) -> None:
     user, hidden, blocker = make_user(api), make_user(api), make_user(api)
-    hide(api, hidden)
-    follows(api, hidden, user)
-    blocks(api, blocker, user)
+    make_hidden(api, hidden)
+    make_follow(api, hidden, user)
+    make_block(api, blocker, user)
     answers = {api.post(path, user, peerId=peer).body for peer in (hidden.user_id, blocker.user_id, NOBODY)}
     assert len(answers) == 1
     assert ties(api, user, blocker) == {("block", blocker.user_id, user.user_id)}
 
 
 @pytest.mark.parametrize("path", ["/api/user/follow", "/api/user/block"])
-@pytest.mark.parametrize("arrange", [hide, ban, delete], ids=["hidden", "banned", "deleted"])
+@pytest.mark.parametrize("arrange", [make_hidden, ban, delete], ids=["hidden", "banned", "deleted"])
 def test_whom_one_may_not_see_is_like_nobody(api: Api, path: str, arrange: Any) -> None:
     user, peer = make_user(api), make_user(api)
     arrange(api, peer)
@@ -102,7 +102,7 @@ def test_whom_one_may_not_see_is_like_nobody(api: Api, path: str, arrange: Any) 
 
 
 @pytest.mark.parametrize("path", CHANGES)
-def test_oneself_is_refused(api: Api, path: str) -> None:
+def test_the_own_account_is_refused(api: Api, path: str) -> None:
     user = make_user(api)
     answer = post(api, path, user, user)
     assert (answer.code, "peerId" in answer.msg) == (300, True)
@@ -122,8 +122,8 @@ def test_bad_ids_are_named(api: Api, path: str, sent: str | None) -> None:
 
 def test_a_block_ends_follows_and_hides_both(api: Api, heard: list[object]) -> None:
     a, b = make_user(api), make_user(api)
-    follows(api, a, b)
-    follows(api, b, a)
+    make_follow(api, a, b)
+    make_follow(api, b, a)
     for viewer, person in ((a, b), (b, a)):
         assert api.get("/api/user/show", viewer, peerId=person.user_id).code == 0
 
@@ -150,7 +150,7 @@ def test_a_block_ends_follows_and_hides_both(api: Api, heard: list[object]) -> N
 
 def test_who_is_blocked_can_be_known_enough_to_block_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     user, peer = make_user(api), make_user(api)
-    blocks(api, peer, user)
+    make_block(api, peer, user)
     assert post(api, "/api/user/block", user, peer).code == 501
 
     def knows_all(session: Session, viewer_id: int, target_ids: Collection[int]) -> set[int]:
@@ -167,10 +167,10 @@ def test_the_block_list_shows_only_whom_one_could_see(api: Api) -> None:
     fine, hidden, banned, deleted, blocking = (make_user(api, height=170) for _ in range(5))
     for peer in (fine, hidden, banned, deleted, blocking):
         assert post(api, "/api/user/block", user, peer).code == 0
-    hide(api, hidden)
+    make_hidden(api, hidden)
     ban(api, banned)
     delete(api, deleted)
-    blocks(api, blocking, user)
+    make_block(api, blocking, user)
 
     page = api.get("/api/user/block/list", user).data
 
@@ -189,20 +189,20 @@ def test_lists_keep_to_whom_one_may_find(api: Api) -> None:
     user = make_user(api)
     open_, hidden, banned, deleted, choosy, choosing, blocking = (make_user(api) for _ in range(7))
     everybody = (open_, hidden, banned, deleted, choosy, choosing, blocking)
-    follows(api, user, *everybody)
-    hide(api, hidden)
+    make_follow(api, user, *everybody)
+    make_hidden(api, hidden)
     ban(api, banned)
     delete(api, deleted)
     set_row(api, choosy, authority=2)
     set_row(api, choosing, authority=2)
-    follows(api, choosing, user)
-    blocks(api, blocking, user)
+    make_follow(api, choosing, user)
+    make_block(api, blocking, user)
 
     page = api.get("/api/user/follow/list", user).data
     assert {card["user_id"] for card in page["list"]} == {open_.user_id, choosing.user_id}
     assert page["total"] == 2
-    follows(api, choosy, user)
-    follows(api, hidden, user)
+    make_follow(api, choosy, user)
+    make_follow(api, hidden, user)
     page = api.get("/api/user/fans/list", user).data
     assert {card["user_id"] for card in page["list"]} == {choosing.user_id, choosy.user_id}
     assert page["total"] == 2
@@ -245,13 +245,13 @@ def test_pages_by_number_and_by_cursor_show_everyone_once(api: Api, path: str) -
 def test_a_cursor_of_another_is_refused(api: Api, path: str) -> None:
     user, other = make_user(api), make_user(api)
     cursors = {}
-    for somebody in (user, other):
+    for viewer in (user, other):
         for each in LISTS:
-            _with_ties(api, each, somebody, 2)
-            cursors[somebody, each] = api.get(each, somebody, pageCount=1).data["next"]
-    for (somebody, each), cursor in cursors.items():
+            _with_ties(api, each, viewer, 2)
+            cursors[viewer, each] = api.get(each, viewer, pageCount=1).data["next"]
+    for (viewer, each), cursor in cursors.items():
         answer = api.get(path, user, pageCount=1, cursor=cursor)
-        mine = somebody is user and each == path
+        mine = viewer is user and each == path
         assert (answer.code, "cursor" in answer.msg) == ((0, False) if mine else (300, True))
 
 
@@ -316,7 +316,7 @@ def test_follows_at_once_make_one(api: Api, heard: list[object]) -> None:
 def test_blocking_each_other_at_once(api: Api) -> None:
     for _ in range(4):
         a, b = make_user(api), make_user(api)
-        follows(api, a, b)
+        make_follow(api, a, b)
         codes = {
             answer.code
             for answer in at_once(

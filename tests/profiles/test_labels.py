@@ -12,7 +12,7 @@ from datingtoday.profiles.models import UserLabel
 from datingtoday.profiles.schemas import ChosenLabelSchema, LabelSchema
 from tests.accounts.at_once import at_once
 from tests.plugins.api import Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 
 def choose(api: Api, user: User, *label_ids: int) -> list[int]:

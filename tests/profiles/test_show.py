@@ -18,7 +18,7 @@ from datingtoday.profiles.schemas import CardSchema, PeerProfileSchema, ProfileS
 from datingtoday.profiles.service import ProfileVisited
 from tests.plugins.api import Api, User, new_phone
 from tests.plugins.statements import statements
-from tests.profiles.people import ban, blocks, delete, follows, hide, make_photo, make_user
+from tests.profiles.factories import ban, delete, make_block, make_follow, make_hidden, make_photo, make_user
 
 SECRETS = {"phone", "email", "birthday", "authority", "stealth", "personal", "create_time", "vip_deadline"}
 
@@ -44,7 +44,7 @@ def show(api: Api, viewer: User, person: User) -> Any:
     return api.get("/api/user/show", viewer, peerId=person.user_id)
 
 
-def test_of_oneself_everything_is_told(api: Api) -> None:
+def test_own_profile_shows_everything(api: Api) -> None:
     user = make_user(api, email="a@example.com", birthday=date(2000, 1, 2), intro="hi")
 
     for told in (api.get("/api/user/show", user).data, show(api, user, user).data):
@@ -75,12 +75,12 @@ def test_of_another_nothing_private_is_told(api: Api) -> None:
 
 def test_following_and_followed_by(api: Api) -> None:
     viewer, peer, stranger = make_user(api), make_user(api), make_user(api)
-    follows(api, viewer, peer)
+    make_follow(api, viewer, peer)
     told = show(api, viewer, peer).data
     assert (told["following"], told["followed_by"]) == (True, False)
     told = show(api, peer, viewer).data
     assert (told["following"], told["followed_by"]) == (False, True)
-    follows(api, peer, viewer)
+    make_follow(api, peer, viewer)
     told = show(api, viewer, peer).data
     assert (told["following"], told["followed_by"]) == (True, True)
     told = show(api, stranger, peer).data
@@ -91,11 +91,11 @@ def test_following_and_followed_by(api: Api) -> None:
 @pytest.mark.parametrize(
     "arrange",
     [
-        lambda api, viewer, peer: hide(api, peer),
+        lambda api, viewer, peer: make_hidden(api, peer),
         lambda api, viewer, peer: ban(api, peer),
         lambda api, viewer, peer: delete(api, peer),
-        lambda api, viewer, peer: blocks(api, viewer, peer),
-        lambda api, viewer, peer: blocks(api, peer, viewer),
+        lambda api, viewer, peer: make_block(api, viewer, peer),
+        lambda api, viewer, peer: make_block(api, peer, viewer),
     ],
     ids=["hidden", "banned", "deleted", "blocked", "blocked by"],
 )
@@ -117,7 +117,7 @@ def test_whom_one_may_not_see_is_like_nobody(
 
 def test_known_people_stay_visible_when_they_hide(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     viewer, peer = make_user(api), make_user(api)
-    hide(api, peer)
+    make_hidden(api, peer)
     assert show(api, viewer, peer).code == 501
 
     def knows_all(session: Session, viewer_id: int, target_ids: Collection[int]) -> set[int]:

@@ -16,7 +16,7 @@ from datingtoday.profiles.models import UserInfo
 from datingtoday.profiles.schemas import UpdatedSchema, UpdateParams
 from tests.plugins.api import Api, User, settings_of
 from tests.plugins.backend import Backend
-from tests.profiles.people import make_user, row_of, set_row
+from tests.profiles.factories import make_user, row_of, set_row
 
 TODAY = ServiceDays("Asia/Shanghai").today(datetime.now(UTC))
 EIGHTEEN = TODAY.replace(year=TODAY.year - 18, day=min(TODAY.day, 28))
@@ -150,7 +150,7 @@ BAD = [
 
 @pytest.fixture
 def full(api: Api) -> User:
-    """Somebody who has filled in everything."""
+    """A user who has filled in everything."""
     return make_user(api, **FULL)
 
 

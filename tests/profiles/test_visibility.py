@@ -16,7 +16,7 @@ from datingtoday.profiles.visibility import Action, Rule, Visibility, findable
 from tests.plugins.api import Api, User
 from tests.plugins.sql_product import PlanStep, plan_of
 from tests.plugins.statements import statements
-from tests.profiles.people import ban, blocks, delete, follows, make_user, set_row
+from tests.profiles.factories import ban, delete, make_block, make_follow, make_user, set_row
 
 TABLE = Path(__file__).parent.parent / "data" / "visibility.md"
 
@@ -59,9 +59,9 @@ def _authority(value: int, *, followed: bool, following: bool = False) -> Arrang
     def arrange(api: Api, viewer: User, target: User) -> None:
         set_row(api, target, authority=value)
         if following:
-            follows(api, viewer, target)
+            make_follow(api, viewer, target)
         if followed:
-            follows(api, target, viewer)
+            make_follow(api, target, viewer)
 
     return arrange
 
@@ -72,7 +72,7 @@ def _banned(api: Api, viewer: User, target: User) -> None:
 
 def _banned_and_blocked(api: Api, viewer: User, target: User) -> None:
     ban(api, target, datetime.now(UTC) + timedelta(days=1))
-    blocks(api, viewer, target)
+    make_block(api, viewer, target)
 
 
 def _ban_over(api: Api, viewer: User, target: User) -> None:
@@ -81,12 +81,12 @@ def _ban_over(api: Api, viewer: User, target: User) -> None:
 
 def _deleted_banned_blocked(api: Api, viewer: User, target: User) -> None:
     delete(api, target)
-    blocks(api, target, viewer)
+    make_block(api, target, viewer)
 
 
 def _blocked_and_hidden(api: Api, viewer: User, target: User) -> None:
     set_row(api, target, authority=0)
-    blocks(api, target, viewer)
+    make_block(api, target, viewer)
 
 
 WAYS = [
@@ -101,8 +101,8 @@ WAYS = [
         1,
         _authority(2, followed=False, following=True),
     ),
-    Way("blocked by the viewer", 2, lambda api, viewer, target: blocks(api, viewer, target)),
-    Way("blocked by the target", 2, lambda api, viewer, target: blocks(api, target, viewer)),
+    Way("blocked by the viewer", 2, lambda api, viewer, target: make_block(api, viewer, target)),
+    Way("blocked by the target", 2, lambda api, viewer, target: make_block(api, target, viewer)),
     Way("blocked and hidden", 2, _blocked_and_hidden),
     Way("banned", 3, _banned),
     Way("banned and blocked", 3, _banned_and_blocked),
@@ -227,7 +227,7 @@ def test_a_page_costs_one_statement_whatever_one_has_blocked(api: Api) -> None:
     assert all("SCAN" not in step.text and step.access not in ("ALL", "index") for step in plan), plan
 
 
-def test_somebody_gone_is_gone_before_and_after_the_deadline(api: Api) -> None:
+def test_a_user_gone_is_gone_before_and_after_the_deadline(api: Api) -> None:
     viewer, target = make_user(api), make_user(api)
     until = datetime.now(UTC) + timedelta(hours=1)
     ban(api, target, until)

@@ -14,7 +14,7 @@ from datingtoday.protocol.call import GUARD
 from datingtoday.protocol.endpoint import declared_endpoint
 from tests.accounts.conftest import AppWith, app_with, clock
 from tests.plugins.api import Answer, Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 __all__ = ["app_with", "clock"]
 

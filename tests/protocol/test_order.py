@@ -167,7 +167,7 @@ def test_a_limit_counts_accepted_requests_of_one_account_for_a_minute(lab_of: La
     assert client.send("GET", "/api/probe/mine", captured).code == 0
     wrong = {**client.params("GET", "/api/probe/mine", {}, user=USER), "sign": "0" * 32}
     for _ in range(5):
-        # Neither a stranger with a captured request nor one with guesses uses up somebody's limit.
+        # Neither a stranger with a captured request nor one with guesses uses up a user's limit.
         assert client.send("GET", "/api/probe/mine", captured).code == 1002
         assert client.send("GET", "/api/probe/mine", wrong).code == 500
     assert client.get("/api/probe/mine", USER).code == 0

@@ -17,7 +17,7 @@ from datingtoday.infra.realtime import PushEvent
 from tests.plugins.api import Api, User
 from tests.plugins.backend import Backend, new_folder
 from tests.plugins.polling import wait_until
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.push.conftest import Client, Connect
 from tests.push.push_process import PushProcess
 from tests.push.raw import AsyncDevice, RawSocket, frame

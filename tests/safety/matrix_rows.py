@@ -11,16 +11,16 @@ from typing import Any
 from datingtoday.media.processing.inspect import Kind
 from tests.chat.talking import new_id, send
 from tests.plugins.api import Api, User
-from tests.profiles.people import ban, blocks, delete, follows, hide, make_photo, make_user
+from tests.profiles.factories import ban, delete, make_block, make_follow, make_hidden, make_photo, make_user
 
 Route = tuple[str, str]
 Params = Callable[[Api, User], dict[str, Any]]
 
 COLUMNS: Mapping[str, Callable[[Api, User, User], None]] = {
     "other": lambda api, user, peer: None,
-    "blocked": lambda api, user, peer: blocks(api, user, peer),
-    "blocking": lambda api, user, peer: blocks(api, peer, user),
-    "hidden": lambda api, user, peer: hide(api, peer),
+    "blocked": lambda api, user, peer: make_block(api, user, peer),
+    "blocking": lambda api, user, peer: make_block(api, peer, user),
+    "hidden": lambda api, user, peer: make_hidden(api, peer),
     "banned": lambda api, user, peer: ban(api, peer),
     "deleted": lambda api, user, peer: delete(api, peer),
 }
@@ -33,8 +33,8 @@ class Row:
 
     :param own: parameters with which its caller succeeds, by things of the caller's own.
     :param code: what the caller gets with them.
-    :param peer: for routes with `peerId`, the code in each column; those left out are 501. ``owner`` is oneself.
-    :param foreign: for each other parameter that names a thing of somebody's: that of somebody else, and the code.
+    :param peer: for routes with `peerId`, the code in each column; those left out are 501. ``owner`` is the caller.
+    :param foreign: for each other parameter that names a thing of a user's: that of another user, and the code.
     :param free: parameters that look like ids and are nobody's.
     """
 
@@ -86,7 +86,7 @@ def _image(api: Api, user: User) -> dict[str, Any]:
     return {"type": "image", "clientId": new_id(), "mediaId": make_photo(api, user, kind=Kind.IMAGE)}
 
 
-def _message_to_somebody(api: Api, user: User) -> dict[str, Any]:
+def _message_to_a_user(api: Api, user: User) -> dict[str, Any]:
     return {"messageId": send(api, user, make_user(api)).data["message_id"]}
 
 
@@ -147,11 +147,11 @@ ROWS: Mapping[Route, Row] = {
     ("GET", "/api/user/block/list"): Row(
         _page_of("/api/user/block/list"), foreign={"cursor": (_page_of("/api/user/block/list"), 300)}
     ),
-    # Who blocks somebody has seen them, and may report them.
+    # Who blocks a user has seen them, and may report them.
     ("POST", "/api/user/report"): Row(
         lambda api, user: {"reason": "spam"},
         peer={"owner": 300, "other": 0, "blocked": 0},
-        foreign={"messageId": (_message_to_somebody, 1402)},
+        foreign={"messageId": (_message_to_a_user, 1402)},
     ),
     ("POST", "/api/user/delete"): Row(_code("delete"), foreign={"code": (_code("delete"), 503)}),
     ("POST", "/api/user/export"): Row(_code("export"), foreign={"code": (_code("export"), 503)}),
@@ -180,7 +180,7 @@ ROWS: Mapping[Route, Row] = {
     ("GET", "/api/message/sync"): Row(lambda api, user: {"since": 0}),
     ("POST", "/api/message/read"): Row(lambda api, user: {"seq": 1}, peer={"owner": 0, **ALWAYS}),
     ("POST", "/api/message/recall"): Row(
-        _message_to_somebody, foreign={"messageId": (_message_to_somebody, 1402)}
+        _message_to_a_user, foreign={"messageId": (_message_to_a_user, 1402)}
     ),
     ("GET", "/api/message/unread"): Row(),
     # For VIPs: tests/visitors holds the list against the columns.
@@ -193,7 +193,7 @@ ROWS: Mapping[Route, Row] = {
         lambda api, user: {"productId": 1, "channel": "sandbox", "clientId": "matrix"},
         free=("productId", "clientId"),
     ),
-    # The sandbox has no receipts: the order is one's own, and 300 says so.
+    # The sandbox has no receipts: the order is the caller's own, and 300 says so.
     ("POST", "/api/order/confirm"): Row(
         lambda api, user: {**_order(api, user), "receipt": "a.b.c"},
         code=300,
@@ -216,8 +216,8 @@ OWN_TESTS = {
 
 Arrange = Callable[[Api, User, User], object]
 FIND: Mapping[str, tuple[Arrange, Callable[[Api, User, User], dict[str, Any]]]] = {
-    "/api/user/follow/list": (follows, lambda api, user, peer: {}),
-    "/api/user/fans/list": (lambda api, user, peer: follows(api, peer, user), lambda api, user, peer: {}),
+    "/api/user/follow/list": (make_follow, lambda api, user, peer: {}),
+    "/api/user/fans/list": (lambda api, user, peer: make_follow(api, peer, user), lambda api, user, peer: {}),
     "/api/user/search": (
         lambda api, user, peer: None,
         lambda api, user, peer: {"nickname": f"测试{peer.phone[-6:]}"},
@@ -229,7 +229,7 @@ FIND: Mapping[str, tuple[Arrange, Callable[[Api, User, User], dict[str, Any]]]] 
         lambda api, user, peer: {},
     ),
 }
-"""Lists that show others at once: what puts somebody on them, and what to ask.
+"""Lists that show others at once: what puts a user on them, and what to ask.
 
-The hot list shows editions, which somebody new is not on yet: its own tests hold it against the columns.
+The hot list shows editions, which a user new is not on yet: its own tests hold it against the columns.
 """

@@ -14,7 +14,7 @@ from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.safety.deletion import KEPT, AccountDeleted
 from tests.accounts.at_once import at_once
 from tests.plugins.api import Answer, Api, User
-from tests.profiles.people import blocks, follows, make_user, row_of
+from tests.profiles.factories import make_block, make_follow, make_user, row_of
 
 
 def leave(api: Api, user: User, code: str | None = None) -> Answer:
@@ -23,7 +23,7 @@ def leave(api: Api, user: User, code: str | None = None) -> Answer:
 
 def test_at_once(api: Api) -> None:
     viewer, user, fan = make_user(api), make_user(api, nickname="要走的人"), make_user(api)
-    follows(api, fan, user)
+    make_follow(api, fan, user)
     assert api.get("/api/user/show", viewer, peerId=user.user_id).code == 0
     other_device = _another_device(api, user)
     events: list[AccountDeleted] = []
@@ -116,8 +116,8 @@ def test_deleting_twice_at_once_deletes_once(api: Api) -> None:
 
 def test_the_rest_goes_a_month_later(api: Api) -> None:
     user, other = make_user(api, intro="bye", email="a@example.com"), make_user(api)
-    follows(api, user, other)
-    blocks(api, other, user)
+    make_follow(api, user, other)
+    make_block(api, other, user)
     leave(api, user).data  # noqa: B018 - asserts success
     parts = api.parts
     left_at = row_of(api, user).deleted_at
@@ -129,7 +129,7 @@ def test_the_rest_goes_a_month_later(api: Api) -> None:
     told: list[int] = []
     assert (
         parts.safety.deletion.purge(
-            parts.base.database, left_at + KEPT + timedelta(minutes=1), tell=told.append
+            parts.base.database, left_at + KEPT + timedelta(minutes=1), report_progress=told.append
         )
         >= 1
     )

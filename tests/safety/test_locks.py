@@ -12,7 +12,7 @@ import pytest
 from tests.media.uploads import small_photo
 from tests.plugins.api import Api, User
 from tests.plugins.statements import statements
-from tests.profiles.people import make_photo, make_user
+from tests.profiles.factories import make_photo, make_user
 from tests.vip.purchases import make_order, notify, paid_at_provider, pay, refund
 
 pytestmark = pytest.mark.parametrize("shared_backend", ["real"], indirect=True)

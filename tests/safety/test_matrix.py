@@ -13,7 +13,7 @@ from datingtoday.infra.db import Base, Database
 from datingtoday.protocol.call import Endpoint
 from datingtoday.protocol.endpoint import declared_endpoint
 from tests.plugins.api import Answer, Api, User
-from tests.profiles.people import ban, delete, make_photo, make_user
+from tests.profiles.factories import ban, delete, make_photo, make_user
 from tests.safety.matrix_rows import COLUMNS, FIND, OWN_TESTS, ROWS, Route
 
 NOBODY = 2**31 - 1
@@ -121,7 +121,7 @@ def test_whose_account_has_ended(api: Api, route: Route, end: Any, code: int) ->
 
 @pytest.mark.parametrize("route", PEER_ROUTES, ids=name_of)
 @pytest.mark.parametrize("column", ["owner", *COLUMNS, "nobody"])
-def test_somebody_else(api: Api, route: Route, column: str) -> None:
+def test_another_user(api: Api, route: Route, column: str) -> None:
     user, peer = make_user(api), make_user(api)
     expected = (ROWS[route].peer or {}).get(column, 501)
     if column in COLUMNS:
@@ -142,7 +142,7 @@ def test_somebody_else(api: Api, route: Route, column: str) -> None:
 
 
 @pytest.mark.parametrize(("route", "name"), FOREIGN, ids=name_of)
-def test_what_is_somebody_elses(api: Api, route: Route, name: str) -> None:
+def test_what_is_another_users(api: Api, route: Route, name: str) -> None:
     user, other = make_user(api), make_user(api)
     make, code = ROWS[route].foreign[name]
     params = own_params(api, route, user) | make(api, other)

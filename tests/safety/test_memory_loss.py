@@ -10,14 +10,14 @@ import pytest
 import time_machine
 
 from datingtoday.infra.redis import RedisDown
-from tests.discovery.places import area, text_of
+from tests.discovery.locations import area, text_of
 from tests.discovery.rankings import PATH as HOT
 from tests.discovery.rankings import edition
 from tests.plugins.api import Api, User
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
-from tests.profiles.people import ban, make_user
+from tests.profiles.factories import ban, make_user
 
 NEARBY = "/api/user/nearby/list"
 SHOW = "/api/user/show"

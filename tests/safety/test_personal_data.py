@@ -19,7 +19,7 @@ from datingtoday.safety.schemas import export_schema
 from tests.chat.talking import send
 from tests.media.uploads import make_media
 from tests.plugins.api import Api, User
-from tests.profiles.people import blocks, follows, hide, make_user
+from tests.profiles.factories import make_block, make_follow, make_hidden, make_user
 
 NAMES_A_PERSON = re.compile(
     r"(^|_)(uid|phone)$|^(user|peer|visitor|creator|owner|viewer|reporter|sender)_id$|_by$"
@@ -77,17 +77,17 @@ def test_no_column_escapes_by_its_name() -> None:
 
 @pytest.fixture
 def person(api: Api) -> User:
-    """Somebody with a row in every table that names a person."""
+    """A user with a row in every table that names a person."""
     older = make_user(api)
     user = make_user(
         api, intro=SECRET, email="own@example.com", birthday=date(1991, 2, 3), height=181, nickname="自己"
     )
     others = [make_user(api) for _ in range(3)]
-    follows(api, user, others[0])
-    follows(api, others[0], user)
-    follows(api, others[1], user)
-    blocks(api, user, others[2])
-    blocks(api, others[1], user)
+    make_follow(api, user, others[0])
+    make_follow(api, others[0], user)
+    make_follow(api, others[1], user)
+    make_block(api, user, others[2])
+    make_block(api, others[1], user)
     make_media(api, user)
     for sender, receiver in ((user, older), (older, user), (user, others[0])):
         send(api, sender, receiver, f"from {sender.user_id}").data  # noqa: B018 - asserts success
@@ -213,8 +213,8 @@ def test_an_export_does_not_tell_of_a_report(api: Api) -> None:
 
 def test_fans_that_hide_are_not_told(api: Api) -> None:
     user, fan = make_user(api), make_user(api)
-    follows(api, fan, user)
-    hide(api, fan)
+    make_follow(api, fan, user)
+    make_hidden(api, fan)
     told = api.post("/api/user/export", user, code=api.new_code(user.phone, "export")).data
     assert told["profile"]["fans"] == []
 
@@ -265,7 +265,7 @@ def test_the_purge_leaves_only_what_is_declared_to_stay(api: Api, person: User) 
 
 
 def test_small_batches_remove_all(api: Api, person: User) -> None:
-    follows(api, person, *[make_user(api) for _ in range(5)])
+    make_follow(api, person, *[make_user(api) for _ in range(5)])
     for _ in range(5):
         make_media(api, person)
     api.post("/api/user/delete", person, code=api.new_code(person.phone, "delete")).data  # noqa: B018

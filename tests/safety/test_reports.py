@@ -17,7 +17,7 @@ from datingtoday.safety.models import ReportState, UserReport
 from datingtoday.safety.moderation import ReportClosed
 from datingtoday.safety.reports import REASONS
 from tests.plugins.api import Answer, Api, User
-from tests.profiles.people import ban, blocks, delete, hide, make_user, set_row
+from tests.profiles.factories import ban, delete, make_block, make_hidden, make_user, set_row
 
 NOBODY = 2**31 - 1
 
@@ -96,12 +96,12 @@ def test_missing_parameters_are_named(api: Api, name: str) -> None:
     assert (answer.code, name in answer.msg) == (300, True)
 
 
-def test_oneself_is_refused(api: Api) -> None:
+def test_the_own_account_is_refused(api: Api) -> None:
     user = make_user(api)
     assert report(api, user, user).code == 300
 
 
-@pytest.mark.parametrize("arrange", [hide, ban, delete])
+@pytest.mark.parametrize("arrange", [make_hidden, ban, delete])
 def test_strangers_whom_one_may_not_see_are_like_nobody(api: Api, arrange: Any) -> None:
     user, peer = make_user(api), make_user(api)
     arrange(api, peer)
@@ -112,9 +112,9 @@ def test_strangers_whom_one_may_not_see_are_like_nobody(api: Api, arrange: Any) 
 
 def test_whom_one_blocked_or_knows_can_be_reported(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     user, blocked, blocking, seen = (make_user(api) for _ in range(4))
-    blocks(api, user, blocked)
-    blocks(api, blocking, user)
-    blocks(api, seen, user)
+    make_block(api, user, blocked)
+    make_block(api, blocking, user)
+    make_block(api, seen, user)
 
     def has_seen(session: Session, viewer_id: int, target_ids: Collection[int]) -> set[int]:
         return set(target_ids) & {seen.user_id}

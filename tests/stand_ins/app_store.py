@@ -139,7 +139,7 @@ class AppStoreStandIn(HttpStandIn):
     # --- what people and Apple do
 
     def buy(self, token: str, *, product_id: str = PRODUCT_ID, **changes: Any) -> str:
-        """Somebody buys within the app; the transaction's id."""
+        """A user buys within the app; the transaction's id."""
         transaction_id = f"2000{secrets.randbelow(10**12):012d}"
         self.transactions[transaction_id] = {
             "transactionId": transaction_id,

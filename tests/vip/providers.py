@@ -35,7 +35,7 @@ class Provider(ABC):
 
     @abstractmethod
     def pay(self, order: dict[str, Any]) -> Notice:
-        """Somebody pays with what `order/create` gave them; the notification of it."""
+        """A user pays with what `order/create` gave them; the notification of it."""
 
     @abstractmethod
     def give_back(self, order: dict[str, Any]) -> Notice:
@@ -43,7 +43,7 @@ class Provider(ABC):
 
     @abstractmethod
     def forged(self, order: dict[str, Any]) -> Notice:
-        """A notification of a payment as it would be, signed by somebody else."""
+        """A notification of a payment as it would be, signed by another user."""
 
     def notify(self, api: Api, notice: Notice) -> Answer:
         headers, body = notice

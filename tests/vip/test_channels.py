@@ -15,7 +15,7 @@ from datingtoday.vip.models import Product, UserOrder
 from tests.accounts.at_once import at_once
 from tests.accounts.conftest import AppWith
 from tests.plugins.api import Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.stand_ins.app_store import PRODUCT_ID, now_ms
 from tests.vip.providers import PROVIDERS, Alipay, Apple, Provider, Wechat
 from tests.vip.purchases import (
@@ -253,7 +253,7 @@ class TestApple:
         assert (state_of(shop, user, first), state_of(shop, user, second)) == ("refunded", "paid")
 
     def test_a_payment_counts_whenever_it_comes(self, apple: Apple, shop: Api) -> None:
-        """Ask to Buy: somebody's parents agree hours later."""
+        """Ask to Buy: a user's parents agree hours later."""
         user = make_user(shop)
         order = make_order(shop, user, channel="apple")
         assert shop.post("/api/order/cancel", user, orderId=order["order_id"]).data["state"] == "cancelled"

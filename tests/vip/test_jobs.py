@@ -14,7 +14,7 @@ from datingtoday.infra.payments.provider import PaymentFailed
 from datingtoday.vip.models import PayNotice, UserOrder, VipGrant, VipInfo
 from datingtoday.vip.reconciliation import Finding
 from tests.plugins.api import Api
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.vip.purchases import (
     deadline_of,
     grants_of,

@@ -19,7 +19,7 @@ from datingtoday.vip.jobs import PaymentJobs
 from datingtoday.vip.orders import Orders
 from tests.plugins.api import Api, RecordingSms, User, settings_of
 from tests.plugins.backend import Backend
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.vip.purchases import (
     MONTH,
     grants_of,

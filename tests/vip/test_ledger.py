@@ -19,7 +19,7 @@ from datingtoday.vip.errors import OrderNotPayable
 from datingtoday.vip.models import OrderState, RefundTask, UserOrder, VipGrant, VipInfo
 from datingtoday.vip.orders import find_for
 from tests.plugins.api import Api
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.vip.purchases import sandbox_of
 
 ORDERS = st.integers(0, 5)
@@ -200,7 +200,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 tasks = session.scalars(select(RefundTask).where(RefundTask.order_id == row.id)).all()
                 assert row.state != OrderState.UNPAID
                 if trade.state == TradeState.PAID:
-                    # What somebody paid for, they have; parts may have gone back.
+                    # What a user paid for, they have; parts may have gone back.
                     assert row.state == OrderState.PAID, (row.state, trade.state)
                 if row.state == OrderState.PAID:
                     assert trade.state in (TradeState.PAID, TradeState.REFUNDED)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.payments.sandbox import sign_notice
 from tests.plugins.api import Answer, Api
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.vip.purchases import (
     NOTIFY,
     grants_of,

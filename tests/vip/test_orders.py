@@ -11,7 +11,7 @@ import pytest
 from datingtoday.infra.payments.provider import PaymentFailed
 from tests.accounts.at_once import at_once
 from tests.plugins.api import Api
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.vip.purchases import (
     MONTH,
     QUARTER,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.plugins.api import Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.vip.purchases import make_order, pay
 
 

@@ -16,7 +16,7 @@ from tests.cli.running_server import PROGRAM, RunningServer, clean_environ
 from tests.plugins.api import Api, new_phone
 from tests.plugins.browser import Browser, Page
 from tests.plugins.polling import wait_until
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.vip.purchases import make_order, pay, sandbox_of, state_of
 
 

@@ -14,7 +14,7 @@ from datingtoday.cli.main import run
 from datingtoday.vip import jobs, notifications, orders
 from tests.plugins.api import Api, User
 from tests.plugins.backend import Backend
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.stand_ins.http_server import Hangup
 from tests.vip.providers import Wechat
 from tests.vip.purchases import deadline_of, make_order, state_of, tasks_of

@@ -13,7 +13,7 @@ from datingtoday.infra.realtime import channel_of
 from datingtoday.visitors.push_events import PAUSE_MS
 from tests.plugins.api import Api, User
 from tests.plugins.polling import wait_until
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.visitors.visits import record, visit
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 from datingtoday.visitors.models import Visitor
 from datingtoday.visitors.service import fold
 from tests.plugins.api import Api, User
-from tests.profiles.people import ban, blocks, delete, follows, hide, make_user
+from tests.profiles.factories import ban, delete, make_block, make_follow, make_hidden, make_user
 from tests.visitors.visits import COUNT, LIST, Vips, count, ids, listed, record, visit
 
 NONE = {"total": 0, "unread": 0}
@@ -110,7 +110,7 @@ class TestList:
 
 
 class TestTraces:
-    def test_of_oneself_none(self, api: Api) -> None:
+    def test_own_visits_are_not_counted(self, api: Api) -> None:
         user = make_user(api)
         visit(api, user, user)
         api.get("/api/user/show", user).data  # noqa: B018
@@ -137,8 +137,8 @@ class TestTraces:
     ) -> None:
         owner, nobody, chosen = make_user(api), make_user(api, authority=0), make_user(api, authority=2)
         if followed:
-            follows(api, chosen, owner)
-            follows(api, nobody, owner)
+            make_follow(api, chosen, owner)
+            make_follow(api, nobody, owner)
         visit(api, nobody, owner)
         visit(api, chosen, owner)
         assert count(api, owner)["total"] == int(followed)
@@ -146,13 +146,13 @@ class TestTraces:
     def test_at_a_hidden_owner_none_though_known(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         owner, visitor = make_user(api), make_user(api)
         monkeypatch.setattr(api.parts.profiles.visibility, "known", lambda session, viewer, ids: set(ids))
-        hide(api, owner)
+        make_hidden(api, owner)
         visit(api, visitor, owner)
         assert count(api, owner) == NONE
 
     def test_refused_looks_leave_none(self, api: Api) -> None:
         owner, visitor = make_user(api), make_user(api)
-        blocks(api, owner, visitor)
+        make_block(api, owner, visitor)
         assert api.get("/api/user/show", visitor, peerId=owner.user_id).code == 501
         assert count(api, owner) == NONE
 
@@ -160,9 +160,9 @@ class TestTraces:
 @pytest.mark.parametrize(
     "happens",
     [
-        lambda api, owner, visitor: blocks(api, owner, visitor),
-        lambda api, owner, visitor: blocks(api, visitor, owner),
-        lambda api, owner, visitor: hide(api, visitor),
+        lambda api, owner, visitor: make_block(api, owner, visitor),
+        lambda api, owner, visitor: make_block(api, visitor, owner),
+        lambda api, owner, visitor: make_hidden(api, visitor),
         lambda api, owner, visitor: ban(api, visitor),
         lambda api, owner, visitor: delete(api, visitor),
     ],
@@ -186,7 +186,7 @@ def test_who_was_seen_before_a_block_may_be_reported(api: Api) -> None:
     visit(api, viewer, seen)
     record(api)
     for peer, code in ((seen, 0), (unseen, 501)):
-        blocks(api, peer, viewer)
+        make_block(api, peer, viewer)
         assert api.post("/api/user/report", viewer, peerId=peer.user_id, reason="spam").code == code
 
 

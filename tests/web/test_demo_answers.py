@@ -13,7 +13,7 @@ from datingtoday.web.jobs import DemoAnswers
 from tests.chat.talking import contents, send
 from tests.plugins.api import Api, User, make_api
 from tests.plugins.backend import Backend
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 LATER = timedelta(seconds=3)
 

@@ -55,7 +55,7 @@ class TestKeys:
         assert {answer.status for answer in refused} == {404}
         assert not any(SECRET in answer.body.decode() for answer in refused)
 
-    def test_never_with_a_database_of_ones_own(self, api: Api) -> None:
+    def test_never_with_a_database_of_your_own(self, api: Api) -> None:
         assert ask(api, KEYS).status == 404
 
     def test_the_secret_is_nowhere_else(self, embedded: Api) -> None:

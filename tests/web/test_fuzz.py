@@ -88,7 +88,7 @@ def limitless(shared_backend: Backend, tmp_path_factory: pytest.TempPathFactory)
 
 
 class Fuzzer:
-    """Sends cases, as nobody or as somebody who knows another person."""
+    """Sends cases, as nobody or as a user who knows another person."""
 
     def __init__(self, api: Api, who: As) -> None:
         self._api = api
@@ -102,7 +102,7 @@ class Fuzzer:
         file = next((value for value in body.values() if isinstance(value, bytes)), b"")
         own = {name: value for name, value in (query | body).items() if isinstance(value, str)}
         if self._who != "unsigned":
-            self._name_somebody(own)
+            self._name_a_user(own)
         params: dict[str, Any] = own
         if self._who != "unsigned":
             params = self._signed(case, own, file)
@@ -139,7 +139,7 @@ class Fuzzer:
         params["sign"] = hmac_sign(case.method.upper(), case.formatted_path, params, APPSECRET, file)
         return params
 
-    def _name_somebody(self, own: dict[str, str]) -> None:
+    def _name_a_user(self, own: dict[str, str]) -> None:
         """Half of the made-up people are real ones: nobody would ever guess an id."""
         if re.fullmatch("[0-9]{1,18}", own.get("peerId", "")) and int(own["peerId"]) % 2:
             own["peerId"] = str(self._other_id or 1)
@@ -193,7 +193,7 @@ def fuzz(api: Api, label: str, who: As, mode: GenerationMode, examples: int) -> 
 
 
 def rounds() -> list[Any]:
-    """Every endpoint, with values as documented and otherwise, as somebody who may call it; and as nobody."""
+    """Every endpoint, with values as documented and otherwise, as a user who may call it; and as nobody."""
     chosen = []
     for label, operation in OWN.items():
         raw = operation.definition.raw

@@ -200,7 +200,7 @@ class TestFolder:
         count_across_processes(tmp_path)
         assert not dead.exists()
 
-    def test_but_not_while_somebody_counts(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_but_not_while_a_user_counts(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
         dead, alive = tmp_path / f"counter_{_dead_pid()}.db", tmp_path / f"counter_{os.getpid()}.db"
         dead.touch()
@@ -209,7 +209,7 @@ class TestFolder:
         assert dead.exists()
         assert alive.exists()
 
-    def test_a_folder_of_ones_own(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_folder_of_your_own(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         chosen = tmp_path / "chosen"
         monkeypatch.setenv(FOLDER_VARIABLE, str(chosen))
         count_across_processes(tmp_path / "default")

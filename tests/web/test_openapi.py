@@ -54,7 +54,7 @@ class ThingGone(AppError):
     http_status = 404
     en = "thing gone"
     zh = "已不存在"
-    cause = Text("Somebody took it.", "已被拿走。")
+    cause = Text("A user took it.", "已被拿走。")
     cure = Text("Look elsewhere.", "换一个。")
 
 
@@ -308,7 +308,7 @@ class TestWhatIsDeclared:
         ]
         assert set(content["responses"]) == {"200", "206", "404"}
         gone = content["responses"]["404"]["$ref"].rpartition("/")[2]
-        assert document["components"]["responses"][gone]["description"].endswith("Somebody took it.")
+        assert document["components"]["responses"][gone]["description"].endswith("A user took it.")
 
     def test_is_made_once(self) -> None:
         asked: list[int] = []

@@ -42,7 +42,7 @@ class TestForWhom:
         refused = [
             api.send("GET", path, address=FAR),
             api.send("GET", path, address="10.0.0.1"),
-            # A proxy on this machine asks for somebody else, whoever that is.
+            # A proxy on this machine asks for another user, whoever that is.
             api.send("GET", path, address=HERE, headers={"X-Forwarded-For": FAR}),
             api.send("GET", path, address=HERE, headers={"X-Forwarded-For": HERE}),
             api.send("GET", path, address=HERE, headers={"Forwarded": f"for={FAR}"}),

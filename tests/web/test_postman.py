@@ -128,7 +128,7 @@ def test_the_key_is_for_this_machine_only(server: RunningServer) -> None:
     assert secret(Host="evil.example:8000") == ""
 
 
-def test_a_server_of_ones_own_database_hands_out_no_key(api: Api) -> None:
+def test_a_server_with_your_own_database_hands_out_no_key(api: Api) -> None:
     answer = api.send("GET", "/docs/postman_environment.json")
     assert next(it["value"] for it in answer.json["values"] if it["key"] == "appsecret") == ""
 

@@ -6,7 +6,7 @@ import pytest
 
 from datingtoday.protocol.endpoint import declared_endpoint
 from tests.plugins.api import Api
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 REQUIRED = {
     "/api/auth/sendsms": {"phone"},

@@ -37,7 +37,7 @@ def purge(
     now: datetime,
     *,
     batch_rows: int = 1000,
-    tell: Callable[[str, int], None] = lambda table, removed: None,
+    report_progress: Callable[[str, int], None] = lambda table, removed: None,
 ) -> dict[str, int]:
     """Remove old codes, numbers and sessions, a batch a transaction: nothing else waits for longer than one takes.
 
@@ -54,7 +54,7 @@ def purge(
         removed[name] = 0
         while keys := _find(database, rows, batch_rows):
             removed[name] += database.retried(_removal(rows, keys))
-            tell(name, removed[name])
+            report_progress(name, removed[name])
             time.sleep(PAUSE_S)
     return removed
 

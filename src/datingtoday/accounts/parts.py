@@ -62,7 +62,11 @@ def make_accounts(
     """
     settings = base.settings
     base.jobs.register(
-        Job("logins_purge", 86_400, lambda now: jobs.purge(base.database, now, tell=base.jobs.checkpoint))
+        Job(
+            "logins_purge",
+            86_400,
+            lambda now: jobs.purge(base.database, now, report_progress=base.jobs.checkpoint),
+        )
     )
     sessions = Sessions(
         base.database,

@@ -46,7 +46,7 @@ from datingtoday.media.errors import MediaNotFound
 from datingtoday.media.models import Media
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
-from datingtoday.profiles.follows import refuse_oneself
+from datingtoday.profiles.follows import refuse_own_account
 from datingtoday.profiles.visibility import RELATION, Action, Rule, Visibility
 from datingtoday.protocol.envelope import ReadyJson, to_json
 from datingtoday.protocol.errors import ClientIdReused, RateLimited
@@ -142,7 +142,7 @@ class Sending:
         :raises ParameterError: the receiver is the sender. :raises ClientIdReused: for something else.
         :raises MediaNotFound, NotAccepted, TooManyConversations, RateLimited: it was not sent before either.
         """
-        refuse_oneself(user_id, draft.peer_id)
+        refuse_own_account(user_id, draft.peer_id)
         try:
             return self._send_new(work, user_id, draft, now)
         except _MAYBE_AGAIN:

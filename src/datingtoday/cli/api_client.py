@@ -106,13 +106,13 @@ class ApiClient:
         name = f"{self._url} {phone}"
         if name not in kept:
             code = code or self._demo_code(phone) or self._ask(phone)
-            told = self.request("POST", "/api/auth/login", {"phone": phone, "code": code}).send()
-            if told.get("code") != 0:
+            answer = self.request("POST", "/api/auth/login", {"phone": phone, "code": code}).send()
+            if answer.get("code") != 0:
                 raise CommandFailed(
-                    f"login refused: {told.get('code')} {told.get('msg')}",
-                    f"登录被拒绝：{told.get('code')} {told.get('msg')}",
+                    f"login refused: {answer.get('code')} {answer.get('msg')}",
+                    f"登录被拒绝：{answer.get('code')} {answer.get('msg')}",
                 )
-            data = told["data"]
+            data = answer["data"]
             kept = {**self._kept(), name: {"userId": str(data["user_id"]), "token": data["token"]}}
             self._keep(kept)
         return kept[name]
@@ -129,12 +129,12 @@ class ApiClient:
         return self._settings.demo.login_code if is_demo else ""
 
     def _ask(self, phone: str) -> str:
-        told = self.request("POST", "/api/auth/sendsms", {"phone": phone}).send()
-        code = (told.get("data") or {}).get("code")
-        if told.get("code") != 0 or code is None:
+        answer = self.request("POST", "/api/auth/sendsms", {"phone": phone}).send()
+        code = (answer.get("data") or {}).get("code")
+        if answer.get("code") != 0 or code is None:
             raise CommandFailed(
-                f"a code is needed: {told.get('msg')}; when it is sent, give it with --code",
-                f"需要验证码：{told.get('msg')}；收到后用 --code 给出",
+                f"a code is needed: {answer.get('msg')}; when it is sent, give it with --code",
+                f"需要验证码：{answer.get('msg')}；收到后用 --code 给出",
             )
         return str(code)
 

@@ -147,12 +147,12 @@ def _explain(error: Exception, *, debug: bool) -> int:
             raise error
         name = type(error).__name__
         text = " ".join(str(error).split())[:300]
-        told = (
+        message = (
             f"意外错误 {name}：{text}（查看调用栈：datingtoday --debug …）"
             if speaks_chinese()
             else f"unexpected {name}: {text} (the stack trace: datingtoday --debug …)"
         )
-        click.echo(f"datingtoday: {told}", err=True)
+        click.echo(f"datingtoday: {message}", err=True)
         return EXIT_FAILED
     from datingtoday.infra.config.settings import ConfigError
 

@@ -7,8 +7,8 @@ import re
 import click
 
 _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), told)
-    for pattern, told in (
+    (re.compile(pattern), chinese)
+    for pattern, chinese in (
         (r"'?(.+?)'? is not a valid integer(?: range)?\.", r"\1 不是整数。"),
         (r"'?(.+?)'? is not a valid float(?: range)?\.", r"\1 不是数字。"),
         (r"'?(.+?)'? is not a valid boolean\..*", r"\1 不是布尔值。"),
@@ -32,9 +32,9 @@ def in_chinese(error: click.UsageError) -> str:
         return f"缺少 {_name_of(error) or error.message}"
     if found := re.match(r"No such command '(.+?)'", error.message):
         return f"没有命令 {found[1]}"
-    told = _translated(error.message)
+    message = _translated(error.message)
     name = _name_of(error) if isinstance(error, click.BadParameter) else ""
-    return f"{name} 的值无效：{told}" if name else told
+    return f"{name} 的值无效：{message}" if name else message
 
 
 def _name_of(error: click.BadParameter) -> str:
@@ -50,7 +50,7 @@ def _name_of(error: click.BadParameter) -> str:
 
 
 def _translated(message: str) -> str:
-    for pattern, told in _KNOWN:
+    for pattern, chinese in _KNOWN:
         if pattern.fullmatch(message):
-            return pattern.sub(told, message)
+            return pattern.sub(chinese, message)
     return message

@@ -100,7 +100,7 @@ def _register_hot_jobs(base: Foundation, editions: Editions, scores: HotScores) 
         Job(
             "hot_tidy",
             3600,
-            lambda now: hot_jobs.tidy(base.database, scores, now, tell=base.jobs.checkpoint),
+            lambda now: hot_jobs.tidy(base.database, scores, now, report_progress=base.jobs.checkpoint),
         )
     )
 
@@ -115,7 +115,9 @@ def _make_nearby(base: Foundation, protocol: ProtocolParts, profiles: ProfilePar
         Job(
             "nearby_moves",
             jobs.MOVES_EVERY_S,
-            lambda now: jobs.apply_all_due_moves(base.database, places, now, tell=base.jobs.checkpoint),
+            lambda now: jobs.apply_all_due_moves(
+                base.database, places, now, report_progress=base.jobs.checkpoint
+            ),
             has_work=lambda now: jobs.has_moves(base.database, now),
         )
     )

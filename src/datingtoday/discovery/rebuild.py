@@ -28,7 +28,7 @@ class HotRebuild:
         self._index = index
         self._editions = editions
 
-    def reindex_all(self, tell: Callable[[int], None]) -> int:
+    def reindex_all(self, report_progress: Callable[[int], None]) -> int:
         """Everybody, in small transactions; how many people that were. :param tell: hears how many are done."""
         done = last_id = 0
         while True:
@@ -39,7 +39,7 @@ class HotRebuild:
                 return done
             done += len(people)
             last_id = people[-1].user_id
-            tell(done)
+            report_progress(done)
 
     def reindex(self, session: Session, people: Sequence[PersonFacts]) -> None:
         """These people, whose rows nobody else can change meanwhile."""

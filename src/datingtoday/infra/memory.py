@@ -189,14 +189,14 @@ class Memory:
         rows = select(RedisMemory.name, RedisMemory.epoch).where(RedisMemory.name.in_(buckets.values()))
         found = dict(session.execute(rows.order_by(RedisMemory.name).with_for_update(read=True)).all())
         epochs = {bucket: found[name] for bucket, name in buckets.items() if name in found}
-        told: list[str] = []
+        marked: list[str] = []
         unsent = keys
         try:
             if self._must_reach and not epochs:
                 # Nothing was remembered yet, but who cannot be told must not change what others may remember next.
                 self.redis.execute("ECHO", RUN_ID)
-            told = self._write(keys, epochs, self._marked)
-            unsent = sorted(set(keys).difference(told))
+            marked = self._write(keys, epochs, self._marked)
+            unsent = sorted(set(keys).difference(marked))
         except RedisDown as error:
             if self._must_reach:
                 raise
@@ -204,15 +204,15 @@ class Memory:
         if unsent:
             rows_of = [{"memory": self._row_name(self._bucket(key)), "key": key} for key in unsent]
             session.execute(insert(UnsentChange), rows_of)
-        on_commit(session, lambda: self._committed(told, epochs, has_unsent=bool(unsent)))
+        on_commit(session, lambda: self._committed(marked, epochs, has_unsent=bool(unsent)))
 
-    def _committed(self, told: Sequence[str], epochs: Mapping[int, str], *, has_unsent: bool) -> None:
-        if told:
+    def _committed(self, marked: Sequence[str], epochs: Mapping[int, str], *, has_unsent: bool) -> None:
+        if marked:
             try:
-                self._write(told, epochs, self._after)
+                self._write(marked, epochs, self._after)
             except RedisDown as error:
                 # Marked as they are, readers ask SQL until the marks run out, and the entries with them.
-                log.warning("entries_left_marked", memory=self.name, keys=len(told), reason=str(error))
+                log.warning("entries_left_marked", memory=self.name, keys=len(marked), reason=str(error))
         if has_unsent:
             self._has_unsent = True
             self._send_unsent()

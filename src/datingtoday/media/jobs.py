@@ -45,7 +45,7 @@ def purge(
     *,
     unused_for: timedelta,
     batch_rows: int = 200,
-    tell: Callable[[str, int], None] = lambda what, count: None,
+    report_progress: Callable[[str, int], None] = lambda what, count: None,
 ) -> Purged:
     """Remove uploads that nothing has shown for so long, and every file that no row refers to.
 
@@ -55,7 +55,9 @@ def purge(
     :param tell: called after every batch with ``unused`` or ``objects`` and how many are gone so far.
     :raises DatabaseDown, StorageError: what was removed until then stays removed.
     """
-    unused, objects, missing = purge_rows(media, now, unused_for=unused_for, batch_rows=batch_rows, tell=tell)
+    unused, objects, missing = purge_rows(
+        media, now, unused_for=unused_for, batch_rows=batch_rows, report_progress=report_progress
+    )
     return Purged(unused, objects, remove_leftovers(media, now), missing)
 
 
@@ -65,13 +67,13 @@ def purge_rows(
     *,
     unused_for: timedelta,
     batch_rows: int = 200,
-    tell: Callable[[str, int], None] = lambda what, count: None,
+    report_progress: Callable[[str, int], None] = lambda what, count: None,
 ) -> tuple[int, int, int]:
     """The part of `purge` that SQL knows of: how many uploads and objects went, and how many objects are missing."""
     unused = objects = missing = 0
     while removed := media.database.retried(_remove_unused(now - unused_for, batch_rows)):
         unused += removed
-        tell("unused", unused)
+        report_progress("unused", unused)
     while found := _garbage(media, now, batch_rows):
         lost = [key for key, stored in found if stored and not media.storage.exists(key)]
         for key in lost:
@@ -85,7 +87,7 @@ def purge_rows(
                 media.storage.delete(form)
         media.database.retried(_forget(keys))
         objects += len(keys)
-        tell("objects", objects)
+        report_progress("objects", objects)
     return unused, objects, missing
 
 
@@ -99,7 +101,7 @@ def ask_again(
     media: MediaService,
     now: datetime,
     *,
-    tell: Callable[[str, Verdict | None], None] = lambda id_, verdict: None,
+    report_progress: Callable[[str, Verdict | None], None] = lambda id_, verdict: None,
 ) -> int:
     """Ask the moderator about every upload that it has not answered for; how many have an answer now.
 
@@ -120,7 +122,7 @@ def ask_again(
     for media_id in waiting:
         verdict = media.ask(media_id, now)
         answered += verdict is not None
-        tell(media_id, verdict)
+        report_progress(media_id, verdict)
     return answered
 
 

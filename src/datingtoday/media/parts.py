@@ -82,14 +82,14 @@ def _register_jobs(base: Foundation, service: MediaService) -> None:
     checkpoint = base.jobs.checkpoint
 
     def purge(now: datetime) -> None:
-        jobs.purge_rows(service, now, unused_for=unused_for, tell=checkpoint)
+        jobs.purge_rows(service, now, unused_for=unused_for, report_progress=checkpoint)
 
     base.jobs.register(Job("media_purge", 3600, purge))
     base.jobs.register(
         Job("media_leftovers", 3600, lambda now: jobs.remove_leftovers(service, now), per_host=True)
     )
     base.jobs.register(
-        Job("media_moderation", 300, lambda now: jobs.ask_again(service, now, tell=checkpoint))
+        Job("media_moderation", 300, lambda now: jobs.ask_again(service, now, report_progress=checkpoint))
     )
 
 

@@ -134,7 +134,7 @@ class MediaService:
 
     def describe(self, media: Media, viewer_id: int, now: datetime) -> dict[str, Any]:
         """The shape ``media`` of the wire contract; what does not apply is left out."""
-        told: dict[str, Any] = {
+        data: dict[str, Any] = {
             "media_id": media.id,
             "kind": media.kind,
             "mime": media.mime,
@@ -142,7 +142,7 @@ class MediaService:
             **self.urls(media, viewer_id, now),
         }
         more = {"width": media.width, "height": media.height, "duration_ms": media.duration_ms}
-        return told | {name: value for name, value in more.items() if value is not None}
+        return data | {name: value for name, value in more.items() if value is not None}
 
     # --- uploading
 

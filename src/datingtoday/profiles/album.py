@@ -117,5 +117,5 @@ class Album:
 
     def _told(self, session: Session, owner_id: int, viewer_id: int, now: datetime) -> ReadyJson:
         person = self._cards.people.read(session, [owner_id], album=True)[owner_id]
-        told: list[dict[str, Any]] = album_of(person, now, to_owner=owner_id == viewer_id, with_times=True)
-        return SignableJson.of(None, told).signed(self._cards.signer.for_viewer(viewer_id))
+        data: list[dict[str, Any]] = album_of(person, now, to_owner=owner_id == viewer_id, with_times=True)
+        return SignableJson.of(None, data).signed(self._cards.signer.for_viewer(viewer_id))

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from datingtoday.infra.events import Events
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.errors import UserNotFound
-from datingtoday.profiles.follows import refuse_oneself
+from datingtoday.profiles.follows import refuse_own_account
 from datingtoday.profiles.models import UserBlock, UserFollow
 from datingtoday.profiles.people import lock_people
 from datingtoday.profiles.visibility import Action, Relation, Visibility
@@ -44,7 +44,7 @@ class Blocks:
 
         :raises ParameterError: the two are the same. :raises UserNotFound: the blocker neither sees nor knows them.
         """
-        refuse_oneself(user_id, peer_id)
+        refuse_own_account(user_id, peer_id)
         lock_people(session, [user_id, peer_id])
         relation = self._visibility.relations(session, user_id, [peer_id], now)[peer_id]
         if relation.ties.blocks:
@@ -69,7 +69,7 @@ class Blocks:
 
         :raises ParameterError: the two are the same.
         """
-        refuse_oneself(user_id, peer_id)
+        refuse_own_account(user_id, peer_id)
         session.execute(delete(UserBlock).where(UserBlock.user_id == user_id, UserBlock.peer_id == peer_id))
         self._visibility.ties_changed(session, [(user_id, peer_id)])
 

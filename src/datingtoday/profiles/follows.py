@@ -52,7 +52,7 @@ class Follows:
 
         :raises ParameterError: the two are the same. :raises UserNotFound: the follower may not see them.
         """
-        refuse_oneself(user_id, peer_id)
+        refuse_own_account(user_id, peer_id)
         lock_people(session, [user_id])
         relations = self._visibility.relations(session, user_id, [peer_id], now)
         if peer_id not in self._visibility.decide(session, user_id, relations, Action.SHOW, now):
@@ -70,7 +70,7 @@ class Follows:
 
         :raises ParameterError: the two are the same.
         """
-        refuse_oneself(user_id, peer_id)
+        refuse_own_account(user_id, peer_id)
         lock_people(session, [user_id])
         session.execute(
             delete(UserFollow).where(UserFollow.user_id == user_id, UserFollow.peer_id == peer_id)
@@ -112,7 +112,7 @@ class Follows:
         return found.answer(self._cards.of(user_id, [other_id for _, other_id in found.rows], now))
 
 
-def refuse_oneself(user_id: int, peer_id: int) -> None:
+def refuse_own_account(user_id: int, peer_id: int) -> None:
     """:raises ParameterError: both are the same person."""
     if user_id == peer_id:
         raise ParameterError.plain(

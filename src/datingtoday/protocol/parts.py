@@ -62,7 +62,7 @@ def make_protocol(base: Foundation, *, clock: Clock = time.time_ns) -> ProtocolP
     kept = KeptSignatures(base.database)
 
     def forget_signatures(now: datetime) -> None:
-        kept.forget_old(now, tell=base.jobs.checkpoint)
+        kept.forget_old(now, report_progress=base.jobs.checkpoint)
 
     base.jobs.register(Job("signatures_purge", 3600, forget_signatures))
     replay = ReplayGuard(

@@ -67,7 +67,7 @@ class Deletion:
         now: datetime,
         *,
         batch_rows: int = BATCH_ROWS,
-        tell: Callable[[int], None] = lambda purged: None,
+        report_progress: Callable[[int], None] = lambda purged: None,
     ) -> int:
         """Remove what is stored on those who left more than `KEPT` ago, in small transactions; how many people.
 
@@ -82,7 +82,7 @@ class Deletion:
             for user_id in user_ids:
                 self._purge_person(database, user_id, batch_rows)
                 purged += 1
-                tell(purged)
+                report_progress(purged)
         return purged
 
     def _due(self, database: Database, now: datetime) -> list[int]:

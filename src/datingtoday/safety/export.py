@@ -49,9 +49,9 @@ class Export:
         """
         self._limits.refuse_if_reached("export", str(user_id), self._per_day, per_s=_A_DAY_S, now=now)
         self._accounts.confirm(session, user_id, "export", code, address=address, now=now)
-        told = {store.name: store.export(session, user_id, now) for store in self._stores}
+        data = {store.name: store.export(session, user_id, now) for store in self._stores}
         on_commit(
             session,
             lambda: self._limits.count("export", str(user_id), self._per_day, per_s=_A_DAY_S, now=now),
         )
-        return {"user_id": user_id, "exported_at": now, **told}
+        return {"user_id": user_id, "exported_at": now, **data}

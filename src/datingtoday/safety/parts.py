@@ -51,7 +51,7 @@ def make_safety(
     deletion = Deletion(accounts.service, profiles.service, base.events, base.personal_data)
 
     def purge(now: datetime) -> None:
-        deletion.purge(base.database, now, tell=base.jobs.checkpoint)
+        deletion.purge(base.database, now, report_progress=base.jobs.checkpoint)
 
     base.jobs.register(Job("accounts_purge", 86_400, purge))
     return SafetyParts(

@@ -13,7 +13,7 @@ from datingtoday.media.errors import MediaNotFound
 from datingtoday.media.service import MediaService
 from datingtoday.profiles.enumerations import Choice
 from datingtoday.profiles.errors import UserNotFound
-from datingtoday.profiles.follows import refuse_oneself
+from datingtoday.profiles.follows import refuse_own_account
 from datingtoday.profiles.people import lock_people
 from datingtoday.profiles.service import Profiles
 from datingtoday.profiles.visibility import Action, Visibility
@@ -86,7 +86,7 @@ class Reports:
         :raises MessageNotFound: it is not a message of theirs to the reporter.
         :raises RateLimited: too many in a day. Nothing was changed.
         """
-        refuse_oneself(user_id, peer_id)
+        refuse_own_account(user_id, peer_id)
         lock_people(session, [user_id])
         if not self._visibility.may(session, user_id, peer_id, Action.REPORT, now):
             raise UserNotFound

@@ -68,7 +68,7 @@ def rights_routes(reports: Reports, deletion: Deletion, export: Export) -> Bluep
         ),
     )
     def export_(call: Call, code: str) -> Any:
-        told = export.export(call.session, call.user_id, code, address=call.address, now=call.now)
-        return ReadyJson(to_json(told))
+        data = export.export(call.session, call.user_id, code, address=call.address, now=call.now)
+        return ReadyJson(to_json(data))
 
     return bp

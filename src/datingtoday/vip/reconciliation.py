@@ -84,7 +84,11 @@ class Reconciliation:
         self._channels = channels
 
     def run(
-        self, now: datetime, *, days: int, tell: Callable[[int, int], None] = lambda done, total: None
+        self,
+        now: datetime,
+        *,
+        days: int,
+        report_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[Finding]:
         """Everything that differs.
 
@@ -99,7 +103,7 @@ class Reconciliation:
                 .order_by(UserOrder.id)
             ).all()
             tasks = {(it.channel, it.transaction_id): it for it in session.scalars(select(RefundTask))}
-        return [*found, *self._providers(_counted(recent, tell), tasks, now)]
+        return [*found, *self._providers(_counted(recent, report_progress), tasks, now)]
 
     def report(self, now: datetime) -> int:
         """The nightly job: findings are logged as warnings; how many."""
@@ -144,10 +148,10 @@ class Reconciliation:
                 yield from _compared(order, fact)
 
 
-def _counted(orders: Sequence[UserOrder], tell: Callable[[int, int], None]) -> Iterator[UserOrder]:
+def _counted(orders: Sequence[UserOrder], report_progress: Callable[[int, int], None]) -> Iterator[UserOrder]:
     for done, order in enumerate(orders, start=1):
         yield order
-        tell(done, len(orders))
+        report_progress(done, len(orders))
 
 
 def _with_amount(channel: PaymentChannel, fact: Fact | None, task: RefundTask | None) -> Fact | None:

@@ -77,14 +77,14 @@ def demo_routes(settings: Settings) -> Blueprint:
     def config(call: Call) -> Response:
         if settings.embedded and not _is_asked_by_address(request.host):
             raise NotFound
-        told = {
+        data = {
             "appkey": settings.app.appkey,
             "appsecret": settings.app.appsecret,
             "people": _people() if code else [],
             "code": code if code and call.is_local else None,
         }
         return Response(
-            envelope.to_json(told),
+            envelope.to_json(data),
             content_type=envelope.CONTENT_TYPE,
             headers={**_HEADERS, "Cache-Control": "no-store"},
         )

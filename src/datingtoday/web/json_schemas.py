@@ -33,9 +33,9 @@ class _Converter(OpenAPIConverter):
     def schema2jsonschema(self, schema: Any) -> Json:
         made: Json = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
         made.pop("additionalProperties", None)
-        told = getattr(schema, "summary", None)
-        if isinstance(told, Text):
-            made["description"] = both(told)
+        described = getattr(schema, "summary", None)
+        if isinstance(described, Text):
+            made["description"] = both(described)
         return made
 
 
@@ -60,8 +60,8 @@ def _wire_time_to_schema(converter: Any, field: fields.Field[Any], **_options: A
 
 def _bilingual_description(converter: Any, field: fields.Field[Any], **_options: Any) -> Json:
     """The description, and the names of an enumeration's values both as a list and in the description."""
-    told = field.metadata.get("description")
-    made: Json = {"description": both(told)} if isinstance(told, Text) else {}
+    described = field.metadata.get("description")
+    made: Json = {"description": both(described)} if isinstance(described, Text) else {}
     names = field.metadata.get(ENUM_NAMES)
     if isinstance(names, list):
         made[ENUM_NAMES] = [both(name) for name in names]

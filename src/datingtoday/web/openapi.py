@@ -258,9 +258,9 @@ def _responses(route: Route, plugin: SchemaPlugin) -> Json:
                 "content": {"*/*": {}},
             }
     else:
-        told = [cls for cls in (*parts.common_errors(route), *own) if cls.http_status == 200]
-        told.sort(key=lambda cls: cls.code)
-        refused = [{"$ref": f"#/components/schemas/{parts.error_component(cls)}"} for cls in told]
+        described = [cls for cls in (*parts.common_errors(route), *own) if cls.http_status == 200]
+        described.sort(key=lambda cls: cls.code)
+        refused = [{"$ref": f"#/components/schemas/{parts.error_component(cls)}"} for cls in described]
         responses["200"] = {
             "description": both(_DONE),
             "headers": _headers(),
@@ -284,8 +284,8 @@ def recorded_examples() -> dict[str, Json]:
     recorded: dict[str, Json] = json.loads(EXAMPLES.read_text(encoding="utf-8"))
     return {
         operation: {
-            name: {"summary": both(Text(*told["title"])), "value": told["answer"]}
-            for name, told in named.items()
+            name: {"summary": both(Text(*described["title"])), "value": described["answer"]}
+            for name, described in named.items()
         }
         for operation, named in recorded.items()
     }

@@ -25,7 +25,7 @@ from datingtoday.profiles.people import age_in_years
 from tests.cli.conftest import data, start  # noqa: F401 - fixtures
 from tests.cli.running_server import PROGRAM, Start, clean_environ
 from tests.plugins.api import Api
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 NOW = datetime.now(UTC)
 
@@ -179,7 +179,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["real"], indirect=True)
-def test_people_in_a_database_of_ones_own_are_left_alone(app_of: Callable[..., Api], tmp_path: Path) -> None:
+def test_people_in_a_database_of_your_own_are_left_alone(app_of: Callable[..., Api], tmp_path: Path) -> None:
     api = app_of()
     make_user(api)
     own = {

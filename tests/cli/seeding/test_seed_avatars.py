@@ -21,7 +21,7 @@ from datingtoday.media.models import Media, MediaGarbage, MediaUsage, is_shared,
 from datingtoday.profiles.models import UserInfo
 from tests.media.uploads import make_media
 from tests.plugins.api import Api, User
-from tests.profiles.people import delete, make_user
+from tests.profiles.factories import delete, make_user
 
 NOW = datetime.now(UTC)
 PEOPLE = 260
@@ -128,7 +128,7 @@ def test_usage_counts_them_and_the_purge_of_uploads_leaves_them(seeded: Api) -> 
     assert len(rows(seeded)) == len(own)
 
 
-def test_somebody_who_leaves_takes_only_the_own_upload_along(seeded: Api) -> None:
+def test_a_user_who_leaves_takes_only_the_own_upload_along(seeded: Api) -> None:
     parts = seeded.parts
     gone, stays = two_with_the_same_picture(seeded)
     delete(seeded, User(gone, "", ""))

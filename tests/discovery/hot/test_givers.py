@@ -16,7 +16,7 @@ from datingtoday.discovery.person_facts import registered_at
 from datingtoday.profiles.models import UserInfo
 from tests.discovery.rankings import note
 from tests.plugins.api import Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 PEOPLE = 1_000
 SWARM = 50

@@ -20,8 +20,8 @@ from tests.discovery.rankings import PATH, edition, ids, lose_rankings, note, nu
 from tests.plugins.api import Api, User
 from tests.plugins.backend import Backend
 from tests.plugins.polling import wait_until
-from tests.profiles import people as persons
-from tests.profiles.people import ban, blocks, follows, hide, make_user, set_row
+from tests.profiles import factories
+from tests.profiles.factories import ban, make_block, make_follow, make_hidden, make_user, set_row
 
 # --- who is shown
 
@@ -63,14 +63,14 @@ def test_only_who_may_be_found(own: Api, source: str) -> None:
     people = dict(zip(kinds, ranked(own, len(kinds)), strict=True))
     if source == "edition":
         edition(own)
-    hide(own, people["hidden"])
+    make_hidden(own, people["hidden"])
     ban(own, people["banned"])
-    persons.delete(own, people["deleted"])
-    blocks(own, viewer, people["blocked"])
-    blocks(own, people["blocks"], viewer)
+    factories.delete(own, people["deleted"])
+    make_block(own, viewer, people["blocked"])
+    make_block(own, people["blocks"], viewer)
     for kind in ("follows", "follows not"):
         set_row(own, people[kind], authority=2)
-    follows(own, people["follows"], viewer)
+    make_follow(own, people["follows"], viewer)
     data = own.get(PATH, viewer).data
     assert [card["user_id"] for card in data["list"]] == numbers([people["open"], people["follows"]])
     assert (data["has_next"], data["next"]) == (False, None)
@@ -86,7 +86,7 @@ def test_only_who_may_be_found(own: Api, source: str) -> None:
 
 def test_the_deleted_leave_nothing_behind(own: Api) -> None:
     user = make_user(own, nickname="走了")
-    persons.delete(own, user)
+    factories.delete(own, user)
     with own.parts.base.database.transaction(write=False) as session:
         for table in (HotPerson, SearchName, SearchGram):
             assert session.scalars(select(table.user_id)).all() == []
@@ -144,7 +144,7 @@ def test_pages_hold_everybody_who_may_be_found_once(
         score(api, person, 1000.0 - at)
     edition(api)
     viewer = make_user(api, authority=0)
-    blocks(api, viewer, *(people[at] for at in sorted(hidden)))
+    make_block(api, viewer, *(people[at] for at in sorted(hidden)))
 
     def turn_over(_: int) -> None:
         score(api, rng.choice(people), 900.0 + rng.random() * 200)
@@ -172,7 +172,7 @@ def test_pages_by_number(own: Api) -> None:
     assert own.get(PATH, viewer, cursor="abc").code == 300
     # Who may not be found is missing on the page, and nobody takes the place of another on the next one.
     blocker = make_user(own, authority=0)
-    blocks(own, blocker, User(people[3], "", ""), User(people[9], "", ""))
+    make_block(own, blocker, User(people[3], "", ""), User(people[9], "", ""))
     assert [ids(own, blocker, page=page) for page in (1, 2)] == [
         [*people[:3], *people[4:9]], people[10:20],
     ]  # fmt: skip
@@ -180,7 +180,7 @@ def test_pages_by_number(own: Api) -> None:
 
 @pytest.mark.parametrize(("hidden", "goes_on"), [(100, False), (520, True)])
 def test_looking_for_a_next_page_ends(own: Api, hidden: int, goes_on: bool) -> None:
-    """Behind very many whom one may not find in a row there may be somebody: the next page goes on looking."""
+    """Behind very many whom one may not find in a row there may be a user: the next page goes on looking."""
     viewer = make_user(own, authority=0)
     people = [make_user(own) for _ in range(3)]
     for at, person in enumerate(people):

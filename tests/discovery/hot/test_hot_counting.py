@@ -20,10 +20,10 @@ from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.stream_reader import StreamReader
 from tests.discovery.rankings import count, edition, ids, note, numbers, place
 from tests.plugins.api import Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 
-def test_visits_follows_and_activity_lift_somebody(own: Api) -> None:
+def test_visits_follows_and_activity_lift_a_user(own: Api) -> None:
     viewer, visited, followed, nobody = (make_user(own) for _ in range(4))
     before = place(own, nobody).score
     own.get("/api/user/show", viewer, peerId=visited.user_id).data  # noqa: B018

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datingtoday.profiles.models import UserInfo
-from tests.discovery.places import (
+from tests.discovery.locations import (
     apply_due_moves,
     crowd,
     found,
@@ -23,7 +23,7 @@ from tests.discovery.places import (
 )
 from tests.plugins.api import Api
 from tests.plugins.polling import wait_until
-from tests.profiles.people import ban, blocks, delete, follows, make_user, set_row
+from tests.profiles.factories import ban, delete, make_block, make_follow, make_user, set_row
 
 
 class TestBands:
@@ -146,7 +146,7 @@ class TestFilters:
 
 
 class TestWhoIsNeverListed:
-    def test_oneself(self, api: Api) -> None:
+    def test_the_viewer_is_not_listed(self, api: Api) -> None:
         viewer = person_at(api, new_area())
         data = api.get("/api/user/nearby/list", viewer).data
         assert data == {"total": 0, "list": [], "has_next": False, "next": None}
@@ -158,8 +158,8 @@ class TestWhoIsNeverListed:
             pytest.param(
                 lambda api, viewer, other: set_row(api, other, authority=2), id="to whom they follow"
             ),
-            pytest.param(lambda api, viewer, other: blocks(api, viewer, other), id="blocked"),
-            pytest.param(lambda api, viewer, other: blocks(api, other, viewer), id="blocks"),
+            pytest.param(lambda api, viewer, other: make_block(api, viewer, other), id="blocked"),
+            pytest.param(lambda api, viewer, other: make_block(api, other, viewer), id="blocks"),
             pytest.param(lambda api, viewer, other: ban(api, other), id="banned"),
             pytest.param(lambda api, viewer, other: delete(api, other), id="deleted"),
         ],
@@ -176,7 +176,7 @@ class TestWhoIsNeverListed:
         here = new_area()
         viewer, other = person_at(api, here), person_at(api, here, authority=2)
         assert seen_by(api, viewer) == {}
-        follows(api, other, viewer)
+        make_follow(api, other, viewer)
         assert list(seen_by(api, viewer)) == [other.user_id]
 
     def test_by_the_rules_of_the_product(self, api: Api) -> None:

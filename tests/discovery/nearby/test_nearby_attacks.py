@@ -21,7 +21,7 @@ from datingtoday.discovery.nearby.grid import Grid
 from datingtoday.infra.config.discovery import DiscoverySection
 from tests.discovery.attackers import Attack, attacks, least_squares
 from tests.discovery.attackers_views import ApiView, CellsView, Memory, NaiveView, ServiceView, TwinView, View
-from tests.discovery.places import Point, area, crowd, metres_between, moved, neighbour
+from tests.discovery.locations import Point, area, crowd, metres_between, moved, neighbour
 from tests.plugins.api import Api
 
 GRID = Grid(DiscoverySection().nearby_grid_m)
@@ -36,7 +36,7 @@ WITHOUT_GRID = {"DISCOVERY_NEARBY_GRID_M": 100}
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody to be located."""
+    """A user to be located."""
 
     home: Point
     town: Point
@@ -52,7 +52,7 @@ class Errors:
 
 
 class LocatedError(AssertionError):
-    """Somebody came too near too often."""
+    """A user came too near too often."""
 
 
 def people(side: int, rng: random.Random) -> list[Person]:

@@ -15,7 +15,7 @@ from datingtoday.discovery.nearby.jobs import Rebuilding, Rebuilt
 from datingtoday.discovery.nearby.models import Location, LocationCell
 from datingtoday.infra.redis import RedisDown
 from datingtoday.profiles.models import UserInfo
-from tests.discovery.places import (
+from tests.discovery.locations import (
     all_pages,
     crowd,
     found,
@@ -130,7 +130,7 @@ class TestRebuilding:
         people = crowd(api, [here] * 40, gender=[0, 1, 2])
         grid = api.parts.discovery.places.grid
         with api.parts.base.database.transaction() as session:
-            # Counts that are off, one that is missing, somebody who is shown and must not be, and one who is not.
+            # Counts that are off, one that is missing, a user who is shown and must not be, and one who is not.
             session.execute(update(LocationCell).values(men=7))
             session.execute(
                 update(Location)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datingtoday.discovery.nearby.grid import BANDS_M, DEGREE_M, EARTH_RADIUS_M, Grid
-from tests.discovery.places import Point, metres_between, moved
+from tests.discovery.locations import Point, metres_between, moved
 
 GRIDS = {size_m: Grid(size_m) for size_m in (20, 50, 777, 2200, 20_000)}
 GRID = GRIDS[2200]

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from datingtoday.discovery.nearby.models import Location, LocationCell
-from tests.discovery.places import (
+from tests.discovery.locations import (
     Point,
     apply_due_moves,
     crowd,
@@ -31,7 +31,7 @@ from tests.discovery.places import (
     user_of,
 )
 from tests.plugins.api import Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 DELAY_S = 600
 LATEST = timedelta(seconds=DELAY_S * 1.5)
@@ -50,7 +50,7 @@ def answers(api: Api, viewer: User, now: datetime) -> list[Any]:
 
 class TestWithinACell:
     def test_changes_no_byte_of_anyones_answers(self, api: Api) -> None:
-        """Also not of one's own: total, order, bands and cursors stay as they are."""
+        """Also not of your own: total, order, bands and cursors stay as they are."""
         here, now = new_area(), datetime.now(UTC)
         grid = api.parts.discovery.places.grid
         target = person_at(api, here, gender=1)
@@ -109,7 +109,7 @@ class TestToAnotherCell:
         assert not job.has_work(now)
 
     def test_the_viewers_own_answers_wait_as_well(self, api: Api) -> None:
-        """Else one could feel one's way along the edges of cells."""
+        """Else attackers could feel their way along the edges of cells."""
         here, now = new_area(), datetime.now(UTC)
         there = neighbour(api.parts.discovery.places.grid, here, north=4)
         viewer, other = person_at(api, here), person_at(api, here)

@@ -10,7 +10,7 @@ import pytest
 
 from datingtoday.discovery.nearby.entries import MAX_BUCKET
 from datingtoday.discovery.nearby.models import LocationCell
-from tests.discovery.places import (
+from tests.discovery.locations import (
     all_pages,
     crowd,
     found,
@@ -27,7 +27,7 @@ from tests.discovery.places import (
     user_of,
 )
 from tests.plugins.api import Api
-from tests.profiles.people import blocks, make_user
+from tests.profiles.factories import make_block, make_user
 
 
 class TestOrder:
@@ -160,7 +160,7 @@ class TestPages:
         viewer = person_at(api, here)
         people = crowd(api, [here] * 30)
         for other in people[3:]:
-            blocks(api, user_of(other), viewer)
+            make_block(api, user_of(other), viewer)
         assert sorted(all_pages(api, viewer, 5)) == people[:3]
         last = api.get("/api/user/nearby/list", viewer, page=6, pageCount=5).data
         assert last["has_next"] is False
@@ -173,7 +173,7 @@ class TestPages:
         assert api.post("/api/user/location", viewer, hide=hide).code == 0
         order = list(seen_by(api, viewer))
         for other in order[3:]:
-            blocks(api, user_of(other), viewer)
+            make_block(api, user_of(other), viewer)
         for count, goes_on in ((2, True), (3, False), (4, False)):
             data = api.get("/api/user/nearby/list", viewer, pageCount=count).data
             assert [card["user_id"] for card in data["list"]] == order[: min(count, 3)]

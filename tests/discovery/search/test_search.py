@@ -24,7 +24,7 @@ from datingtoday.profiles.people import age_in_years
 from tests.plugins.api import Api, User
 from tests.plugins.sql_product import plan_of
 from tests.plugins.statements import statements
-from tests.profiles.people import ban, blocks, delete, follows, hide, make_user, set_row
+from tests.profiles.factories import ban, delete, make_block, make_follow, make_hidden, make_user, set_row
 
 PATH = "/api/user/search"
 
@@ -247,16 +247,16 @@ def test_only_who_may_be_found(api: Api) -> None:
         "known",
     )
     people = {what: make_user(api, nickname=name) for what in kinds}
-    hide(api, people["hidden"])
+    make_hidden(api, people["hidden"])
     ban(api, people["banned"])
     ban(api, people["ban over"], until=datetime.now(UTC) - timedelta(seconds=1))
     delete(api, people["deleted"])
-    blocks(api, viewer, people["blocked"])
-    blocks(api, people["blocks"], viewer)
+    make_block(api, viewer, people["blocked"])
+    make_block(api, people["blocks"], viewer)
     for what in ("follows", "follows not"):
         set_row(api, people[what], authority=2)
-    follows(api, people["follows"], viewer)
-    follows(api, viewer, people["hidden"], people["follows not"])
+    make_follow(api, people["follows"], viewer)
+    make_follow(api, viewer, people["hidden"], people["follows not"])
     found = set(ids(api, viewer, nickname=name, pageCount=50))
     assert found == {people[what].user_id for what in ("open", "ban over", "follows", "known")}
     assert api.get(PATH, viewer, nickname=name).data["total"] == 4
@@ -278,7 +278,7 @@ def test_cursor_pages_neither_repeat_nor_skip_while_people_come_and_change(api: 
         if not data["has_next"]:
             break
         own["cursor"] = data["next"]
-        # Somebody new, and somebody who is active: neither moves anybody.
+        # A user new, and a user who is active: neither moves anybody.
         make_user(api, nickname=name)
         set_row(api, people[number], last_active=datetime.now(UTC), height=180)
     assert found == expected

@@ -13,8 +13,8 @@ from PIL import Image
 
 from datingtoday.media.errors import FileRefused
 from datingtoday.media.processing.audio_video import (
-    ProcessedFilm,
-    ProcessedSound,
+    ProcessedAudio,
+    ProcessedVideo,
     process_audio,
     process_video,
 )
@@ -26,14 +26,14 @@ from tests.media.image_samples import SECRET
 
 pytestmark = pytest.mark.needs("ffmpeg")
 
-Listen = Callable[[bytes], ProcessedSound]
-Watch = Callable[[bytes], ProcessedFilm]
+Listen = Callable[[bytes], ProcessedAudio]
+Watch = Callable[[bytes], ProcessedVideo]
 Make = Callable[[], bytes]
 
 
 @pytest.fixture
 def listen(tmp_path: Path) -> Listen:
-    def run(content: bytes) -> ProcessedSound:
+    def run(content: bytes) -> ProcessedAudio:
         file = tmp_path / "upload"
         file.write_bytes(content)
         return process_audio(file, inspect_file(file, Kind.AUDIO), find_ffmpeg())
@@ -43,7 +43,7 @@ def listen(tmp_path: Path) -> Listen:
 
 @pytest.fixture
 def watch(tmp_path: Path) -> Watch:
-    def run(content: bytes) -> ProcessedFilm:
+    def run(content: bytes) -> ProcessedVideo:
         file = tmp_path / "upload"
         file.write_bytes(content)
         return process_video(file, inspect_file(file, Kind.VIDEO), find_ffmpeg())

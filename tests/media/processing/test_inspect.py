@@ -132,7 +132,7 @@ def test_refused_types_with_noise_behind(name: str, tail: bytes) -> None:
         ("pdf", "a PDF", "PDF"),
         ("m3u8", "a playlist", "播放列表"),
         ("svg", "a page or an SVG image", "SVG"),
-        ("heic sequence", "a sequence of HEIC pictures", "HEIC 连拍"),
+        ("heic sequence", "a sequence of HEIC images", "HEIC 连拍"),
     ],
 )
 def test_a_refused_type_is_named_with_what_to_send(tmp_path: Path, name: str, en: str, zh: str) -> None:

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 
 from datingtoday.media.errors import FileRefused
 from datingtoday.media.processing.audio_video import (
-    ProcessedFilm,
-    ProcessedSound,
+    ProcessedAudio,
+    ProcessedVideo,
     process_audio,
     process_video,
 )
@@ -34,13 +34,13 @@ H264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p"
 AV1 = "-c:v libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p"
 
 
-def watch(folder: Path, content: bytes) -> ProcessedFilm:
+def watch(folder: Path, content: bytes) -> ProcessedVideo:
     file = folder / "upload"
     file.write_bytes(content)
     return process_video(file, inspect_file(file, Kind.VIDEO), find_ffmpeg())
 
 
-def listen(folder: Path, content: bytes) -> ProcessedSound:
+def listen(folder: Path, content: bytes) -> ProcessedAudio:
     file = folder / "upload"
     file.write_bytes(content)
     return process_audio(file, inspect_file(file, Kind.AUDIO), find_ffmpeg())
@@ -251,7 +251,7 @@ def screenshot(width: int, height: int) -> Image.Image:
     page = Image.new("L", (width, height), "white")
     pen = ImageDraw.Draw(page)
     for y in range(0, height, 40):
-        pen.text((20, y), "喜欢 text that somebody wants to read 0123456789", fill="black")
+        pen.text((20, y), "喜欢 text that a user wants to read 0123456789", fill="black")
         pen.line((0, y + 30, width, y + 30), fill="black")
     return page
 

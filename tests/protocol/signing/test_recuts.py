@@ -184,7 +184,7 @@ def test_kept_signatures_go_when_their_time_is_over(lab: Lab) -> None:
     now = datetime.fromtimestamp(lab.clock.ms / 1000, UTC)
     assert memory.forget_old(now) == 1
     assert memory.forget_old(now) == 0
-    assert kept(lab) == 1, "the other one's time is not over"
+    assert kept(lab) == 1, "the other signature's time is not over"
 
 
 @pytest.mark.parametrize(("days", "is_kept"), [(1, True), (3 * 365, True), (3 * 366 + 1, False)])

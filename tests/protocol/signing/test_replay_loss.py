@@ -248,7 +248,7 @@ def test_processes_with_a_narrower_window_remember_for_those_with_a_wider_one(
 def test_another_server_is_a_loss_and_so_is_the_way_back(
     lab: Lab, own_redis: RedisServer, private_redis: PrivateRedis, lab_on: LabOn
 ) -> None:
-    """The first one's memory is whole, but for what the second one accepted in between."""
+    """The first server's memory is whole, but for what the second one accepted in between."""
     lab.clock.stop()
     first = accepted(lab.client())
     second = private_redis(own_redis.engine)

@@ -55,7 +55,7 @@ def purge(batch_rows: int, quiet: bool, config_file: Path | None, data_dir: Path
                 datetime.now(UTC),
                 unused_for=unused_for,
                 batch_rows=batch_rows,
-                tell=lambda what, count: progress.report(count, *_removed(what, count)),
+                report_progress=lambda what, count: progress.report(count, *_removed(what, count)),
             )
         except (DatabaseDown, StorageError) as error:
             raise CommandFailed(
@@ -175,17 +175,17 @@ def ask(config_file: Path | None, data_dir: Path | None) -> None:
     failed: list[str] = []
 
     with open_parts(config_file, data_dir) as parts, Progress() as progress:
-        told = 0
+        asked = 0
 
-        def tell(media_id: str, verdict: "Verdict | None") -> None:
-            nonlocal told
-            told += 1
+        def report_progress(media_id: str, verdict: "Verdict | None") -> None:
+            nonlocal asked
+            asked += 1
             if verdict is None:
                 failed.append(media_id)
             progress.say(f"{media_id} {verdict or '-'}")
-            progress.report(told, f"{told} asked", f"已询问 {told} 个")
+            progress.report(asked, f"{asked} asked", f"已询问 {asked} 个")
 
-        answered = ask_again(parts.media.service, datetime.now(UTC), tell=tell)
+        answered = ask_again(parts.media.service, datetime.now(UTC), report_progress=report_progress)
     if failed:
         raise CommandFailed(
             f"answered: {answered}, no answer: {len(failed)}; the log says why",

@@ -103,7 +103,7 @@ def show(report_id: int, photos_dir: Path | None, config_file: Path | None, data
             _write_photos(
                 parts.media.service.storage, parts.safety.moderation.held_photos(session, report), photos_dir
             )
-        told = {
+        data = {
             "report_id": report.id,
             "state": report.state,
             "about": report.peer_id,
@@ -116,7 +116,7 @@ def show(report_id: int, photos_dir: Path | None, config_file: Path | None, data
             "note": report.note,
             "evidence": json.loads(report.evidence),
         }
-    click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
 
 
 @command.command()

@@ -114,7 +114,7 @@ def reconcile(days: int, config_file: Path | None, data_dir: Path | None) -> Non
         found = parts.vip.reconciliation.run(
             datetime.now(UTC),
             days=days,
-            tell=lambda done, total: progress.report(
+            report_progress=lambda done, total: progress.report(
                 done, f"{done} / {total} orders", f"{done} / {total} 个订单", total=total
             ),
         )

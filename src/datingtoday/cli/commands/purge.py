@@ -40,15 +40,20 @@ def command(config_file: Path | None, data_dir: Path | None, batch_rows: int, qu
     now = datetime.now(UTC)
     with open_parts(config_file, data_dir, needs_redis=False) as parts, Progress(quiet=quiet) as progress:
 
-        def tell(table: str, removed: int) -> None:
+        def report_progress(table: str, removed: int) -> None:
             progress.report(removed, *_line(table, removed))
 
         try:
-            removed = purge(parts.base.database, now, batch_rows=batch_rows, tell=tell)
+            removed = purge(parts.base.database, now, batch_rows=batch_rows, report_progress=report_progress)
             accounts = parts.safety.deletion.purge(
-                parts.base.database, now, batch_rows=batch_rows, tell=lambda done: tell(_ACCOUNTS, done)
+                parts.base.database,
+                now,
+                batch_rows=batch_rows,
+                report_progress=lambda done: report_progress(_ACCOUNTS, done),
             )
-            signatures = parts.protocol.signatures.forget_old(now, tell=lambda done: tell(_SIGNATURES, done))
+            signatures = parts.protocol.signatures.forget_old(
+                now, report_progress=lambda done: report_progress(_SIGNATURES, done)
+            )
         except DatabaseDown as error:
             raise CommandFailed(
                 "the database cannot be reached; what was removed stays removed",

@@ -45,12 +45,12 @@ def command(config_file: Path | None, data_dir: Path | None, users: int, seed: i
             )
         now = datetime.now(UTC)
 
-        def tell(done: int) -> None:
+        def report_progress(done: int) -> None:
             progress.again = _again(done, users)
             progress.report(done, f"{done} / {users}")
 
         try:
-            ids = load.load(users, seed, now, tell)
+            ids = load.load(users, seed, now, report_progress)
         except StorageError as error:
             raise CommandFailed(
                 f"the pictures cannot be stored: {error}; no people were added",

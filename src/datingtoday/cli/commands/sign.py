@@ -123,8 +123,8 @@ def _judge(request: "SignedRequest", secret: str) -> bool:
     given = request.params
     sign_method = given.get("sign_method", MD5)
     if len(given["sign"]) != SIGN_LENGTHS.get(sign_method, 0):
-        told = explaining.of_another_method(given["sign"])
-        hint = told or Text(
+        explanation = explaining.of_another_method(given["sign"])
+        hint = explanation or Text(
             f"{len(given['sign'])} characters are no {sign_method} signature in hex",
             f"{len(given['sign'])} 个字符不是十六进制的 {sign_method} 签名",
         )
@@ -153,9 +153,9 @@ def _compare(request: "SignedRequest", secret: str, own_string: str) -> bool:
     if own_string.startswith("@"):
         # As it is: a line end in the file is what was hashed.
         own_string = Path(own_string[1:]).read_bytes().decode()
-    told = compare_strings(request, [secret], request.params.get("sign_method", MD5), own_string)
-    say(*told)
-    return told is SAME_STRING
+    explanation = compare_strings(request, [secret], request.params.get("sign_method", MD5), own_string)
+    say(*explanation)
+    return explanation is SAME_STRING
 
 
 def _declared(method: str, path: str) -> dict[str, str]:

@@ -224,10 +224,12 @@ class _Page:
         ]
         if "enum" in schema:
             names = schema.get(ENUM_NAMES, [])
-            told = [self._about({"description": name}) for name in names]
+            described = [self._about({"description": name}) for name in names]
             values = [f"`{to_json(value).decode()}`" for value in schema["enum"]]
             found.append(
-                ", ".join(map(" ".join, zip(values, told, strict=True))) if told else " ".join(values)
+                ", ".join(map(" ".join, zip(values, described, strict=True)))
+                if described
+                else " ".join(values)
             )
         return " / ".join(found) or "any"
 

@@ -16,7 +16,7 @@ def tidy(
     scores: HotScores,
     now: datetime,
     *,
-    tell: Callable[[int], None] = lambda removed: None,
+    report_progress: Callable[[int], None] = lambda removed: None,
 ) -> int:
     """Remove attention that counts no more, in small transactions; how many rows.
 
@@ -25,5 +25,5 @@ def tidy(
     removed = 0
     while some := database.retried(lambda session: scores.remove_old(session, now, most=BATCH_ROWS)):
         removed += some
-        tell(removed)
+        report_progress(removed)
     return removed

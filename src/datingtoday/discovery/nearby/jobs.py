@@ -39,13 +39,17 @@ def has_moves(database: Database, now: datetime) -> bool:
 
 
 def apply_all_due_moves(
-    database: Database, places: Places, now: datetime, *, tell: Callable[[int], None] = lambda done: None
+    database: Database,
+    places: Places,
+    now: datetime,
+    *,
+    report_progress: Callable[[int], None] = lambda done: None,
 ) -> int:
     """`tend` until nothing is due; how many people it was. :param tell: called after every step with that number."""
     done = 0
     while some := apply_due_moves(database, places, now):
         done += some
-        tell(done)
+        report_progress(done)
     return done
 
 
@@ -100,13 +104,13 @@ class Rebuilding:
         places: Places,
         cache: ReadyCache,
         now: datetime,
-        tell: Callable[[str, int], None] = lambda what, done: None,
+        report_progress: Callable[[str, int], None] = lambda what, done: None,
     ) -> None:
         self._database = database
         self._places = places
         self._cache = cache
         self._now = now
-        self._tell = tell
+        self._tell = report_progress
 
     def run(self) -> Rebuilt:
         """:raises DatabaseDown: what was done until then stays done."""

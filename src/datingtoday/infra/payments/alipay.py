@@ -121,17 +121,17 @@ class AlipayPayments:
         return {"order_string": text}
 
     def query(self, trade_no: str, transaction_id: str, now: datetime) -> Fact | None:
-        told = self._call(lambda client: client.api_alipay_trade_query(out_trade_no=trade_no))
-        if told.get("sub_code") == _UNKNOWN_TRADE:
+        reply = self._call(lambda client: client.api_alipay_trade_query(out_trade_no=trade_no))
+        if reply.get("sub_code") == _UNKNOWN_TRADE:
             return None
-        if told.get("code") != _DONE:
-            raise _failed(told)
-        if told.get("out_trade_no") != trade_no:
+        if reply.get("code") != _DONE:
+            raise _failed(reply)
+        if reply.get("out_trade_no") != trade_no:
             raise PaymentFailed(NAME, "answer_out_trade_no")
-        status = told.get("trade_status")
+        status = reply.get("trade_status")
         if status == "WAIT_BUYER_PAY":
             return None
-        was_paid = bool(told.get("send_pay_date"))
+        was_paid = bool(reply.get("send_pay_date"))
         if status == "TRADE_CLOSED" and not was_paid:
             return Fact(FactKind.CLOSED, trade_no)
         # Closed after it was paid: refunded as a whole.
@@ -142,11 +142,11 @@ class AlipayPayments:
             return Fact(
                 kind,
                 trade_no,
-                _text(told, "trade_no", trade_no),
-                fen_of(told.get("total_amount"), "total_amount", trade_no),
-                str(told.get("trans_currency") or CNY),
-                at=_moment(told.get("send_pay_date"), "send_pay_date", trade_no),
-                payer=str(told.get("buyer_open_id") or told.get("buyer_user_id") or "")[:128],
+                _text(reply, "trade_no", trade_no),
+                fen_of(reply.get("total_amount"), "total_amount", trade_no),
+                str(reply.get("trans_currency") or CNY),
+                at=_moment(reply.get("send_pay_date"), "send_pay_date", trade_no),
+                payer=str(reply.get("buyer_open_id") or reply.get("buyer_user_id") or "")[:128],
                 refund_id=f"total:{trade_no}" if kind is FactKind.REFUNDED else "",
             )
         except NoticeRefused as refusal:
@@ -156,15 +156,15 @@ class AlipayPayments:
         """A payment that Alipay has not heard of cannot be closed: the order string could still be handed over until
         its time is over.
         """
-        told = self._call(lambda client: client.api_alipay_trade_close(out_trade_no=trade_no))
-        if told.get("code") == _DONE:
+        reply = self._call(lambda client: client.api_alipay_trade_close(out_trade_no=trade_no))
+        if reply.get("code") == _DONE:
             return True
-        if told.get("sub_code") in _NOT_OPEN:
+        if reply.get("sub_code") in _NOT_OPEN:
             return False
-        raise _failed(told)
+        raise _failed(reply)
 
     def refund(self, refund: Refund) -> bool:
-        told = self._call(
+        reply = self._call(
             lambda client: client.api_alipay_trade_refund(
                 refund_amount=yuan_of(refund.refund_fen),
                 trade_no=refund.transaction_id,
@@ -172,8 +172,8 @@ class AlipayPayments:
                 refund_reason=refund.reason or "refund",
             )
         )
-        if told.get("code") != _DONE:
-            raise _failed(told)
+        if reply.get("code") != _DONE:
+            raise _failed(reply)
         # fund_change is N where the same request was done before.
         return True
 
@@ -183,50 +183,50 @@ class AlipayPayments:
         :raises PaymentFailed:
         """
         try:
-            told = request(self._clients[0])
+            reply = request(self._clients[0])
         except PaymentFailed:
             raise
         except Exception as error:
             # The library raises what it meets: URLError, timeouts, wrong signatures, JSON errors.
             raise PaymentFailed(NAME, type(error).__name__) from error
-        return told if isinstance(told, dict) else {}
+        return reply if isinstance(reply, dict) else {}
 
     # --- notifications
 
     def read_notice(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
-        told = _fields(body)
-        trade_no = told.get("out_trade_no", "")[:32]
-        signature = told.pop("sign", "")
-        if told.get("sign_type") != "RSA2" or not signature:
+        reply = _fields(body)
+        trade_no = reply.get("out_trade_no", "")[:32]
+        signature = reply.pop("sign", "")
+        if reply.get("sign_type") != "RSA2" or not signature:
             raise NoticeRefused("sign_type", is_forged=True)
-        if not any(_verified(client, told, signature) for client in self._clients):
+        if not any(_verified(client, reply, signature) for client in self._clients):
             raise NoticeRefused("signature", is_forged=True)
-        sent = _moment(told.get("notify_time"), "notify_time", trade_no)
+        sent = _moment(reply.get("notify_time"), "notify_time", trade_no)
         if not now - MAX_AGE <= sent <= now + MAX_AHEAD:
             raise NoticeRefused("age", is_forged=True)
         for name, own in (("app_id", self._app_id), ("seller_id", self._seller_id)):
-            if told.get(name) != own:
+            if reply.get(name) != own:
                 raise NoticeRefused(name, trade_no=trade_no)
-        if told.get("charset", "utf-8").lower() != "utf-8":
+        if reply.get("charset", "utf-8").lower() != "utf-8":
             raise NoticeRefused("charset", trade_no=trade_no)
-        notice_id = _text(told, "notify_id", trade_no, most=128)
-        status = _text(told, "trade_status", trade_no)
-        return Notice(notice_id, status, self._fact(told, status, trade_no))
+        notice_id = _text(reply, "notify_id", trade_no, most=128)
+        status = _text(reply, "trade_status", trade_no)
+        return Notice(notice_id, status, self._fact(reply, status, trade_no))
 
     @staticmethod
-    def _fact(told: Mapping[str, str], status: str, trade_no: str) -> Fact | None:
+    def _fact(reply: Mapping[str, str], status: str, trade_no: str) -> Fact | None:
         if status == "WAIT_BUYER_PAY":
             return None
         if status not in ("TRADE_SUCCESS", "TRADE_FINISHED", "TRADE_CLOSED"):
             raise NoticeRefused("trade_status", trade_no=trade_no)
-        if _text(told, "out_trade_no", trade_no) != trade_no:
+        if _text(reply, "out_trade_no", trade_no) != trade_no:
             raise NoticeRefused("out_trade_no", trade_no=trade_no)
-        transaction_id = _text(told, "trade_no", trade_no)
-        amount_fen = fen_of(told.get("total_amount"), "total_amount", trade_no)
-        currency = told.get("trans_currency") or CNY
-        if told.get("refund_fee"):
+        transaction_id = _text(reply, "trade_no", trade_no)
+        amount_fen = fen_of(reply.get("total_amount"), "total_amount", trade_no)
+        currency = reply.get("trans_currency") or CNY
+        if reply.get("refund_fee"):
             # Refunds come as ordinary notifications; the sum of all refunds so far.
-            refunded = fen_of(told["refund_fee"], "refund_fee", trade_no)
+            refunded = fen_of(reply["refund_fee"], "refund_fee", trade_no)
             if refunded > amount_fen:
                 raise NoticeRefused("refund_fee", trade_no=trade_no)
             return Fact(
@@ -246,8 +246,8 @@ class AlipayPayments:
             transaction_id,
             amount_fen,
             currency,
-            at=_moment(told.get("gmt_payment"), "gmt_payment", trade_no),
-            payer=(told.get("buyer_open_id") or told.get("buyer_id") or "")[:128],
+            at=_moment(reply.get("gmt_payment"), "gmt_payment", trade_no),
+            payer=(reply.get("buyer_open_id") or reply.get("buyer_id") or "")[:128],
         )
 
     def accepted(self) -> NoticeAnswer:
@@ -291,15 +291,15 @@ def _fields(body: bytes) -> dict[str, str]:
         )
     except ValueError:
         raise NoticeRefused("unreadable", is_forged=True) from None
-    told = dict(pairs)
-    if len(told) != len(pairs):
+    reply = dict(pairs)
+    if len(reply) != len(pairs):
         raise NoticeRefused("doubled", is_forged=True)
-    return told
+    return reply
 
 
-def _verified(client: Any, told: Mapping[str, str], signature: str) -> bool:
+def _verified(client: Any, reply: Mapping[str, str], signature: str) -> bool:
     # A blank value takes no part in Alipay's signatures. The library changes what it is given.
-    signed = {name: value for name, value in told.items() if value}
+    signed = {name: value for name, value in reply.items() if value}
     try:
         return bool(client.verify(signed, signature))
     except Exception as error:
@@ -307,8 +307,8 @@ def _verified(client: Any, told: Mapping[str, str], signature: str) -> bool:
         raise NoticeRefused("signature", is_forged=True) from error
 
 
-def _text(told: Mapping[str, Any], name: str, trade_no: str, *, most: int = 64) -> str:
-    value = told.get(name)
+def _text(reply: Mapping[str, Any], name: str, trade_no: str, *, most: int = 64) -> str:
+    value = reply.get(name)
     if (
         not isinstance(value, str)
         or not 0 < len(value) <= most
@@ -329,7 +329,7 @@ def _moment(text: object, name: str, trade_no: str) -> datetime:
         raise NoticeRefused(name, trade_no=trade_no) from None
 
 
-def _failed(told: Mapping[str, Any]) -> PaymentFailed:
-    reason = str(told.get("sub_code") or told.get("code") or "no_answer")[:60]
-    is_final = str(told.get("code")) == "40004" and reason not in _PASSING
+def _failed(reply: Mapping[str, Any]) -> PaymentFailed:
+    reason = str(reply.get("sub_code") or reply.get("code") or "no_answer")[:60]
+    is_final = str(reply.get("code")) == "40004" and reason not in _PASSING
     return PaymentFailed(NAME, reason, is_final=is_final)

@@ -105,7 +105,7 @@ class ApplePayments:
         if self._client is None or not transaction_id:
             return None
         try:
-            told = self._client.get_transaction_info(transaction_id)
+            reply = self._client.get_transaction_info(transaction_id)
         except APIException as error:
             if error.raw_api_error in _NOT_FOUND:
                 return None
@@ -114,7 +114,7 @@ class ApplePayments:
             # What the library meets: those of its HTTP client, of JSON and of attrs.
             raise PaymentFailed(NAME, type(error).__name__) from error
         try:
-            return self._transaction(told.signedTransactionInfo or "", None)
+            return self._transaction(reply.signedTransactionInfo or "", None)
         except NoticeRefused as refusal:
             raise PaymentFailed(NAME, f"answer_{refusal.reason}") from refusal
 
@@ -139,10 +139,10 @@ class ApplePayments:
 
     def read_notice(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
         try:
-            told = json.loads(body)
+            reply = json.loads(body)
         except (ValueError, RecursionError):
             raise NoticeRefused("unreadable", is_forged=True) from None
-        payload = told.get("signedPayload") if isinstance(told, dict) else None
+        payload = reply.get("signedPayload") if isinstance(reply, dict) else None
         if not isinstance(payload, str):
             raise NoticeRefused("unreadable", is_forged=True)
         notice = _verified(lambda: self._verifier.verify_and_decode_notification(payload))
@@ -166,34 +166,34 @@ class ApplePayments:
 
         :param kind: what is told to have happened; None: what the transaction itself tells.
         """
-        told = _verified(lambda: self._verifier.verify_and_decode_signed_transaction(jws))
-        transaction_id = str(told.transactionId)
+        reply = _verified(lambda: self._verifier.verify_and_decode_signed_transaction(jws))
+        transaction_id = str(reply.transactionId)
         if not _NUMBER.match(transaction_id):
             raise NoticeRefused("transaction_id")
-        if told.type not in _TYPES:
+        if reply.type not in _TYPES:
             raise NoticeRefused("type")
-        if told.quantity != 1:
+        if reply.quantity != 1:
             raise NoticeRefused("quantity")
-        if told.inAppOwnershipType not in (None, InAppOwnershipType.PURCHASED):
+        if reply.inAppOwnershipType not in (None, InAppOwnershipType.PURCHASED):
             raise NoticeRefused("ownership")
-        if not isinstance(told.productId, str) or not told.productId:
+        if not isinstance(reply.productId, str) or not reply.productId:
             raise NoticeRefused("product")
-        token = str(told.appAccountToken or "").lower()
+        token = str(reply.appAccountToken or "").lower()
         if not _UUID.match(token):
             raise NoticeRefused("app_account_token")
-        if type(told.purchaseDate) is not int or not 0 < told.purchaseDate < 2**45:
+        if type(reply.purchaseDate) is not int or not 0 < reply.purchaseDate < 2**45:
             raise NoticeRefused("purchase_date")
         if kind is None:
-            kind = FactKind.PAID if told.revocationDate is None else FactKind.REFUNDED
-        elif kind is FactKind.PAID and told.revocationDate is not None:
+            kind = FactKind.PAID if reply.revocationDate is None else FactKind.REFUNDED
+        elif kind is FactKind.PAID and reply.revocationDate is not None:
             raise NoticeRefused("revoked")
         return Fact(
             kind,
             "",
             transaction_id,
-            at=datetime.fromtimestamp(told.purchaseDate / 1000, UTC),
+            at=datetime.fromtimestamp(reply.purchaseDate / 1000, UTC),
             account_token=token,
-            product=told.productId,
+            product=reply.productId,
         )
 
     def accepted(self) -> NoticeAnswer:

@@ -229,37 +229,37 @@ def _fact(trade: SandboxTrade) -> Fact:
 def _read(body: bytes) -> Notice:
     """:raises NoticeRefused: the body is signed rightly, and wrong."""
     try:
-        told = json.loads(body, object_pairs_hook=_each_once)
+        reply = json.loads(body, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise NoticeRefused("not_json") from None
-    if not isinstance(told, dict):
+    if not isinstance(reply, dict):
         raise NoticeRefused("not_json")
-    trade_no = told.get("trade_no")
+    trade_no = reply.get("trade_no")
     where = trade_no[:32] if isinstance(trade_no, str) else ""
     for name in _TEXTS:
-        value = told.get(name)
+        value = reply.get(name)
         if not isinstance(value, str) or not 0 < len(value) <= 128 or not value.isascii():
             raise NoticeRefused(name, trade_no=where)
     for name in ("amount_fen", "refunded_fen", "at"):
-        value = told.get(name)
+        value = reply.get(name)
         # True is an int in Python, and none here.
         if type(value) is not int or not 0 <= value < 2**53:
             raise NoticeRefused(name, trade_no=where)
-    if told["kind"] not in (FactKind.PAID, FactKind.REFUNDED):
+    if reply["kind"] not in (FactKind.PAID, FactKind.REFUNDED):
         raise NoticeRefused("kind", trade_no=where)
-    is_refund = told["kind"] == FactKind.REFUNDED
+    is_refund = reply["kind"] == FactKind.REFUNDED
     return Notice(
-        told["notice_id"],
-        told["kind"],
+        reply["notice_id"],
+        reply["kind"],
         Fact(
-            FactKind(told["kind"]),
-            told["trade_no"],
-            told["transaction_id"],
-            told["amount_fen"],
-            told["currency"],
-            at=_moment(told["at"], where),
-            refund_id=f"total:{told['trade_no']}" if is_refund else "",
-            refunded_fen=told["refunded_fen"] if is_refund else None,
+            FactKind(reply["kind"]),
+            reply["trade_no"],
+            reply["transaction_id"],
+            reply["amount_fen"],
+            reply["currency"],
+            at=_moment(reply["at"], where),
+            refund_id=f"total:{reply['trade_no']}" if is_refund else "",
+            refunded_fen=reply["refunded_fen"] if is_refund else None,
         ),
     )
 

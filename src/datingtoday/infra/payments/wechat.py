@@ -106,7 +106,7 @@ class WechatPayments:
     # --- requests
 
     def create(self, payment: Payment, now: datetime) -> dict[str, Any]:
-        status, told = self._call(
+        status, reply = self._call(
             lambda: self._client.pay(
                 description=payment.subject[:SUBJECT_CHARS],
                 out_trade_no=payment.trade_no,
@@ -114,9 +114,9 @@ class WechatPayments:
                 time_expire=payment.expire_at.astimezone(BEIJING).isoformat(timespec="seconds"),
             )
         )
-        prepay_id = told.get("prepay_id")
+        prepay_id = reply.get("prepay_id")
         if status != 200 or not isinstance(prepay_id, str) or not prepay_id:
-            raise self._failed(status, told)
+            raise self._failed(status, reply)
         timestamp, nonce = str(int(now.timestamp())), secrets.token_hex(16)
         return {
             "appid": self._app_id,
@@ -129,16 +129,16 @@ class WechatPayments:
         }
 
     def query(self, trade_no: str, transaction_id: str, now: datetime) -> Fact | None:
-        status, told = self._call(lambda: self._client.query(out_trade_no=trade_no))
-        if status == 404 and told.get("code") in _UNKNOWN_ORDER:
+        status, reply = self._call(lambda: self._client.query(out_trade_no=trade_no))
+        if status == 404 and reply.get("code") in _UNKNOWN_ORDER:
             return None
         if status != 200:
-            raise self._failed(status, told)
-        match told.get("trade_state"):
+            raise self._failed(status, reply)
+        match reply.get("trade_state"):
             case "SUCCESS":
-                return self._checked(lambda: self._paid(told))
+                return self._checked(lambda: self._paid(reply))
             case "REFUND":
-                fact = self._checked(lambda: self._paid(told))
+                fact = self._checked(lambda: self._paid(reply))
                 return Fact(
                     FactKind.REFUNDED,
                     fact.trade_no,
@@ -155,15 +155,15 @@ class WechatPayments:
                 return None
 
     def close(self, trade_no: str) -> bool:
-        status, told = self._call(lambda: self._client.close(out_trade_no=trade_no))
-        if status in (200, 204) or told.get("code") in _ALREADY_CLOSED:
+        status, reply = self._call(lambda: self._client.close(out_trade_no=trade_no))
+        if status in (200, 204) or reply.get("code") in _ALREADY_CLOSED:
             return True
-        if told.get("code") in _ALREADY_PAID:
+        if reply.get("code") in _ALREADY_PAID:
             return False
-        raise self._failed(status, told)
+        raise self._failed(status, reply)
 
     def refund(self, refund: Refund) -> bool:
-        status, told = self._call(
+        status, reply = self._call(
             lambda: self._client.refund(
                 out_refund_no=refund.refund_no,
                 transaction_id=refund.transaction_id,
@@ -172,23 +172,23 @@ class WechatPayments:
             )
         )
         if status != 200:
-            raise self._failed(status, told)
-        if told.get("status") in ("CLOSED", "ABNORMAL"):
-            raise PaymentFailed(NAME, f"refund_{told['status']}".lower(), is_final=True)
-        return bool(told.get("status") == "SUCCESS")
+            raise self._failed(status, reply)
+        if reply.get("status") in ("CLOSED", "ABNORMAL"):
+            raise PaymentFailed(NAME, f"refund_{reply['status']}".lower(), is_final=True)
+        return bool(reply.get("status") == "SUCCESS")
 
     def find_refund(self, refund_no: str) -> Fact | None:
-        status, told = self._call(lambda: self._client.query_refund(out_refund_no=quote(refund_no, safe="")))
-        if status == 404 and told.get("code") in _UNKNOWN_ORDER:
+        status, reply = self._call(lambda: self._client.query_refund(out_refund_no=quote(refund_no, safe="")))
+        if status == 404 and reply.get("code") in _UNKNOWN_ORDER:
             return None
         if status != 200:
-            raise self._failed(status, told)
-        if told.get("status") != "SUCCESS":
+            raise self._failed(status, reply)
+        if reply.get("status") != "SUCCESS":
             return None
-        if told.get("out_refund_no") != refund_no:
+        if reply.get("out_refund_no") != refund_no:
             raise PaymentFailed(NAME, "answer_out_refund_no")
         # Told to this merchant under its own signature; a notification names the merchant and the status differently.
-        own = {**told, "mchid": self._mch_id, "refund_status": told["status"]}
+        own = {**reply, "mchid": self._mch_id, "refund_status": reply["status"]}
         return self._checked(lambda: self._refunded(own))
 
     def _call(self, request: Callable[[], tuple[int, Any]]) -> tuple[int, dict[str, Any]]:
@@ -202,14 +202,14 @@ class WechatPayments:
             # The library raises bare exceptions, for wrong signatures too, and those of its HTTP client.
             raise PaymentFailed(NAME, type(error).__name__) from error
         try:
-            told = json.loads(text) if text else {}
+            reply = json.loads(text) if text else {}
         except ValueError:
-            told = {}
-        return status, told if isinstance(told, dict) else {}
+            reply = {}
+        return status, reply if isinstance(reply, dict) else {}
 
     @staticmethod
-    def _failed(status: int, told: Mapping[str, Any]) -> PaymentFailed:
-        code = str(told.get("code", ""))[:40]
+    def _failed(status: int, reply: Mapping[str, Any]) -> PaymentFailed:
+        code = str(reply.get("code", ""))[:40]
         is_final = 400 <= status < 500 and status != 429 and code not in _PASSING
         return PaymentFailed(NAME, f"http_{status} {code}".strip(), is_final=is_final)
 
@@ -237,16 +237,16 @@ class WechatPayments:
         given["Wechatpay-Signature-Type"] = _SIGNATURE_TYPE
         given["Wechatpay-Serial"] = _normal(given["Wechatpay-Serial"])
         try:
-            told = client.callback(given, body)
+            reply = client.callback(given, body)
         except Exception as error:
             # Not UTF-8, not JSON, no base64, another algorithm: it raises what it meets.
             raise NoticeRefused("unreadable", is_forged=True) from error
-        if not isinstance(told, dict):
+        if not isinstance(reply, dict):
             raise NoticeRefused("signature", is_forged=True)
-        return self._notice(told)
+        return self._notice(reply)
 
-    def _notice(self, told: Mapping[str, Any]) -> Notice:
-        notice_id, kind, resource = told.get("id"), told.get("event_type"), told.get("resource")
+    def _notice(self, reply: Mapping[str, Any]) -> Notice:
+        notice_id, kind, resource = reply.get("id"), reply.get("event_type"), reply.get("resource")
         if not _is_text(notice_id, 64) or not _is_text(kind, 32):
             raise NoticeRefused("id")
         if not isinstance(resource, dict):
@@ -259,55 +259,55 @@ class WechatPayments:
             return Notice(notice_id, kind, self._refunded(resource))
         return Notice(notice_id, kind, None)
 
-    def _paid(self, told: Mapping[str, Any]) -> Fact:
+    def _paid(self, reply: Mapping[str, Any]) -> Fact:
         """A payment, of a notification or of a query, that is ours.
 
         :raises NoticeRefused:
         """
-        trade_no = self._check_ours(told, ("appid", self._app_id), ("mchid", self._mch_id))
-        amount = told["amount"]
-        payer = told.get("payer")
+        trade_no = self._check_ours(reply, ("appid", self._app_id), ("mchid", self._mch_id))
+        amount = reply["amount"]
+        payer = reply.get("payer")
         return Fact(
             FactKind.PAID,
             trade_no,
-            told["transaction_id"],
+            reply["transaction_id"],
             amount["total"],
             amount["currency"],
-            at=_moment(told.get("success_time"), trade_no),
+            at=_moment(reply.get("success_time"), trade_no),
             payer=str(payer.get("openid", ""))[:128] if isinstance(payer, dict) else "",
         )
 
-    def _refunded(self, told: Mapping[str, Any]) -> Fact:
-        trade_no = self._check_ours(told, ("mchid", self._mch_id))
-        amount = told["amount"]
-        if told.get("refund_status") != "SUCCESS":
+    def _refunded(self, reply: Mapping[str, Any]) -> Fact:
+        trade_no = self._check_ours(reply, ("mchid", self._mch_id))
+        amount = reply["amount"]
+        if reply.get("refund_status") != "SUCCESS":
             raise NoticeRefused("refund_status", trade_no=trade_no)
-        if not _is_text(told.get("out_refund_no"), 64):
+        if not _is_text(reply.get("out_refund_no"), 64):
             raise NoticeRefused("out_refund_no", trade_no=trade_no)
         if type(amount.get("refund")) is not int or not 0 < amount["refund"] <= amount["total"]:
             raise NoticeRefused("amount", trade_no=trade_no)
         return Fact(
             FactKind.REFUNDED,
             trade_no,
-            told["transaction_id"],
+            reply["transaction_id"],
             amount["total"],
             amount.get("currency", CNY),
-            refund_id=told["out_refund_no"],
+            refund_id=reply["out_refund_no"],
             refunded_fen=amount["refund"],
         )
 
     @staticmethod
-    def _check_ours(told: Mapping[str, Any], *ids: tuple[str, str]) -> str:
+    def _check_ours(reply: Mapping[str, Any], *ids: tuple[str, str]) -> str:
         """The trade_no of a payment that is told completely, and is ours."""
-        trade_no = _trade_no(told)
+        trade_no = _trade_no(reply)
         for name, own in ids:
-            if told.get(name) != own:
+            if reply.get(name) != own:
                 raise NoticeRefused(name, trade_no=trade_no)
-        if not trade_no or told.get("out_trade_no") != trade_no:
+        if not trade_no or reply.get("out_trade_no") != trade_no:
             raise NoticeRefused("out_trade_no", trade_no=trade_no)
-        if not _is_text(told.get("transaction_id"), 32):
+        if not _is_text(reply.get("transaction_id"), 32):
             raise NoticeRefused("transaction_id", trade_no=trade_no)
-        amount = told.get("amount")
+        amount = reply.get("amount")
         if not isinstance(amount, dict) or type(amount.get("total")) is not int or amount["total"] < 0:
             raise NoticeRefused("amount", trade_no=trade_no)
         if not isinstance(amount.get("currency", CNY), str) or (
@@ -342,8 +342,8 @@ def _is_text(value: object, most: int) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= most and value.isascii() and value.isprintable()
 
 
-def _trade_no(told: Mapping[str, Any]) -> str:
-    value = told.get("out_trade_no")
+def _trade_no(reply: Mapping[str, Any]) -> str:
+    value = reply.get("out_trade_no")
     return value if isinstance(value, str) and _is_text(value, 32) else ""
 
 

@@ -15,7 +15,7 @@ import structlog
 
 from datingtoday.media.errors import FileRefused
 from datingtoday.media.processing.ffmpeg import CodecNotAllowed, Ffmpeg, FfmpegFailed, Probe, Stream
-from datingtoday.media.processing.images import Picture, process_image
+from datingtoday.media.processing.images import EncodedImage, process_image
 from datingtoday.media.processing.inspect import FileType, Kind, damaged, refused
 from datingtoday.media.processing.posters import poster_options
 
@@ -32,13 +32,13 @@ _MP3 = ("audio/mpeg", ("-f", "mp3", "-id3v2_version", "0"))
 _OGG = ("audio/ogg", ("-f", "ogg"))
 _STORED_AS = {"audio/mp4": FileType.MP4, "audio/mpeg": FileType.MP3, "audio/ogg": FileType.OGG}
 # Codec of the audio → type of what is stored and how: players take these as they are.
-_SOUNDS_COPIED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+_COPIED_AUDIO_CODECS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "aac": _M4A,
     "mp3": _MP3,
     "opus": _OGG,
     "vorbis": _OGG,
 }
-_SOUNDS_ENCODED = frozenset(
+_ENCODED_AUDIO_CODECS = frozenset(
     {
         *(
             "alac",
@@ -58,7 +58,7 @@ _SOUNDS_ENCODED = frozenset(
 _AAC = ("-c:a", "aac", "-b:a", "96k", "-ac", "2")
 _AAC_SPEECH = ("-c:a", "aac", "-b:a", "32k")
 _SPEECH = frozenset({"amr_nb", "amr_wb"})
-# The units of the stream itself that hold notes (SEI: encoder settings, on some devices places). Film with HDR
+# The units of the stream itself that hold notes (SEI: encoder settings, on some devices places). Video with HDR
 # says so in the container as well. Codecs of WebM have none.
 _WITHOUT_NOTES = {
     "h264": "filter_units=remove_types=6",
@@ -67,8 +67,8 @@ _WITHOUT_NOTES = {
     "vp9": "null",
     "av1": "filter_units=remove_types=5",
 }
-_WEBM_FILMS = frozenset({"vp8", "vp9", "av1"})
-_WEBM_SOUNDS = frozenset({"opus", "vorbis"})
+_WEBM_VIDEO_CODECS = frozenset({"vp8", "vp9", "av1"})
+_WEBM_AUDIO_CODECS = frozenset({"opus", "vorbis"})
 _BARE = (
     *("-c", "copy"),
     *("-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"),
@@ -82,7 +82,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessedSound:
+class ProcessedAudio:
     file: Path
     """In the folder of the upload; gone when that goes."""
     mime: str
@@ -90,18 +90,18 @@ class ProcessedSound:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessedFilm:
+class ProcessedVideo:
     file: Path
     mime: str
     width: int
     height: int
     """As shown, that is after turning."""
     duration_ms: int
-    thumbs: Mapping[str, Picture]
+    thumbs: Mapping[str, EncodedImage]
     """Thumbnails of the first frame, by the names of `images.THUMBS`."""
 
 
-def process_audio(file: Path, file_type: FileType, tools: Ffmpeg | None) -> ProcessedSound:
+def process_audio(file: Path, file_type: FileType, tools: Ffmpeg | None) -> ProcessedAudio:
     """Take the audio out of a file that `inspect_file` knew; FileRefused. About 0.3 s, in other processes."""
     tools = _enabled(tools)
     kind = Kind.AUDIO
@@ -112,8 +112,8 @@ def process_audio(file: Path, file_type: FileType, tools: Ffmpeg | None) -> Proc
         stream = _only(found, "audio")
         if stream is None:
             raise refused(kind, _codec_en(stream), _codec_zh(stream))
-        mime, options = _sound_output(stream, file_type)
-        target = file.with_name("sound")
+        mime, options = _audio_output(stream, file_type)
+        target = file.with_name("audio")
         # The header may lie about the duration: what counts is what is there, of which no more is copied.
         chosen = ("-map", f"0:{stream.index}", "-t", str(_CUT_AFTER_S))
         tools.write(file, file_type, target, [*_DECODED, *chosen, *_NOWHERE, *_BARE, *chosen, *options])
@@ -124,63 +124,63 @@ def process_audio(file: Path, file_type: FileType, tools: Ffmpeg | None) -> Proc
         raise damaged(kind)
     if duration_ms > MAX_AUDIO_MS + _TOLERANCE_MS:
         raise refused(kind, "it is longer than 60 seconds", "时长超过 60 秒")
-    return ProcessedSound(target, mime, min(duration_ms, MAX_AUDIO_MS))
+    return ProcessedAudio(target, mime, min(duration_ms, MAX_AUDIO_MS))
 
 
-def _sound_output(stream: Stream, file_type: FileType) -> tuple[str, tuple[str, ...]]:
+def _audio_output(stream: Stream, file_type: FileType) -> tuple[str, tuple[str, ...]]:
     """MIME type and options of what is stored. :raises FileRefused: of another codec."""
-    if stream.codec in _SOUNDS_COPIED:
-        mime, options = _SOUNDS_COPIED[stream.codec]
+    if stream.codec in _COPIED_AUDIO_CODECS:
+        mime, options = _COPIED_AUDIO_CODECS[stream.codec]
         bare = ("-bsf:a", "aac_adtstoasc") if file_type is FileType.ADTS else ()
         return mime, (*bare, *options)
-    if stream.codec in _SOUNDS_ENCODED:
+    if stream.codec in _ENCODED_AUDIO_CODECS:
         mime, options = _M4A
         return mime, (*(_AAC_SPEECH if stream.codec in _SPEECH else _AAC), *options)
     raise refused(Kind.AUDIO, _codec_en(stream), _codec_zh(stream))
 
 
-def process_video(file: Path, file_type: FileType, tools: Ffmpeg | None) -> ProcessedFilm:
+def process_video(file: Path, file_type: FileType, tools: Ffmpeg | None) -> ProcessedVideo:
     """Take video and audio out of a file that `inspect_file` knew; FileRefused. About 0.7 s, elsewhere."""
     tools = _enabled(tools)
     kind = Kind.VIDEO
     try:
         found = tools.probe(file, file_type)
-        picture, sound = _only(found, "video"), _only(found, "audio")
-        if picture is None or picture.codec not in _WITHOUT_NOTES:
-            raise refused(kind, _codec_en(picture), _codec_zh(picture))
-        _check_size(picture)
-        target = file.with_name("film")
-        stored_type, options = _film_output(picture, sound, file_type)
+        video, audio = _only(found, "video"), _only(found, "audio")
+        if video is None or video.codec not in _WITHOUT_NOTES:
+            raise refused(kind, _codec_en(video), _codec_zh(video))
+        _check_size(video)
+        target = file.with_name("video")
+        stored_type, options = _video_output(video, audio, file_type)
         tools.write(file, file_type, target, options)
         stored = tools.probe(target, stored_type)
         poster = file.with_name("poster.png")
-        tools.write(target, stored_type, poster, poster_options(_only(stored, "video") or picture))
+        tools.write(target, stored_type, poster, poster_options(_only(stored, "video") or video))
     except FfmpegFailed as error:
         raise _failed(kind, file_type, error) from error
     if stored.duration_ms <= 0:
         raise damaged(kind)
-    turned = picture.rotation % 180 != 0
-    width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
+    turned = video.rotation % 180 != 0
+    width, height = (video.height, video.width) if turned else (video.width, video.height)
     thumbs = process_image(poster, FileType.PNG, kind, deadline=tools.deadline).thumbs
     mime = "video/webm" if stored_type is FileType.WEBM else "video/mp4"
-    return ProcessedFilm(target, mime, width, height, stored.duration_ms, thumbs)
+    return ProcessedVideo(target, mime, width, height, stored.duration_ms, thumbs)
 
 
-def _film_output(picture: Stream, sound: Stream | None, file_type: FileType) -> tuple[FileType, list[str]]:
+def _video_output(video: Stream, audio: Stream | None, file_type: FileType) -> tuple[FileType, list[str]]:
     """The type of what is stored, and the options that write it.
 
     :raises FileRefused: the audio is of a codec that nothing here makes sense of.
     """
-    options = [*_BARE, "-map", f"0:{picture.index}", "-bsf:v", _WITHOUT_NOTES[picture.codec]]
-    if picture.codec == "hevc":
+    options = [*_BARE, "-map", f"0:{video.index}", "-bsf:v", _WITHOUT_NOTES[video.codec]]
+    if video.codec == "hevc":
         options += ["-tag:v", "hvc1"]  # Apple plays H.265 under this name only.
-    in_webm = file_type is FileType.WEBM and picture.codec in _WEBM_FILMS
-    if sound is not None:
-        options += ["-map", f"0:{sound.index}"]
-        kept = _WEBM_SOUNDS if in_webm else frozenset({"aac"})
-        if sound.codec not in kept:
-            if in_webm or sound.codec not in _SOUNDS_ENCODED | _SOUNDS_COPIED.keys():
-                raise refused(Kind.VIDEO, _codec_en(sound), _codec_zh(sound))
+    in_webm = file_type is FileType.WEBM and video.codec in _WEBM_VIDEO_CODECS
+    if audio is not None:
+        options += ["-map", f"0:{audio.index}"]
+        kept = _WEBM_AUDIO_CODECS if in_webm else frozenset({"aac"})
+        if audio.codec not in kept:
+            if in_webm or audio.codec not in _ENCODED_AUDIO_CODECS | _COPIED_AUDIO_CODECS.keys():
+                raise refused(Kind.VIDEO, _codec_en(audio), _codec_zh(audio))
             options += _AAC
     if in_webm:
         return FileType.WEBM, [*options, "-f", "webm"]
@@ -201,15 +201,15 @@ def _only(found: Probe, kind: str) -> Stream | None:
     return next((one for one in found.streams if one.kind == kind and not one.attached_picture), None)
 
 
-def _check_size(picture: Stream) -> None:
-    sides = picture.width, picture.height
+def _check_size(video: Stream) -> None:
+    sides = video.width, video.height
     if min(sides) < 1:
         raise damaged(Kind.VIDEO)
-    if max(sides) > MAX_VIDEO_SIDE_PX or picture.width * picture.height > MAX_VIDEO_PIXELS:
+    if max(sides) > MAX_VIDEO_SIDE_PX or video.width * video.height > MAX_VIDEO_PIXELS:
         raise refused(
             Kind.VIDEO,
-            f"its picture is too large ({picture.width}x{picture.height}; at most 4K)",
-            f"画面过大（{picture.width}x{picture.height}，最大 4K）",
+            f"its picture is too large ({video.width}x{video.height}; at most 4K)",
+            f"画面过大（{video.width}x{video.height}，最大 4K）",
         )
 
 

@@ -130,11 +130,11 @@ def load(job: dict[str, Any], fit: Fit) -> Image.Image:
 def shrunk(
     size: tuple[int, int], target: tuple[int, int], strip: Callable[[int, int], Image.Image]
 ) -> Image.Image:
-    """The picture without transparency, by a whole number smaller but no smaller than the target.
+    """The image without transparency, by a whole number smaller but no smaller than the target.
 
     Strip by strip: a second copy of 48 megapixels is never made.
 
-    :param strip: makes the picture's rows between two numbers.
+    :param strip: makes the image's rows between two numbers.
     """
     width, height = size
     factor = max(1, min(width // target[0], height // target[1]))
@@ -184,13 +184,13 @@ def without_end_mark(file: str, target: tuple[int, int]) -> Image.Image:
     if not has_every_scan(data):
         raise Refused("damaged")
     ends = (b"", b"\x55" * 4096)
-    pictures = [Image.open(io.BytesIO(data + end + b"\xff\xd9"), formats=["JPEG"]) for end in ends]
-    for picture in pictures:
-        picture.draft(None, target)
-        picture.load()
-    if pictures[0].tobytes() != pictures[1].tobytes():
+    images = [Image.open(io.BytesIO(data + end + b"\xff\xd9"), formats=["JPEG"]) for end in ends]
+    for image in images:
+        image.draft(None, target)
+        image.load()
+    if images[0].tobytes() != images[1].tobytes():
         raise Refused("damaged")
-    return pictures[0]
+    return images[0]
 
 
 def has_every_scan(data: bytes) -> bool:
@@ -221,7 +221,7 @@ def has_every_scan(data: bytes) -> bool:
 
 
 def beginning_of(image: Image.Image) -> Image.Image:
-    """The part of a long picture that a small form can show: its top, or its left."""
+    """The part of a long image that a small form can show: its top, or its left."""
     width, height = image.size
     return image.crop((0, 0, min(width, height * _MAX_RATIO), min(height, width * _MAX_RATIO)))
 

@@ -1,4 +1,4 @@
-"""Photos: decoded once, in a process of their own, and written anew as JPEG without anything but the picture.
+"""Photos: decoded once, in a process of their own, and written anew as JPEG without anything but the image.
 
 What is delivered is never what was uploaded, so that nothing that hides in or behind an image (place, device,
 thumbnails of the uncropped original, pages, archives) reaches anybody.
@@ -42,7 +42,7 @@ READABLE: Mapping[str, int] = {"shortest": 1080, "max_pixels": 16_000_000, "max_
 
 LIMITS = Limits(memory_bytes=448 * 1024 * 1024, cpu_s=8, wall_s=15.0, file_bytes=16 * 1024 * 1024)
 HEIC_LIMITS = Limits(memory_bytes=600 * 1024 * 1024, cpu_s=12, wall_s=20.0, file_bytes=16 * 1024 * 1024)
-"""Its decoder has the planes and two copies of the whole picture at once: 384 MB for 50 megapixels."""
+"""Its decoder has the planes and two copies of the whole image at once: 384 MB for 50 megapixels."""
 
 FULL = "full"
 QUALITY: Mapping[str, int] = {FULL: 85, "medium": 82, "thumb": 80}
@@ -54,7 +54,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class EncodedImage:
     """One JPEG."""
 
     content: bytes
@@ -70,8 +70,8 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class ProcessedImage:
-    full: Picture
-    thumbs: Mapping[str, Picture]
+    full: EncodedImage
+    thumbs: Mapping[str, EncodedImage]
     """By the names of `THUMBS`; never larger than `full`, but always there."""
 
 
@@ -97,11 +97,11 @@ def process_image(
     argv = [sys.executable, "-I", _CHILD, json.dumps(job)]
     outcome = run_confined(argv, folder=file.parent, limits=limits, deadline=deadline)
     made = _answer(outcome, file_type, kind)
-    pictures = {
-        name: Picture((file.parent / name).read_bytes(), width, height)
+    images = {
+        name: EncodedImage((file.parent / name).read_bytes(), width, height)
         for name, (width, height) in made.items()
     }
-    return ProcessedImage(pictures.pop(FULL), pictures)
+    return ProcessedImage(images.pop(FULL), images)
 
 
 def _answer(outcome: Outcome, file_type: FileType, kind: Kind) -> dict[str, tuple[int, int]]:

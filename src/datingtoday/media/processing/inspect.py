@@ -118,7 +118,7 @@ def damaged(kind: Kind) -> FileRefused:
 def inspect_file(path: Path, kind: Kind) -> FileType:
     """The type, if it is one that `kind` may have and the outermost structure is whole; else FileRefused.
 
-    Reads heads only, at most some thousands of them. Pictures are found to be whole or not by decoding them.
+    Reads heads only, at most some thousands of them. Images are found to be whole or not by decoding them.
     """
     size_bytes = path.stat().st_size
     if size_bytes == 0:

@@ -1,4 +1,4 @@
-"""The segments of a JPEG before its picture: few in every real file, millions in one made to keep a decoder busy."""
+"""The segments of a JPEG before its image: few in every real file, millions in one made to keep a decoder busy."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _STARTS: tuple[tuple[bytes, Text], ...] = (
 _BRANDS = {
     b"avif": Text("an AVIF image", "AVIF 图片"),
     b"avis": Text("an AVIF animation", "AVIF 动图"),
-    b"hevc": Text("a sequence of HEIC pictures", "HEIC 连拍"),
+    b"hevc": Text("a sequence of HEIC images", "HEIC 连拍"),
     b"crx ": Text("a Canon RAW photo", "佳能 RAW 照片"),
 }
 

@@ -1,6 +1,6 @@
 """The boxes of an ISO media file (MP4, M4A, HEIC), as far as they decide whether ffmpeg may see it.
 
-An MP4 may say that its samples lie in another file or behind a URL, and QuickTime may say that the film itself
+An MP4 may say that its samples lie in another file or behind a URL, and QuickTime may say that the video itself
 does. Nothing that players or phones write does so; files that do are refused before anything follows them.
 """
 

@@ -18,9 +18,9 @@ _MATRICES = {"bt470bg": "bt601", "smpte170m": "bt601", "bt2020nc": "bt2020", "bt
 """ffprobe's names, where the filter `scale` has others."""
 
 
-def poster_options(picture: Stream) -> Sequence[str]:
+def poster_options(video: Stream) -> Sequence[str]:
     """Options for the output: one PNG in sRGB."""
-    filters = _hdr(picture) if picture.transfer in _HDR or picture.primaries in _WIDE else _plain(picture)
+    filters = _hdr(video) if video.transfer in _HDR or video.primaries in _WIDE else _plain(video)
     return (
         *("-map", "0:v:0", "-frames:v", "1", "-filter_threads", "1"),
         *("-vf", filters, "-c:v", "png", "-f", "image2pipe"),
@@ -31,27 +31,27 @@ def _fitted() -> str:
     return rf"scale=min({POSTER_SIDE_PX}\,iw):min({POSTER_SIDE_PX}\,ih):force_original_aspect_ratio=decrease"
 
 
-def _plain(picture: Stream) -> str:
-    return f"{_fitted()}:in_color_matrix={_matrix(picture, _MATRICES)}:out_range=pc,format=rgb24"
+def _plain(video: Stream) -> str:
+    return f"{_fitted()}:in_color_matrix={_matrix(video, _MATRICES)}:out_range=pc,format=rgb24"
 
 
-def _matrix(picture: Stream, names: dict[str, str]) -> str:
-    lines = min(picture.width, picture.height)
-    matrix = picture.matrix if picture.matrix not in ("", "gbr") else ""
+def _matrix(video: Stream, names: dict[str, str]) -> str:
+    lines = min(video.width, video.height)
+    matrix = video.matrix if video.matrix not in ("", "gbr") else ""
     matrix = matrix or ("bt709" if lines >= _HD_LINES else "smpte170m")
     return names.get(matrix, matrix)
 
 
-def _hdr(picture: Stream) -> str:
+def _hdr(video: Stream) -> str:
     """Through linear light: the colours of the wide space in those of sRGB, bright lights rolled off."""
     # Players take every other video for one of an ordinary screen: its greys stay as they are.
-    transfer = picture.transfer if picture.transfer in _HDR else "iec61966-2-1"
+    transfer = video.transfer if video.transfer in _HDR else "iec61966-2-1"
     given = (
-        f"setparams=colorspace={picture.matrix or 'bt2020nc'}:color_trc={transfer}"
-        f":color_primaries={picture.primaries or 'bt2020'}"
+        f"setparams=colorspace={video.matrix or 'bt2020nc'}:color_trc={transfer}"
+        f":color_primaries={video.primaries or 'bt2020'}"
     )
     chain = [_fitted(), given, f"zscale=transfer=linear:npl={_WHITE_NITS}", "format=gbrpf32le"]
     chain.append("zscale=primaries=bt709")
-    if picture.transfer in _HDR:
+    if video.transfer in _HDR:
         chain.append("tonemap=mobius:param=0.8:desat=0")
     return ",".join([*chain, "zscale=transfer=iec61966-2-1:matrix=gbr:range=full", "format=rgb24"])

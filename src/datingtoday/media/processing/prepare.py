@@ -17,7 +17,7 @@ from typing import IO
 
 from datingtoday.media.processing.audio_video import process_audio, process_video
 from datingtoday.media.processing.ffmpeg import Ffmpeg
-from datingtoday.media.processing.images import Picture, process_image
+from datingtoday.media.processing.images import EncodedImage, process_image
 from datingtoday.media.processing.inspect import MAX_BYTES, FileType, Kind, inspect_file, refused
 from datingtoday.protocol.errors import Unavailable
 
@@ -124,12 +124,12 @@ class MediaPreparer:
     def _process(self, kind: Kind, file: Path, file_type: FileType, deadline: float) -> Prepared:
         ffmpeg = self._ffmpeg and self._ffmpeg.until(deadline)
         if kind is Kind.AUDIO:
-            sound = process_audio(file, file_type, ffmpeg)
-            return Prepared(kind, _form_of_file(sound.file, sound.mime), {}, sound.duration_ms)
+            audio = process_audio(file, file_type, ffmpeg)
+            return Prepared(kind, _form_of_file(audio.file, audio.mime), {}, audio.duration_ms)
         if kind is Kind.VIDEO:
-            film = process_video(file, file_type, ffmpeg)
-            main = _form_of_file(film.file, film.mime, film.width, film.height)
-            return Prepared(kind, main, _thumbs(film.thumbs), film.duration_ms)
+            video = process_video(file, file_type, ffmpeg)
+            main = _form_of_file(video.file, video.mime, video.width, video.height)
+            return Prepared(kind, main, _thumbs(video.thumbs), video.duration_ms)
         image = process_image(file, file_type, kind, deadline=deadline)
         return Prepared(kind, _form(image.full), _thumbs(image.thumbs), None)
 
@@ -144,14 +144,14 @@ def _copy(upload: IO[bytes], target: Path, kind: Kind) -> None:
             file.write(chunk)
 
 
-def _form(picture: Picture) -> Form:
+def _form(image: EncodedImage) -> Form:
     return Form(
-        content=picture.content,
-        mime=picture.mime,
-        size_bytes=len(picture.content),
-        sha256=picture.sha256,
-        width=picture.width,
-        height=picture.height,
+        content=image.content,
+        mime=image.mime,
+        size_bytes=len(image.content),
+        sha256=image.sha256,
+        width=image.width,
+        height=image.height,
     )
 
 
@@ -161,5 +161,5 @@ def _form_of_file(file: Path, mime: str, width: int | None = None, height: int |
     return Form(file, mime, file.stat().st_size, sha256, width, height)
 
 
-def _thumbs(pictures: Mapping[str, Picture]) -> dict[str, Form]:
-    return {name: _form(picture) for name, picture in pictures.items()}
+def _thumbs(images: Mapping[str, EncodedImage]) -> dict[str, Form]:
+    return {name: _form(image) for name, image in images.items()}

@@ -43,7 +43,9 @@ class KeptSignatures:
             return False
         return True
 
-    def forget_old(self, now: datetime, *, tell: Callable[[int], None] = lambda forgotten: None) -> int:
+    def forget_old(
+        self, now: datetime, *, report_progress: Callable[[int], None] = lambda forgotten: None
+    ) -> int:
         """Forget those whose time is over, in small transactions; how many.
 
         :param tell: called after every batch with how many are gone so far.
@@ -51,7 +53,7 @@ class KeptSignatures:
         forgotten = 0
         while some := self._database.retried(lambda session: _forget_some(session, now)):
             forgotten += some
-            tell(forgotten)
+            report_progress(forgotten)
         return forgotten
 
 

@@ -152,8 +152,10 @@ def _other_timestamps(timestamp: str) -> Iterator[str]:
 def _left_out(names: tuple[str, ...]) -> Text:
     if names == ("sign_method",):
         return SIGN_METHOD_LEFT_OUT
-    told = ", ".join(names)
-    return Text(f"you sent {told} but left it out of the signature", f"你发送了 {told}，但没有把它放进签名")
+    listed = ", ".join(names)
+    return Text(
+        f"you sent {listed} but left it out of the signature", f"你发送了 {listed}，但没有把它放进签名"
+    )
 
 
 def _without(params: Params, *names: str) -> Params:

@@ -53,9 +53,9 @@ def build_collection(document: Json) -> Json:
     :param document: the OpenAPI document of the same server.
     :raises ValueError: an endpoint is neither in the story nor excepted, or a step has an unknown parameter.
     """
-    told = {step.call for chapter in STORY for step in chapter.steps}
+    in_story = {step.call for chapter in STORY for step in chapter.steps}
     known = {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
-    if missing := known - told - NOT_FOR_CLIENTS.keys():
+    if missing := known - in_story - NOT_FOR_CLIENTS.keys():
         raise ValueError(f"web/postman tells nothing of {', '.join(sorted(missing))}")
     return {
         "info": {"name": "DatingToday", "description": both(_ABOUT, "\n\n"), "schema": SCHEMA},

@@ -17,7 +17,7 @@ from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.profiles.models import UserInfo
 from datingtoday.protocol.paging import PageRequest
 from tests.plugins.api import Api, User
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 
 Point = tuple[float, float]
 
@@ -176,12 +176,12 @@ def crowd(api: Api, points: Iterable[Point], now: datetime | None = None, **colu
 
 
 def user_of(user_id: int) -> User:
-    """Somebody who has no login."""
+    """A user who has no login."""
     return User(user_id, "", "")
 
 
 def person_at(api: Api, point: Point, **columns: Any) -> User:
-    """Somebody logged in and in a place."""
+    """A user logged in and in a place."""
     user = make_user(api, **columns)
     set_place(api, user, point, datetime.now(UTC))
     return user

@@ -77,7 +77,7 @@ def set_row(api: Api, user: User, **columns: Any) -> None:
             api.parts.accounts.sessions.forget(session, user.user_id, datetime.now(UTC))
 
 
-def hide(api: Api, user: User) -> None:
+def make_hidden(api: Api, user: User) -> None:
     set_row(api, user, authority=0)
 
 
@@ -89,12 +89,12 @@ def delete(api: Api, user: User) -> None:
     set_row(api, user, status=UserStatus.DELETED, phone=None, deleted_at=datetime.now(UTC))
 
 
-def follows(api: Api, user: User, *peers: User) -> None:
+def make_follow(api: Api, user: User, *peers: User) -> None:
     """Rows of follows, whatever the rules say."""
     _ties(api, UserFollow, user, peers)
 
 
-def blocks(api: Api, user: User, *peers: User) -> None:
+def make_block(api: Api, user: User, *peers: User) -> None:
     """Rows of blocks, whatever the rules say."""
     _ties(api, UserBlock, user, peers)
 

@@ -84,12 +84,12 @@ def test_work_beyond_threads_and_places_to_wait_is_refused_until_a_place_is_free
         # After all six have asked.
         asyncio.get_running_loop().call_soon(go_on.set)
         first = await asyncio.gather(*tasks, return_exceptions=True)
-        later = [workers.run("typing", lambda: True) for _ in range(5)]
+        later = [workers.run("typing", lambda: True) for _ in range(6)]
         again = await asyncio.gather(*later, return_exceptions=True)
         return [isinstance(it, Busy) for it in (*first, *again)]
 
     try:
-        assert asyncio.run(refused()) == [False] * 5 + [True] + [False] * 5
+        assert asyncio.run(refused()) == ([False] * 5 + [True]) * 2
     finally:
         workers.close()
 

@@ -127,6 +127,31 @@ def test_a_provider_that_is_down_keeps_orders_open_for_a_day(
         assert order_row(api, order).state == "expired"
 
 
+@pytest.mark.parametrize(("failing", "asked", "expired"), [(4, 8, 4), (5, 5, 0)])
+def test_after_five_failures_in_one_run_a_channel_is_left_alone(
+    api: Api, monkeypatch: pytest.MonkeyPatch, failing: int, asked: int, expired: int
+) -> None:
+    late = datetime.now(UTC) + LATER
+    api.parts.vip.jobs.expire(late)
+    user = make_user(api)
+    for _ in range(8):
+        make_order(api, user)
+    calls = []
+
+    def close_or_fail(*_: Any) -> bool:
+        calls.append(1)
+        if len(calls) <= failing:
+            raise PaymentFailed("sandbox", "down")
+        return True
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sandbox_of(api), "close", close_or_fail)
+        assert api.parts.vip.jobs.expire(late) == expired
+    assert len(calls) == asked
+    while api.parts.vip.jobs.expire(late):
+        pass
+
+
 def test_a_late_payment_goes_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     user = make_user(api)
     order = make_order(api, user)

@@ -28,7 +28,7 @@ from datingtoday.vip.models import RefundState
 from datingtoday.vip.schemas import Receipt
 from datingtoday.web.connection_report import is_proved, proof
 from tests.plugins.api import Api
-from tests.profiles.people import make_user
+from tests.profiles.factories import make_user
 from tests.vip.purchases import make_order, paid_at_provider, pay, sandbox_of, tasks_of
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)

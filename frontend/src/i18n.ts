@@ -18,3 +18,9 @@ export function t(chinese: string, ...values: (string | number)[]): string {
   for (const value of values) text = text.replace("{}", String(value));
   return text;
 }
+
+/** A time of the API (UTC, `YYYY-MM-DD HH:MM:SS`) by this phone's clock, in the same form. */
+export function localTime(utc: string): string {
+  const at = new Date(`${utc.replace(" ", "T")}Z`);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace("T", " ");
+}

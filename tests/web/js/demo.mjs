@@ -14,7 +14,7 @@ const problems = [];
 const browser = await chromium.launch({ executablePath: binary, args: FLAGS });
 
 async function newPage(width, height) {
-  const context = await browser.newContext({ viewport: { width, height }, permissions: ["microphone"], locale: "zh-CN" });
+  const context = await browser.newContext({ viewport: { width, height }, permissions: ["microphone"], locale: "zh-CN", timezoneId: "Asia/Shanghai" });
   context.setDefaultTimeout(PATIENCE);
   context.on("page", watch);
   return context.newPage();
@@ -108,9 +108,15 @@ async function becomeVip(page) {
   await shot(pay, "pay");
   await pay.locator("#pay").click();
   await page.locator(".deadline", { hasText: "有效期至" }).waitFor();
+  const deadline = (await page.locator(".deadline").innerText()).match(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/)[0];
+  const daysLeft = (new Date(`${deadline.replace(" ", "T")}+08:00`) - Date.now()) / 86_400_000;
+  if (Math.abs(daysLeft - 30) > 0.05) problems.push(`VIP for ${daysLeft} days by this phone's clock`);
   await shot(page, "vip-active");
   await page.goto(`${base}/demo?who=0#/visitors`);
-  await page.locator(".visitor").first().waitFor();
+  await page.locator(".visitor .when").first().waitFor();
+  const hour = Number((await page.locator(".visitor .when").first().innerText()).match(/ (\d\d):/)[1]);
+  const ago = ((new Date().getUTCHours() + 8) % 24) - hour;
+  if (![0, 1, -23].includes(ago)) problems.push(`the last visit at ${hour} o'clock`);
   await shot(page, "visitors");
 }
 

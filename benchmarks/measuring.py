@@ -19,7 +19,7 @@ from benchmarks import load
 from benchmarks.quiet import OthersCpu
 from benchmarks.servers import Web
 
-OTHERS_MAX = 0.08
+MAX_OTHERS_SHARE = 0.08
 """Share of the CPU that others may use during a measurement that counts."""
 BARE = "bare Flask hello"
 TOKEN = "signed + token no-op"
@@ -126,7 +126,7 @@ def measure_rounds(cases: Sequence[Case], pids: Sequence[int], how: How) -> Roun
         for case in cases:
             for _ in range(how.attempts):
                 measured, others = _measure(case, pids, how)
-                if how.any_noise or others <= OTHERS_MAX:
+                if how.any_noise or others <= MAX_OTHERS_SHARE:
                     found[case.name] = measured
                     rounds.noise.append(others)
                     break

@@ -44,7 +44,7 @@ CLOSE_WITHIN = timedelta(days=1)
 """Time after which an order that cannot be closed at its provider is marked as expired all the same."""
 MAX_FAILURES = 5
 """Failures of one channel in one run; the rest is left for the next run."""
-REFUND_RETRY_MAX = timedelta(hours=6)
+MAX_REFUND_RETRY = timedelta(hours=6)
 REFUND_TRIES = 40
 
 
@@ -210,7 +210,7 @@ class PaymentJobs:
         if task.state in (RefundState.DONE, RefundState.FAILED):
             return
         task.tries += 1
-        task.try_at = now + min(timedelta(seconds=30 * 2 ** min(task.tries, 12)), REFUND_RETRY_MAX)
+        task.try_at = now + min(timedelta(seconds=30 * 2 ** min(task.tries, 12)), MAX_REFUND_RETRY)
         if reason == "processing":
             task.state = RefundState.PROCESSING
         elif is_final or task.tries >= REFUND_TRIES:

@@ -17,7 +17,7 @@ from datingtoday.protocol.endpoint import endpoint
 
 
 def hello() -> Flask:
-    """What Flask can do at the most: one route that answers a constant."""
+    """Upper limit of Flask: one route that answers a constant."""
     app = Flask("hello")
 
     @app.get("/hello")

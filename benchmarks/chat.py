@@ -164,7 +164,7 @@ def _http(
 
 
 def _bytes_per_message(talkers: Talkers) -> dict[str, float]:
-    """Of rows and indexes, as the server tells after looking again."""
+    """Size of rows and indexes, as the server reports after counting again."""
     with talkers.parts.base.database.transaction() as session:
         session.execute(text("ANALYZE TABLE message, chat_event")).all()
         rows = session.execute(

@@ -14,7 +14,7 @@ from benchmarks.measuring import tell
 
 FEW = 10_000
 _CONVERSATIONS = 50
-"""Of each person; a person's stream goes through all of them."""
+"""Number of conversations of each person; a person's stream goes through all of them."""
 _BATCH = 250_000
 
 

@@ -15,7 +15,7 @@ APPSECRET = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
 
 def signed_gets(path: str, own: Mapping[str, str], count: int) -> list[bytes]:
-    """That many requests, each with a nonce of its own; good for a minute from now."""
+    """Signed requests, each with a nonce of its own; valid for a minute from now."""
     token = own.get("token", "")
     msg = "&".join(sorted(f"{name}={value}" for name, value in own.items() if name != "token"))
     timestamp = str(time.time_ns() // 1_000_000)

@@ -148,7 +148,7 @@ def _as_text(users: int, report: dict[str, Any], how: How) -> str:
 
 
 def _growth(reports: dict[int, dict[str, Any]]) -> str:
-    """How the ratio to bare Flask, and the CPU time, change with the number of people."""
+    """Ratio to bare Flask and CPU time by number of people."""
     head = "".join(f"{users:>20,}" for users in reports)
     lines = [f"{'ratio, CPU µs':28}{head}"]
     for name in next(iter(reports.values()))["cases"]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Load:
-    """What one run measured; latencies in seconds, sorted."""
+    """Measurements of one run; latencies in seconds, sorted."""
 
     requests: int
     seconds: float

@@ -54,7 +54,7 @@ class Case:
     cold: bool = False
     """Each request is for something that was never asked for, so nothing is warmed up and few are made."""
     per_second: int = WARM_PER_SECOND
-    """How many requests are made; more than any machine answers."""
+    """Number of requests made a second; more than any machine answers."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class NotMeasurableError(click.ClickException):
 
 @dataclass
 class Rounds:
-    """What was measured, by round and name of the case."""
+    """Measurements, by round and name of the case."""
 
     cases: Sequence[Case]
     found: list[dict[str, Measured]] = field(default_factory=list)

@@ -39,7 +39,7 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True)
 class _Place:
-    """What `settings_of` and `PushProcess` take from a backend."""
+    """The part of a backend that `settings_of` and `PushProcess` use."""
 
     database_uri: str
     redis_uri: str
@@ -55,7 +55,7 @@ class _Place:
 
 @dataclass
 class _Numbers:
-    """Of one run."""
+    """Results of one run."""
 
     connects_per_s: float
     connect_cpu_us: float

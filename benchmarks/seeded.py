@@ -32,9 +32,9 @@ DENSE_CITY = (31.23, 121.47)
 _DENSE_DEGREES = 0.1
 _SQUARES_PER_DEGREE = 2
 _LEAST_AROUND = 20
-"""Who has fewer people around gets a page that is not full, which would measure less work."""
+"""Minimum of people around: with fewer, a page is not full and measures less work."""
 _FULL = 8
-"""Of ten on a page; who may not be found is left out of a page that is asked for by its number."""
+"""Minimum of entries of ten on a page; a page requested by its number leaves out people who may not be found."""
 _SESSION = timedelta(days=7)
 
 

@@ -19,9 +19,9 @@ from tests.plugins.sql_server import SqlServer
 from tests.plugins.tools import program, require_servers
 
 SQL_NAME = TESTED.name
-"""What the benchmarks run on: MariaDB, or MySQL if ``MYSQLD`` names its program."""
+"""SQL server of the benchmarks: MariaDB, or MySQL if ``MYSQLD`` names its program."""
 _CORES = sorted(os.sched_getaffinity(0))
-"""Of this machine, before this process leaves one of them."""
+"""CPU cores of this machine, before this process leaves one of them."""
 _SECRET_KEY = "b0" * 32
 SERVER_CORE = 0
 """The worker has this core to itself; databases and the load generator share the others."""

@@ -79,7 +79,7 @@ def test_make_targets_exist(command: str) -> None:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What git knows of the project, with this environment's packages: as after ``make setup`` in a clone."""
+    """The files that git tracks, with this environment's packages: as after ``make setup`` in a clone."""
     folder = tmp_path_factory.mktemp("copy") / "project"
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

@@ -243,7 +243,7 @@ class TestWhatIsStored:
 
 
 def tries_of(parts: Parts, phone: str) -> int:
-    """Of the newest code."""
+    """Row of the newest code."""
     with parts.base.database.transaction(write=False) as session:
         return (
             session.scalars(

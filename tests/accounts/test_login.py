@@ -86,7 +86,7 @@ class TestDeviceAndPlace:
     def test_a_place_that_is_not_kept_is_no_login(
         self, app_with: AppWith, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What was acknowledged is in the commit: here the place cannot be written, so nothing is."""
+        """The commit contains everything acknowledged: here the place cannot be written, so nothing is."""
         api, phone = app_with(), new_phone()
         code = api.new_code(phone)
         before = all_rows(api.parts)

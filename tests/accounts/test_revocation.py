@@ -194,7 +194,7 @@ class TestInterleavings:
         assert [code_of(side, user) for side in (there, here)] == [0, 0]
 
     def test_without_redis_nothing_ends(self, here: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What could not be told to everybody must not be done."""
+        """A revocation that not every process heard of must not be done."""
         user = here.new_user()
 
         def down(*_args: Any) -> None:

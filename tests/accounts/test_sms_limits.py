@@ -26,7 +26,7 @@ def assert_sent(answer: Answer) -> None:
 
 
 def wait_s(answer: Answer) -> int:
-    """How long a refused client has to wait, which it is told in two places."""
+    """Seconds a refused client has to wait, from the two places that say so."""
     assert (answer.status, answer.code) == (429, 429), answer.json
     seconds = answer.json["data"]["retry_after_s"]
     assert answer.headers["Retry-After"] == str(seconds)

@@ -19,7 +19,7 @@ from tests.plugins.polling import wait_until
 
 @dataclass(frozen=True)
 class Login:
-    """What a client keeps of its login."""
+    """Login data that a client keeps."""
 
     user_id: int
     token: str

@@ -13,7 +13,7 @@ Message = Mapping[str, Any]
 
 @dataclass
 class Sender:
-    """What one device sent.
+    """Messages sent by one device.
 
     :param attempted: content by client id, of everything that was ever tried.
     :param acknowledged: the messages that were answered with code 0, in the order of the answers.
@@ -28,7 +28,7 @@ class Sender:
 
 @dataclass
 class Account:
-    """What one account saw.
+    """Messages seen by one account.
 
     :param followed: the entries as a device followed them, :param again: and read from 0 at the end.
     :param histories: of each peer, the conversation at the end.

@@ -106,12 +106,12 @@ class Storm:
 
     @property
     def entries(self) -> int:
-        """How many entries of streams were followed."""
+        """Number of stream entries followed."""
         return sum(len(reader.entries) for reader in self.readers)
 
     @property
     def pushed(self) -> int:
-        """How many events were pushed."""
+        """Number of events pushed."""
         return sum(len(listener.pushed) for listener in self.listeners)
 
     def raise_failures(self) -> None:

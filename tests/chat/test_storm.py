@@ -22,7 +22,7 @@ from tests.profiles.factories import make_user
 
 
 def recomputed(api: Api, user: User) -> dict[int, tuple[Any, ...]]:
-    """Of each peer: last_seq, last_msg, last_type, unread, read_seq, known, from messages and events alone."""
+    """Contacts by peer: last_seq, last_msg, last_type, unread, read_seq, known, from messages and events alone."""
     with api.parts.base.database.transaction(write=False) as session:
         messages = session.scalars(
             select(Message)

@@ -111,7 +111,7 @@ class RunningServer:
         return named[0] if named else None
 
     def waited_for_cpu_s(self) -> float:
-        """How long the processes were ready to run while others had the processors (Linux counts it)."""
+        """Time for which the processes were ready to run while others had the processors (Linux counts it)."""
         delays_ns = []
         for pid in (self.process.pid, *self.descendants()):
             delays_ns.append(int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]))
@@ -133,7 +133,7 @@ Start = Callable[..., RunningServer]
 
 
 def runs(pid: int) -> bool:
-    """Whether the process does anything yet (a zombie does not)."""
+    """True while the process runs (a zombie does not)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):

@@ -190,7 +190,7 @@ def test_a_database_that_is_down_is_one_line(bare: Program, monkeypatch: pytest.
 
 
 def code_of(server: RunningServer, appkey: str, secret: str, *, hmac: bool = False) -> int:
-    """What a request of this client program is answered with."""
+    """Code that a request of this client program gets."""
     path = "/api/label/list"
     now = datetime.now(UTC)
     params = {"appkey": appkey, "timestamp": f"{now.timestamp():.3f}", "nonce": os.urandom(8).hex()}

@@ -19,7 +19,7 @@ TOOLS = ("sh", "date", "od", "tr", "cut")
 
 
 def run_line(line: str, folder: Path, shell: str, md5: str, typed: str = "") -> tuple[str, dict[str, str]]:
-    """What curl was asked for: the address and the parameters."""
+    """Address and parameters of a curl line."""
     tools = folder / f"{shell}-{md5}"
     tools.mkdir()
     for name in (*TOOLS, shell, md5):

@@ -36,7 +36,7 @@ def server(app_of: Callable[..., Api], backend: Backend, monkeypatch: pytest.Mon
 
 
 def on_sale(api: Api) -> dict[int, dict[str, Any]]:
-    """What clients can buy, by id."""
+    """Products that clients can buy, by id."""
     return {it["product_id"]: it for it in api.get("/api/product/list").data}
 
 

@@ -21,7 +21,7 @@ UPLOADS = 12
 """At the same time, each followed by the next one."""
 MEASURED_S = 8.0
 MAX_RATIO = 40
-"""Of the median time of an answer to others, with uploads and without. Measured on two busy cores: 4 for one account,
+"""Ratio of the median times of answers to others, with uploads and without. On two busy cores: 4 for one account,
 9 for six; 1,500 before uploads had limits. Decoders still take processors, of which a small machine has two."""
 
 

@@ -15,7 +15,7 @@ DOMAIN = "api.example.com"
 
 @dataclass(frozen=True)
 class Certificate:
-    """Of the tests' domain and of this machine; signed by itself."""
+    """Self-signed certificate of the tests' domain and of this machine."""
 
     file: Path
     key: Path

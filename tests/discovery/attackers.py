@@ -144,7 +144,7 @@ def _mean(points: Sequence[Point]) -> Point:
 
 
 def _aside(point: Point, other: Point) -> tuple[float, float]:
-    """How far the other point lies to the north and to the east, in metres, on a flat earth."""
+    """Offset of the other point to the north and to the east, in metres, on a flat earth."""
     scale = math.cos(math.radians(point[0]))
     return (other[0] - point[0]) * DEGREE_M, (other[1] - point[1]) * DEGREE_M * scale
 
@@ -182,7 +182,7 @@ def _climb(seen: Sequence[_Ring], start: Point, precise_m: float) -> Point:
 def _bisect(
     is_inside: Callable[[float], bool], near_m: float, far_m: float, precise_m: float
 ) -> float | None:
-    """Where inside becomes outside; None if it does not."""
+    """Distance at which inside becomes outside; None if it does not."""
     if not is_inside(near_m) or is_inside(far_m):
         return None
     while far_m - near_m > precise_m:

@@ -30,7 +30,7 @@ class View(Protocol):
     """The attacker's view of a server."""
 
     def look(self, point: Point, radius_km: int, *, day: int = 0) -> Listed:
-        """Who is listed for a user who stands there, some days from now."""
+        """Users listed for a user who stands there, some days from now."""
 
     def put_decoy(self, point: Point) -> int:
         """Let an account of the attacker's be somewhere; its id."""
@@ -180,7 +180,7 @@ class Memory:
         return told
 
     def is_before_decoy(self, point: Point, decoy: int) -> bool:
-        """Whether the target is listed ahead of the decoy; the one who is listed is ahead of one who is not."""
+        """True if the target is listed ahead of the decoy; the one who is listed is ahead of one who is not."""
         order = [user_id for user_id, _ in self.view.look(point, 10)]
         places = {user_id: number for number, user_id in enumerate(order)}
         return places.get(self.target, len(order)) < places.get(decoy, len(order))

@@ -136,12 +136,12 @@ def listed(
 
 
 def found(api: Api, user: User, now: datetime, **wanted: Any) -> list[int]:
-    """Who is on the page."""
+    """User ids on the page."""
     return [card["user_id"] for card in listed(api, user, now, **wanted)["list"]]
 
 
 def apply_due_moves(api: Api, now: datetime) -> None:
-    """What requests do on the side, at most once a second, a few people at a time."""
+    """Work that requests do on the side, at most once a second, a few people at a time."""
     while jobs.apply_due_moves(api.parts.base.database, api.parts.discovery.places, now):
         pass
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from typing import TypeGuard
 
 from tests.house.source import Finding, Source, dotted, imported
 
@@ -131,7 +132,7 @@ def features_are_told_the_time(source: Source) -> Iterator[Finding]:
 
 
 def no_test_is_skipped(source: Source) -> Iterator[Finding]:
-    """What cannot be run is deselected by what it needs, and counted (tests/plugins/servers.py)."""
+    """Tests that cannot run are deselected by their needs, and counted (tests/plugins/servers.py)."""
     if not source.under("tests", "benchmarks"):
         return
     for node in source.nodes:
@@ -189,11 +190,12 @@ def functions_are_short(source: Source) -> Iterator[Finding]:
 def docstrings_name_things(source: Source) -> Iterator[Finding]:
     """A docstring begins with a noun or a verb; a question would have to be answered first.
 
-    In the program this holds for every docstring, those of fields too; in tests for those of modules.
+    Docstrings of fields count. Those of test functions are exempt: they are sentences about what is tested.
     """
-    is_program = source.under("src")
-    module = source.nodes[0].body[:1] if source.nodes and isinstance(source.nodes[0], ast.Module) else []
-    for node in source.nodes if is_program else module:
+    sentences = {id(node.body[0]) for node in source.nodes if _is_test(node)}
+    for node in source.nodes:
+        if id(node) in sentences:
+            continue
         text = node.value if isinstance(node, ast.Expr) else None
         if isinstance(text, ast.Constant) and (match := _QUESTIONS.match(str(text.value))):
             yield source.finding(node, f"the docstring begins with '{match[0]}': begin with a noun or a verb")
@@ -242,6 +244,10 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def _is_test(node: ast.AST) -> TypeGuard[ast.FunctionDef]:
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+
+
 def _is_route(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     called = (it.func if isinstance(it, ast.Call) else it for it in function.decorator_list)
     return any(dotted(it).split(".")[-1] in _ROUTE_DECORATORS for it in called)
@@ -271,7 +277,7 @@ def _parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def _statements_in(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Of all depths, without the docstring."""
+    """Number of statements at all depths, without the docstring."""
     count = sum(isinstance(node, ast.stmt) for node in ast.walk(function)) - 1
     return count - (ast.get_docstring(function, clean=False) is not None)
 

@@ -119,7 +119,7 @@ def of_parameters(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
 
 
 def of_columns() -> Iterator[tuple[str, str]]:
-    """What a new row gets where nothing is said."""
+    """Default of a column in a new row."""
     for table in Base.metadata.sorted_tables:
         for column in table.columns:
             if isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar:

@@ -58,7 +58,7 @@ def rows(page: str) -> list[list[str]]:
 
 
 def exists(file: str, name: str) -> bool:
-    """Whether a file of the package defines a name, ``Class.method`` or one at its top."""
+    """True if a file of the package defines a name, ``Class.method`` or one at its top."""
     path = PACKAGE / file
     if not path.is_file():
         return False

@@ -70,7 +70,7 @@ def cache(role: RedisRole, database: Database) -> ReadyCache:
 
 
 def name(cache: ReadyCache, key: str) -> str:
-    """What the key is called in Redis."""
+    """Name of the key in Redis."""
     return cache.memory.names([key])[0]
 
 

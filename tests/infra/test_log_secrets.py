@@ -55,7 +55,7 @@ NEARBY_TEXT = st.sampled_from(
 def written(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[[], str]]:
-    """What was written to stderr since the last call."""
+    """Text written to stderr since the last call."""
 
     def take() -> str:
         return capsys.readouterr().err
@@ -221,7 +221,7 @@ def test_gunicorn_quotes_no_request(tmp_path: Path, level: str) -> None:
 
 
 def _sent(port: int, request: str) -> bool:
-    """Whether the server took it; what it answers does not matter."""
+    """True if the server took it; its answer does not matter."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             connection.sendall(request.encode())

@@ -46,7 +46,7 @@ def process(redis: RedisServer, database: Database) -> Iterator[Process]:
 
 
 def holds(cache: ReadyCache, key: str) -> Any:
-    """What the server holds under the name that the key has for this process, believed or not."""
+    """Value that the server holds under this process's name of the key, believed or not."""
     return cache.memory.redis.execute("GET", name(cache, key))
 
 

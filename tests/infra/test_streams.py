@@ -177,7 +177,7 @@ def test_garbage_in_redis_is_left_out(lab: Lab) -> None:
 
 
 def test_a_stream_that_is_never_empty_is_no_excuse(lab: Lab) -> None:
-    """What a dead worker had read is taken over while batches keep coming."""
+    """Entries that a dead worker had read are taken over while batches keep coming."""
     lab.fill(3)
     lab.redis.execute("XGROUP", "CREATE", lab.stream.key, "worker", "0")
     lab.redis.execute("XREADGROUP", "GROUP", "worker", "dead", "STREAMS", lab.stream.key, ">")

@@ -16,7 +16,7 @@ _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl")
 
 
 def recorded(options: str, suffix: str, *words: str) -> bytes:
-    """What `ffmpeg <options> <words> out.<suffix>` writes; `words` are options with spaces in them."""
+    """Output of `ffmpeg <options> <words> out.<suffix>`; `words` are options with spaces in them."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / f"out.{suffix}"
         subprocess.run(

@@ -152,7 +152,7 @@ class TestPurge:
     def test_a_purge_that_was_stopped_goes_on(
         self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What it had deleted already is not missing."""
+        """Objects that it had deleted already are not missing."""
         api, at = app_of(), now()
         media = make_media(api, 7, unused_since=at - 2 * DAY)
         storage = api.parts.media.service.storage

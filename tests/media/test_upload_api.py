@@ -289,7 +289,7 @@ class TestFailures:
     def test_of_a_store_that_cannot_delete_either(
         self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What is left is written down, so that the purge finds it; see test_service_jobs.py."""
+        """Files left are written down, so that the purge finds them; see test_purge.py."""
         api = app_of()
         user, storage = make_user(api), api.parts.media.service.storage
         put = storage.put
@@ -335,7 +335,7 @@ class TestFailures:
 
 
 def files_in_store(api: Api) -> int:
-    """Of a local store, drafts included."""
+    """Files of a local store, drafts included."""
     root = api.parts.base.settings.data_dir / "media"
     return sum(path.is_file() for path in root.rglob("*"))
 

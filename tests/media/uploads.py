@@ -84,7 +84,7 @@ def set_media(api: Api, media_id: str, **columns: Any) -> None:
 
 
 def stored(api: Api, storage_key: str) -> list[bool]:
-    """Which of its forms (full, medium, thumb) the store has."""
+    """Forms (full, medium, thumb) that the store has."""
     keys = [storage_key, variant_key(storage_key, "medium"), variant_key(storage_key, "thumb")]
     return [api.parts.media.service.storage.exists(key) for key in keys]
 

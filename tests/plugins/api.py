@@ -70,7 +70,7 @@ class Answer:
 
     @property
     def data(self) -> Any:
-        """Of a success; anything else fails the test and shows the answer."""
+        """Data of a success; anything else fails the test and shows the answer."""
         assert self.status == 200 and self.code == 0, (self.status, self.json)
         return self.json.get("data")
 
@@ -150,7 +150,7 @@ class Api:
         return parts
 
     def cache_name(self, key: str) -> str:
-        """What Redis calls an entry of the cache now."""
+        """Name of a cache entry in Redis now."""
         return self.parts.base.cache.memory.names([key])[0]
 
     def params(

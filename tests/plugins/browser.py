@@ -78,7 +78,7 @@ class Page:
         self.requests: list[str] = []
         """URLs of everything that the page asked for, ``data:`` and ``blob:`` left out."""
         self.problems: list[str] = []
-        """What went wrong in the page: exceptions, console errors, violations of the security policy."""
+        """Errors of the page: exceptions, console errors, violations of the security policy."""
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.command(f"{domain}.enable")
 
@@ -149,7 +149,7 @@ class Page:
         )
 
     def text(self, selector: str) -> str:
-        """What can be read there; empty where nothing is."""
+        """Text there; empty where nothing is."""
         return str(self.run(f"{_find(selector)}?.innerText ?? ''"))
 
     def wait_for_element(self, selector: str) -> None:

@@ -17,7 +17,7 @@ _PLACE = "tests.contract"
 
 
 class Contract:
-    """What the document says about the answers of one application."""
+    """Answers of one application as the document describes them."""
 
     def __init__(self, app: Flask) -> None:
         # Routes that a test brought along are not part of the product.

@@ -102,7 +102,7 @@ def tail_of(log: Path, lines: int = 15) -> str:
 
 
 def runs_folder() -> Path:
-    """Where all runs of this user keep their folders: in memory if there is room, else on disk."""
+    """Parent of the folders of all runs of this user: in memory if there is room, else on disk."""
     memory = Path("/dev/shm")
     roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _ENOUGH_MEMORY_BYTES
     base = memory if roomy else Path(tempfile.gettempdir())

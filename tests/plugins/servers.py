@@ -203,7 +203,7 @@ def run_folder(pytestconfig: pytest.Config, worker_name: str) -> Path:
 
 @pytest.fixture(scope="session")
 def sql_address(pytestconfig: pytest.Config) -> Callable[[], Address]:
-    """Where the run's SQL server is; waits until it answers."""
+    """Address of the run's SQL server; waits until it answers."""
 
     @cache
     def address() -> Address:

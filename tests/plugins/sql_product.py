@@ -29,13 +29,13 @@ class SqlProduct:
     programs: tuple[str, ...]
     """The server's program first."""
     packages: tuple[str, ...]
-    """Of Debian; none where there is no such package."""
+    """Debian packages; none where there is no such package."""
     minimum: tuple[int, int]
     administrator: str
-    """Who may do anything, over the server's socket and without a password."""
+    """Account that may do anything, over the server's socket and without a password."""
     options: tuple[str, ...]
     password_plugin: str
-    """How an account is identified that was made without naming a way."""
+    """Authentication plugin of an account that was made without naming one."""
     offers_tls: bool
     """True if it makes itself a certificate."""
     read_only_transactions: str
@@ -113,7 +113,7 @@ def run_as() -> list[str]:
 
 @dataclass(frozen=True)
 class PlanStep:
-    """How one table is read. On SQLite all that is known of a step is in `extra`."""
+    """Access to one table. On SQLite all that is known of a step is in `extra`."""
 
     table: str
     access: str

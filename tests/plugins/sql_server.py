@@ -70,7 +70,7 @@ class SqlServer:
         return database_uri(self.address(), database)
 
     def address(self) -> dict[str, str | int]:
-        """What another process needs to know to use this server; goes through JSON."""
+        """Data with which another process uses this server; JSON-serializable."""
         return {"port": self.port, "password": self.password, "log": str(self.log), "pid": self.pid}
 
     def start(self) -> SqlServer:

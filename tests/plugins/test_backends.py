@@ -89,7 +89,7 @@ def test_clear_removes_rows_and_keys_and_keeps_what_it_is_told_to(backend: Backe
 def test_copied_tables_are_those_of_the_migrations(
     private_sql_server: Callable[[], SqlServer], backend: Backend
 ) -> None:
-    """Of SQLite the file is copied as it is."""
+    """SQLite: the file is copied as it is."""
     bring_up(backend.database_uri)
     if backend.kind == "real":
         server = private_sql_server()

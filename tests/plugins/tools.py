@@ -45,7 +45,7 @@ class Tool:
 
     @property
     def problem(self) -> str | None:
-        """Why tests that need this tool cannot run, or None if they can."""
+        """Reason why tests that need this tool cannot run, or None if they can."""
         missing = [names for names in self.programs if program(*names.split("|")) is None]
         if missing:
             return f"{self.name} is not installed ({', '.join(missing)})"
@@ -130,7 +130,7 @@ SERVERS = (TESTED.tool, "redis")
 
 
 def problem_of(names: Iterable[str]) -> str | None:
-    """Why something that needs these tools cannot run, or None if it can."""
+    """Reason why something that needs these tools cannot run, or None if it can."""
     return "; ".join(problem for name in sorted(names) if (problem := TOOLS[name].problem)) or None
 
 

@@ -20,7 +20,7 @@ class SizeParams(ParamsSchema):
 
 
 def seen(call: Call, **more: Any) -> dict[str, Any]:
-    """What the guard made of a request."""
+    """Decision of the guard about a request."""
     return {
         "method": call.method,
         "path": call.path,

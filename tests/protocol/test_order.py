@@ -23,11 +23,11 @@ class Request:
 
     params: dict[str, str]
     after: dict[str, str | None] = field(default_factory=dict)
-    """What is changed after signing."""
+    """Parameters changed after signing."""
     appended: str = ""
-    """What is added to the body."""
+    """Parameters added to the body."""
     seen: bool = False
-    """Whether its nonce was used before."""
+    """True if its nonce was used before."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Fault:
     expect: tuple[int, int]
     """HTTP status and code."""
     names: str
-    """What the message says."""
+    """Words of the message."""
     spoil: Callable[[Request], None]
     excludes: tuple[str, ...] = ()
     """Faults that cannot be there at the same time."""

@@ -21,7 +21,7 @@ UPDATE = "/api/user/update"
 
 
 class Operator:
-    """Who may do anything on the server, over its socket."""
+    """Account that may do anything on the server, over its socket."""
 
     def __init__(self, server: SqlServer) -> None:
         self._server = server
@@ -128,7 +128,7 @@ def test_what_is_killed_in_the_middle_is_unavailable(api: Api, operator: Operato
 
 
 def _search_meanwhile(api: Api, user: User, operator: Operator, way: str, server: SqlServer) -> Answer:
-    """What a search gets that is under way, because a table is locked, when something happens to it."""
+    """Answer of a search that waits for a locked table while something happens to it."""
     answers: list[Answer] = []
     lock = server.as_administrator()
     with lock.cursor() as cursor:

@@ -164,7 +164,7 @@ def test_any_name_twice_is_refused(params: dict[str, str], data: st.DataObject) 
 
 @given(st.binary(max_size=200))
 def test_a_query_is_read_strictly_or_refused(raw: bytes) -> None:
-    """What is read decodes as UTF-8 by the book; nothing is replaced, dropped or made up."""
+    """Strict UTF-8: nothing is replaced, dropped or made up."""
     try:
         found, _ = read_params(environ_of(query=raw.decode("latin-1")), **LIMITS)
     except AppError:

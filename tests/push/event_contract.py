@@ -8,7 +8,7 @@ import jsonschema_rs
 
 
 class EventContract:
-    """What a document says about the events that clients receive."""
+    """Events that clients receive, as a document describes them."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._messages = document["components"]["messages"]

@@ -216,7 +216,7 @@ def test_sigterm_ends_in_order_whatever_clients_do(api: Api, start: Start) -> No
 
 
 def _storm(api: Api, push: PushProcess, count: int) -> list[AsyncDevice]:
-    """That many devices at once, all of which must get in, and be told of an event."""
+    """Number of devices at once, all of which must connect and receive an event."""
     users = [make_user(api) for _ in range(-(-count // 5))]
 
     async def work() -> list[AsyncDevice]:

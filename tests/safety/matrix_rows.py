@@ -24,7 +24,7 @@ COLUMNS: Mapping[str, Callable[[Api, User, User], None]] = {
     "banned": lambda api, user, peer: ban(api, peer),
     "deleted": lambda api, user, peer: delete(api, peer),
 }
-"""How the target of a request comes to stand to who sends it."""
+"""Set-up of the relation between sender and target of a request."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ BEIJING = timezone(timedelta(hours=8))
 
 
 def signed_text(values: Mapping[str, str]) -> bytes:
-    """What Alipay signs: sorted, not encoded, blank values left out."""
+    """String that Alipay signs: sorted, not encoded, blank values left out."""
     return "&".join(f"{name}={values[name]}" for name in sorted(values) if values[name]).encode()
 
 

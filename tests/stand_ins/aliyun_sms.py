@@ -31,7 +31,7 @@ _INTERNATIONAL = re.compile(r"(?!86)[1-9][0-9]{6,14}")
 
 @dataclass(frozen=True)
 class AliyunMessage:
-    """What the stand-in would have put on the air."""
+    """Messages that the stand-in would have sent."""
 
     phone_number: str
     sign_name: str

@@ -35,7 +35,7 @@ class Answer:
 
 
 PATIENCE_S = 10
-"""How long Drip and Hang last: longer than any client should wait, but a test that waits fails in the end."""
+"""Duration of Drip and Hang: longer than any client should wait, but a test that waits fails in the end."""
 
 
 class Drip:
@@ -92,7 +92,7 @@ class HttpStandIn:
         self._server.server_close()
 
     def answer(self, request: Received) -> Answer:
-        """What the vendor answers."""
+        """Answer of the vendor."""
         raise NotImplementedError
 
     def handle(self, handler: _Handler) -> None:

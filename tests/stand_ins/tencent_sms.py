@@ -32,7 +32,7 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 @dataclass(frozen=True)
 class TencentMessage:
-    """What the stand-in would have put on the air."""
+    """Messages that the stand-in would have sent."""
 
     phone_number: str
     app_id: str

@@ -114,7 +114,7 @@ def test_a_notification_is_about_orders_of_its_channel_only(provider: Provider, 
 
 
 class TestAmounts:
-    """Where the provider tells an amount in our currency."""
+    """Fields in which the provider gives an amount in our currency."""
 
     @pytest.fixture(params=["wechat", "alipay"])
     def provider(self, request: pytest.FixtureRequest) -> Iterator[Provider]:

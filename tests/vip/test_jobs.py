@@ -359,7 +359,7 @@ def _trade(order: UserOrder, **values: Any) -> Any:
 
 
 def _tidy(api: Api, order: dict[str, Any], user_id: int) -> None:
-    """What was damaged must not be found by other tests that share the database."""
+    """Repairs the damage, for other tests that share the database."""
     with api.parts.base.database.transaction() as session:
         session.execute(delete(VipGrant).where(VipGrant.order_id == order["order_id"]))
         session.execute(delete(VipInfo).where(VipInfo.user_id == user_id))

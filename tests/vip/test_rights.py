@@ -30,7 +30,7 @@ def check_stealth(api: Api, user: User) -> bool:
 
 
 def check_new_contacts(api: Api, user: User) -> int:
-    """How many conversations can be begun today."""
+    """Number of conversations that can be begun today."""
     begun = 0
     while True:
         answer = api.post(

@@ -108,7 +108,7 @@ def things() -> Blueprint:
 
 @pytest.fixture
 def document(_own_errors: None) -> Json:
-    """Of routes that are made for these tests."""
+    """The document of routes that are made for these tests."""
     app = Flask("things", static_folder=None)
     app.register_blueprint(things())
     return build_document(declared_routes(app))
@@ -116,7 +116,7 @@ def document(_own_errors: None) -> Json:
 
 @pytest.fixture
 def product(api: Api) -> Json:
-    """Of the product, as it is sent."""
+    """The document of the product, as it is sent."""
     made: Json = orjson.loads(api.send("GET", "/openapi.json").body)
     return made
 

@@ -25,7 +25,7 @@ received = st.lists(st.tuples(days, st.integers(1, 1_000)), min_size=1, max_size
 
 
 def plain(received: list[tuple[int, int]], day: int, half_life: float) -> float:
-    """What is left of it on a day, added up as one would by hand."""
+    """Decayed sum on a day, added up as by hand."""
     return math.fsum(weight * 2.0 ** ((its_day - day) / half_life) for its_day, weight in received)
 
 

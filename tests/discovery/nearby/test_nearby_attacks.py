@@ -40,12 +40,12 @@ class Person:
 
     home: Point
     town: Point
-    """Where attackers begin. Where in its cell the home is does not follow from it: nobody knows that beforehand."""
+    """Point at which attackers begin; the position of the home in its cell does not follow from it."""
 
 
 @dataclass(frozen=True)
 class Errors:
-    """How far the guesses of one attacker were from the truth."""
+    """Distances of one attacker's guesses from the truth."""
 
     median_m: float
     lowest_tenth_m: float

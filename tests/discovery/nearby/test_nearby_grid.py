@@ -100,7 +100,7 @@ def test_distances_are_those_on_the_sphere(one: Point, other: Point) -> None:
 @given(points, st.floats(0, 120_000), st.floats(0, 2 * math.pi))
 @example((31.23, 121.47), 0.0, 0.0)
 def test_a_band_is_an_upper_bound(start: Point, far_m: float, bearing: float) -> None:
-    """Of the distance of the middles, and so of the true one, but for where the two are in their cells."""
+    """Bounds of the distance of the middles, and so of the true one, but for where the two are in their cells."""
     latitude = max(-89.0, min(89.0, start[0]))
     end = moved((latitude, start[1]), north_m=far_m * math.cos(bearing), east_m=far_m * math.sin(bearing))
     if abs(end[0]) >= 89.5:

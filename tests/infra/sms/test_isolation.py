@@ -25,7 +25,7 @@ from tests.stand_ins.http_server import Answer, HttpStandIn, Received
 
 
 class Trap(HttpStandIn):
-    """Where a stray request would end up; it answers as either vendor does when all is well."""
+    """Server at which a stray request would end up; it answers as either vendor does when all is well."""
 
     def answer(self, request: Received) -> Answer:
         status = {"Code": "Ok", "SerialNo": "trap"}

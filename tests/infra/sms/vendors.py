@@ -54,7 +54,7 @@ class Vendor(ABC):
 
     @abstractmethod
     def number(self, phone: str) -> str:
-        """How the vendor wants to have the number."""
+        """The number in the vendor's notation."""
 
     def provider(self, **changes: Any) -> SmsProvider:
         return make_sms_provider(self.settings(**changes))

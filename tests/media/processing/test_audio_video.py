@@ -52,7 +52,7 @@ def watch(tmp_path: Path) -> Watch:
 
 
 def complaints(file: Path) -> str:
-    """What ffmpeg says while it plays the whole file."""
+    """Messages of ffmpeg while it plays the whole file."""
     command = ["ffmpeg", "-v", "warning", "-nostdin", "-i", str(file), "-f", "null", "-"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stderr
 

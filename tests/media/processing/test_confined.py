@@ -27,7 +27,7 @@ def run(program: str, folder: Path, **changed: float) -> Outcome:
 
 
 def gone(pid: int) -> bool:
-    """Whether the process has ended (a dead one that nobody has buried counts)."""
+    """True if the process has ended (a zombie counts)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -31,7 +31,7 @@ class Trap:
         self.file.write_bytes(sound("m4a"))
 
     def sprung(self) -> bool:
-        """Whether anybody has connected."""
+        """True if anybody has connected."""
         try:
             connection, _ = self.server.accept()
         except BlockingIOError:

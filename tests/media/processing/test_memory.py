@@ -20,7 +20,7 @@ from tests.media.image_samples import photo, saved
 
 SOURCE = Path(datingtoday.media.processing.images.__file__).parents[2]
 OWN_MB = 24
-"""What the server itself may need: results are kept in memory, decoded pictures are not."""
+"""Memory that the server itself may need: results are kept in memory, decoded images are not."""
 PHOTO_MB = 80
 """A 12-megapixel photo is 48 MB when it is decoded at full size."""
 WORST_MB = 430

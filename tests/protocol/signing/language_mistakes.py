@@ -158,7 +158,7 @@ def hmac_md5(params: Params) -> str:
 
 
 class Mistake(NamedTuple):
-    """What is done, how it signs, and what the hint says."""
+    """Name of the mistake, the code that signs with it, and words of the hint."""
 
     language: str
     what: str

@@ -206,7 +206,7 @@ NONCE = re.compile(r"[A-Za-z0-9_-]{4,64}", re.ASCII)
 
 
 def cuts(string: str) -> list[tuple[int, int]]:
-    """Where a timestamp may begin, and how long it may be, in a string that ends with a nonce."""
+    """Starts and lengths of a possible timestamp in a string that ends with a nonce."""
     return [
         (at, length)
         for at in range(len(string))
@@ -245,7 +245,7 @@ def captured_requests(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, bool]]
 
 
 def string_of(params: dict[str, str], form: dict[str, bool]) -> str:
-    """What was signed, without the secret."""
+    """The signed string, without the secret."""
     outside = {"timestamp", "nonce", "token", "sign"} | (set() if form["with_appkey"] else {"appkey"})
     msg = "&".join(
         sorted((f"{name}={value}" for name, value in params.items() if name not in outside), key=str.encode)

@@ -48,9 +48,10 @@ def test_a_visit_is_told_at_once_and_a_crowd_once_in_two_seconds(api: Api) -> No
         for visitor in visitors[1:]:
             visit(api, visitor, owner)
             record(api)
-        wait_until(lambda: len(received) == 2, "the second event")
-        assert received[1][1] == {"total": 4, "unread": 4}, "the last one tells all"
-        assert received[1][0] - received[0][0] > PAUSE_MS / 1000 - 0.2
+        wait_until(lambda: received[-1][1] == {"total": 4, "unread": 4}, "the last one, which tells all")
+        took_ms = (received[-1][0] - received[0][0]) * 1000
+        # A busy machine may need more than one pause, and note an event up to a second late.
+        assert len(received) - 1 <= round(took_ms / PAUSE_MS), received
 
 
 def test_who_is_not_connected_costs_nothing(api: Api) -> None:

@@ -41,7 +41,7 @@ def database(api: Api) -> Database:
 
 @pytest.fixture
 def work(database: Database) -> Iterator[PacketTransaction]:
-    made = PacketTransaction(database.engine)
+    made = PacketTransaction(database.kept)
     yield made
     made.close()
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from datingtoday.infra import pooled_connections
+from datingtoday.infra.kept_connections import KeptConnections
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +145,7 @@ class Database:
         self.engine = _make_engine(uri, pool_size, timeout_s)
         if not self.is_sqlite:
             event.listen(self.engine, "do_connect", self._connect)
+        self.kept = KeptConnections(self.engine, most=0 if self.is_sqlite else pool_size // 2)
         self._reading = self.engine.execution_options(read_only=True)
         self._untouched: dict[bool, deque[Session]] = {True: deque(), False: deque()}
 
@@ -239,6 +241,7 @@ class Database:
 
     def dispose(self, *, close: bool = True) -> None:
         """Let go of pooled connections; with ``close=False`` after a fork, leaving the parent's sockets alone."""
+        self.kept.clear()
         self.engine.dispose(close=close)
 
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import commit, committed
+from datingtoday.infra.kept_connections import KeptConnections
 from datingtoday.infra.packets import Packet, Rows
 
 
 class PacketTransaction:
     """One transaction; begins with its first statement and holds a connection until it is closed.
 
-    :param session: one that has begun already, and whose owner commits it; None: a transaction of its own.
+    :param connections: where its own comes from, :param session: or one that has begun already, and whose owner
+        commits it.
     """
 
-    def __init__(self, engine: Engine, session: Session | None = None) -> None:
-        self._engine = engine
+    def __init__(self, connections: KeptConnections | None, session: Session | None = None) -> None:
+        self._connections = connections
         self._session = session
         self._connection: Connection | None = None
         self._is_open = False
@@ -33,7 +35,7 @@ class PacketTransaction:
     @classmethod
     def within(cls, session: Session) -> PacketTransaction:
         """Packets in the transaction of a session."""
-        return cls(session.get_bind().engine, session)
+        return cls(None, session)
 
     @property
     def session(self) -> Session:
@@ -90,16 +92,26 @@ class PacketTransaction:
 
     def close(self) -> None:
         """Let go of the connection; what was not committed is undone."""
+        is_clean = self._session is None and not self._is_open
         self.rollback()
-        if self._connection is not None:
-            if self._session is not None:
-                self._session.close()
-            self._connection.close()
+        if self._connection is None or self._connections is None:
+            return
+        connection, self._connection = self._connection, None
+        if is_clean:
+            self._connections.give_back(connection)
+            return
+        if connection.invalidated:
+            self._connections.clear()
+        if self._session is not None:
+            self._session.close()
+        connection.close()
 
     def _connect(self) -> Connection:
         self._is_open = True
         if self._session is not None:
             return self._session.connection()
         if self._connection is None:
-            self._connection = self._engine.connect()
+            if self._connections is None:
+                raise RuntimeError("a transaction within a session has no connection of its own")
+            self._connection = self._connections.take()
         return self._connection

@@ -124,7 +124,7 @@ class Call:
         """The request's transaction, for an endpoint that writes by packets; ask for it before `session`."""
         if self._packets is None:
             self._refuse_manual()
-            self._packets = PacketTransaction(self.database.engine)
+            self._packets = PacketTransaction(self.database.kept)
         return self._packets
 
     def _refuse_manual(self) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 from pymysql.connections import MAX_PACKET_LEN, Connection
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 from pymysql.err import InternalError, OperationalError, raise_mysql_exception
+
+from datingtoday.infra.system_timeouts import let_system_time
 
 _OK, _NULL, _EOF, _ERROR = 0x00, 0xFB, 0xFE, 0xFF
 _EOF_BYTES = 5
@@ -28,16 +30,36 @@ class PacketConnection(Connection):
 
     # PyMySQL's own, of which its type stubs do not tell.
     _sock: socket.socket
+    _rfile: BinaryIO
     _read_timeout: float | None
+    _write_timeout: float | None
     _current_timeout: float | None
     _next_seq_id: int
     server_version: str
     _execute_command: Callable[[int, str], None]
-    _read_bytes: Callable[[int], bytes]
     _force_close: Callable[[], None]
 
     def __init__(self, *arguments: Any, client_flag: int = 0, **options: Any) -> None:
         super().__init__(*arguments, client_flag=client_flag | CLIENT.MULTI_STATEMENTS, **options)
+
+    def connect(self, sock: Any = None) -> None:
+        super().connect(sock)
+        if self._read_timeout is not None and let_system_time(self, self._read_timeout):
+            self._read_timeout = self._write_timeout = self._current_timeout = None
+
+    def _read_bytes(self, num_bytes: int) -> bytes:
+        """PyMySQL's own, which does not expect the operating system to end a wait (None)."""
+        try:
+            data: bytes | None = self._rfile.read(num_bytes)
+        except BaseException as error:
+            self._force_close()
+            if isinstance(error, OSError):
+                raise _lost() from error
+            raise
+        if data is None or len(data) < num_bytes:
+            self._force_close()
+            raise _lost()
+        return data
 
     def run_packet(self, text: str) -> list[Column]:
         """Send statements in one packet.
@@ -97,12 +119,16 @@ class PacketConnection(Connection):
         if header[3] != self._next_seq_id or size == MAX_PACKET_LEN:
             # A server that shuts down sends a packet of its own (MariaDB); and no answer has 16 MB.
             self._force_close()
-            raise OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query")
+            raise _lost()
         self._next_seq_id = (header[3] + 1) & 0xFF
         packet = self._read_bytes(size)
         if packet[0] == _ERROR:
             raise_mysql_exception(packet)
         return packet
+
+
+def _lost() -> OperationalError:
+    return OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query")
 
 
 def _number(packet: bytes, at: int) -> tuple[int, int]:

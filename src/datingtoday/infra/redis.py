@@ -21,9 +21,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
 
-from datingtoday.infra.redis_connection import let_system_time
 from datingtoday.infra.redis_suitability import RedisDown as RedisDown
 from datingtoday.infra.redis_suitability import RedisUnsuitable, facts_of, is_denied, unsuitable
+from datingtoday.infra.system_timeouts import let_system_time
 
 Command = tuple[Any, ...]
 

@@ -16,7 +16,9 @@ from sqlalchemy import String, bindparam, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from datingtoday.accounts.models import SmsNumber
+from datingtoday.infra import kept_connections
 from datingtoday.infra.db import Database, on_commit
+from datingtoday.infra.kept_connections import KeptConnections
 from datingtoday.infra.packet_connection import PacketConnection
 from datingtoday.infra.packet_transaction import PacketTransaction
 from datingtoday.infra.packets import Packet
@@ -187,3 +189,39 @@ def test_an_answer_of_two_columns_is_none_of_a_packet(database: Database) -> Non
         connection.run_packet("SELECT 1, 2")
     assert not connection.open
     pooled.invalidate()
+
+
+def test_a_few_connections_are_kept_for_as_long_as_the_pool_would_not_ask_for_them(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptConnections(database.engine, most=1)
+    one, other = kept.take(), kept.take()
+    kept.give_back(one)
+    kept.give_back(other)
+    assert (one.closed, other.closed) == (False, True)
+    monkeypatch.setattr(kept_connections, "PING_AFTER_S", 3600)
+    assert kept.take() is one
+    kept.give_back(one)
+    monkeypatch.setattr(kept_connections, "PING_AFTER_S", 0)
+    another = kept.take()
+    assert another is not one
+    assert one.closed
+    kept.give_back(another)
+    kept.clear()
+    assert another.closed
+
+
+@ON_REAL
+def test_those_that_are_kept_go_when_one_of_them_is_lost(database: Database) -> None:
+    kept = KeptConnections(database.engine, most=2)
+    lost, other = kept.take(), kept.take()
+    raw: Any = lost.connection.driver_connection
+    kept.give_back(other)
+    kept.give_back(lost)
+    raw._sock.shutdown(socket.SHUT_RDWR)
+    work = PacketTransaction(kept)
+    with pytest.raises(DBAPIError):
+        work.run(READ, phones())
+    work.close()
+    assert lost.closed
+    assert other.closed, "its server is gone as well"

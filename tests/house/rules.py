@@ -65,7 +65,7 @@ def init_files_are_empty(source: Source) -> Iterator[Finding]:
 
 
 def names_say_what(source: Source) -> Iterator[Finding]:
-    """No drawers for odds and ends."""
+    """No collective names: a file is named for its contents."""
     if source.is_python:
         for part in (*source.path.parts[:-1], source.path.stem):
             if part in _NO_NAMES:
@@ -76,7 +76,7 @@ def files_are_short(source: Source) -> Iterator[Finding]:
     """Migrations are written once and never split."""
     lines = source.text.count("\n")
     if source.is_python and lines > MAX_LINES and not source.under("migrations"):
-        yield source.finding(MAX_LINES, f"{lines} lines; {MAX_LINES} at most: it wants a second room")
+        yield source.finding(MAX_LINES, f"{lines} lines; {MAX_LINES} at most: split it")
 
 
 def few_commit(source: Source) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ CEILING = declare(
     labels=("prefix",),
 )
 MAX_PREFIXES = 50
-"""Those with the most messages; a time series each."""
+"""Providers with the most messages; a time series each."""
 ALL = "all"
 
 

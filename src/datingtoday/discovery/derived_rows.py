@@ -34,7 +34,7 @@ class PeopleIndex:
         self._place(connection, person, is_new)
 
     def remove(self, connection: Connection, user_id: int) -> int:
-        """Everything derived from this person; how many rows it was."""
+        """Delete all rows derived from this person; returns their number."""
         names = select(SearchName.folded).where(SearchName.user_id == user_id)
         folded = connection.scalar(names)
         removed = 0

@@ -43,7 +43,7 @@ class PersonalDataStore(Protocol):
         """Every column of its tables that names a person."""
 
     def export(self, session: Session, user_id: int, now: datetime) -> dict[str, Any]:
-        """Everything stored on the person, by what it is; values as `envelope.to_json` takes them.
+        """All data stored on the person, by kind; values as `envelope.to_json` takes them.
 
         Nothing of others beyond what the person could see.
         """

@@ -115,7 +115,7 @@ class MediaService:
         session.flush()
 
     def read(self, session: Session, media_ids: Collection[str]) -> dict[str, Media]:
-        """Those of these uploads that exist, in one statement."""
+        """Existing ones of these uploads, in one statement."""
         if not media_ids:
             return {}
         rows = session.scalars(select(Media).where(Media.id.in_(sorted(set(media_ids)))))

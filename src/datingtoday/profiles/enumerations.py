@@ -112,7 +112,7 @@ LABEL_GENDERS = {
 
 HEIGHT_CM = (100, 250)
 NICKNAME_CHARS = 32
-"""As a reader counts them: a family of emoji is one."""
+"""Characters as a reader counts them: a family of emoji is one."""
 NICKNAME_CODE_POINTS = 255
 """The same in code points: 32 of nearly any emoji, and an end to characters with hundreds of marks."""
 INTRO_CHARS = 500

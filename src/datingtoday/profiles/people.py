@@ -26,14 +26,14 @@ class VipDeadlines(Protocol):
     """Knows until when people are VIP."""
 
     def deadlines(self, session: Session, user_ids: Collection[int]) -> Mapping[int, datetime]:
-        """Those who are or were VIP; in one statement."""
+        """End of VIP by user id, of those who are or were VIP; in one statement."""
 
 
 class MediaRows(Protocol):
     """Knows uploads; `MediaService` is it."""
 
     def read(self, session: Session, media_ids: Collection[str]) -> Mapping[str, Media]:
-        """Those of these uploads that exist; in one statement."""
+        """Existing ones of these uploads; in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class People:
         self._media = media
 
     def read(self, session: Session, user_ids: Collection[int], *, album: bool = False) -> dict[int, Person]:
-        """Those of these people who exist, banned and deleted ones too; in at most five statements.
+        """Existing ones of these people, banned and deleted ones too; in at most five statements.
 
         :param album: with their photos.
         """

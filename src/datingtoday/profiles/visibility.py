@@ -124,7 +124,7 @@ NO_TIES = Ties(False, False, False, False)
 
 
 class Relation(NamedTuple):
-    """Everything that decides what a target is to a viewer."""
+    """Facts that decide the relation of a viewer to a target."""
 
     authority: int
     banned: bool
@@ -145,7 +145,7 @@ class Relation(NamedTuple):
         return Standing.HIDDEN
 
     def but_for_own_block(self) -> Relation:
-        """As it would be if the viewer had not blocked the target."""
+        """The relation as it would be without the viewer's block."""
         return self._replace(ties=self.ties._replace(blocks=False))
 
 

@@ -248,7 +248,7 @@ def _socketio_server() -> socketio.AsyncServer:
 
 
 def _raise_file_limit() -> None:
-    """As many connections as the system lets this process have."""
+    """Raise the limit of open files to the maximum of this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

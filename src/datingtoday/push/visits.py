@@ -71,12 +71,12 @@ class Visit:
         self._timer.cancel()
 
     def authenticated(self, sid: str) -> None:
-        """It may stay."""
+        """The connection may stay."""
         self.sid = sid
         self._timer.cancel()
 
     def close_after(self, seconds: float) -> None:
-        """It may not stay: the client has a moment to read why."""
+        """Close the connection after a moment in which the client can read why."""
         self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._transport.abort)
 

@@ -1,4 +1,4 @@
-"""Everything that is stored on a person, for that person."""
+"""Export of all data stored on a person, for that person."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Channels:
 
     @property
     def names(self) -> list[str]:
-        """Those that are on."""
+        """Channels that are enabled."""
         return [name for name in NAMES if name in self._channels]
 
     def find(self, name: str) -> PaymentChannel | None:

@@ -90,7 +90,7 @@ class Reconciliation:
         days: int,
         report_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[Finding]:
-        """Everything that differs.
+        """All differences.
 
         :param days: orders of so many days are asked about at their providers; the ledger is compared as a whole.
         :param tell: called after every order with how many were compared, and of how many.

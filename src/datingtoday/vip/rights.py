@@ -42,5 +42,5 @@ class VipRights:
         return (self.visitor_list, self.stealth, self.new_contacts_per_day)
 
     def wire(self) -> list[dict[str, Any]]:
-        """As `app/config` tells them."""
+        """Rights as `app/config` shows them."""
         return [{"name": right.name, "free": right.free, "vip": right.vip} for right in self.all]

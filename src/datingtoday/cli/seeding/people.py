@@ -85,7 +85,7 @@ class MadeUp:
 
 
 def made_up_people(count: int, seed: int, now: datetime) -> Iterator[MadeUp]:
-    """So many of them; the first ones are the same for any number. Their days are relative to the day of ``now``."""
+    """Generate people; the first ones are the same for any number. Their days are relative to the day of ``now``."""
     rng = random.Random(seed)  # noqa: S311 - nothing secret
     today = datetime.combine(now.date(), time(), now.tzinfo)
     weights = [million for _, _, million in CITIES]

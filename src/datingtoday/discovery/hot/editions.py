@@ -54,7 +54,7 @@ _UNLOCK = Script(
 
 
 class EditionLost(Exception):
-    """It was evicted, has run out, or went with its server."""
+    """The edition was evicted, has expired, or was lost with its server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Editions:
         return found
 
     def remembered(self, name: str | None, kind: int, start: int, count: int) -> list[Ranked]:
-        """As much of a stretch as this process has in memory. :param name: None: of the edition known last."""
+        """The part of a stretch that this process has in memory. :param name: None: of the edition known last."""
         if name is None:
             if self._newest is None:
                 return []

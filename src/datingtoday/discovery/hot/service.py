@@ -246,7 +246,7 @@ class HotList:
     def _or_sql(
         self, session: Session, stretches: Iterator[_Stretch], kind: int, last: _Position
     ) -> Iterator[_Stretch]:
-        """These people; if they are lost on the way, SQL goes on after the last one."""
+        """Read these people; if they are lost on the way, SQL goes on after the last one."""
         try:
             for stretch in stretches:
                 last = stretch.end

@@ -51,7 +51,7 @@ class Location(Base):
     shown_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """Until when without being active; null while nobody finds them anyway."""
     gender: Mapped[int] = mapped_column(SmallInteger, default=0)
-    """As in the profile; here because the index needs it."""
+    """Copy of the profile's value; the index needs it."""
     lot: Mapped[int] = mapped_column(Integer)
     """Drawn once, 0 to 2^31 - 1: spreads the people of a crowded cell evenly over its buckets."""
 

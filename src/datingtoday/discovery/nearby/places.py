@@ -65,7 +65,7 @@ class _Listing:
     since: datetime | None
     left: int | None
     has_lapsed: bool = False
-    """Nobody finds them any more, although nobody has taken them off yet."""
+    """True if the person is not found any more, although the row still counts them."""
 
     @property
     def cells(self) -> set[int]:

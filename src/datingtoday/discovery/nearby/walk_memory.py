@@ -54,7 +54,7 @@ class Page(NamedTuple):
     ids: Sequence[int]
     """User ids of both."""
     people: tuple[tuple[int, bytes], ...]
-    """Those on the page, and what their cards get at the end."""
+    """People on the page, and what is appended to their cards."""
 
     @classmethod
     def of(cls, met: Iterable[FoundPerson], skip: int, count: int) -> Page:

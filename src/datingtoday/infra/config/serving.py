@@ -37,7 +37,7 @@ def validate_for_serving(settings: Settings) -> None:
 
 
 def serving_problems(settings: Settings) -> list[ConfigError]:
-    """Everything that stands against serving with these settings, one line each; empty if nothing does.
+    """Problems that prevent serving with these settings, one line each; empty if nothing does.
 
     With the embedded database (nothing but this machine, secrets generated) only the providers are looked at.
     """

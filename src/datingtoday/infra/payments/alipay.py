@@ -57,7 +57,7 @@ class _Client(AliPay):  # type: ignore[misc]
         return super().build_body(method, biz_content, **options)
 
     def verified_sync_response(self, data: Any, response_type: str) -> Any:
-        """As the library does it, but the connection is closed and the answer's size bounded."""
+        """Send like the library, but close the connection and bound the answer's size."""
         url = f"{self._gateway}?{self.sign_data(data)}"
         try:
             with urlopen(url, timeout=self._config.timeout) as answer:  # noqa: S310 - http(s) by the settings

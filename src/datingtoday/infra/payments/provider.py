@@ -28,7 +28,7 @@ class FactKind(StrEnum):
     REINSTATED = "reinstated"
     """A refund was reversed."""
     CLOSED = "closed"
-    """It takes no payment any more, and has taken none."""
+    """The order takes no payment any more, and has taken none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class PaymentChannel(Protocol):
 
     @property
     def name(self) -> str:
-        """As in ``channel`` of an order."""
+        """Name, as in ``channel`` of an order."""
 
     @property
     def traits(self) -> ChannelTraits:

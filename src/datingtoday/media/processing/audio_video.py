@@ -95,7 +95,7 @@ class ProcessedVideo:
     mime: str
     width: int
     height: int
-    """As shown, that is after turning."""
+    """Size as shown, that is after rotation."""
     duration_ms: int
     thumbs: Mapping[str, EncodedImage]
     """Thumbnails of the first frame, by the names of `images.THUMBS`."""

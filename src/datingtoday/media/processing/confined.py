@@ -57,7 +57,7 @@ class Outcome:
     errors: bytes
     """The program's error output, for the log; it may quote the file."""
     cut: bool
-    """It was ended for taking too long or printing too much."""
+    """The process was ended for taking too long or printing too much."""
 
     @property
     def ok(self) -> bool:

@@ -36,8 +36,8 @@ _DEMUXER_NAMES = {
     FileType.MOV: "mov,mp4,m4a,3gp,3g2,mj2",
     FileType.WEBM: "matroska,webm",
 }
-"""As ffmpeg itself calls them, where that is not the name that it is asked for by."""
-# The accepted codecs, and those of what is often beside them and gets dropped: covers, subtitles, second sounds.
+"""Names of demuxers in what ffmpeg reports, where they differ from those that select them."""
+# The accepted codecs, and those of what is often beside them and gets dropped: covers, subtitles, second audio tracks.
 _DECODERS = (
     "h264,hevc,vp8,vp9,av1,libdav1d,aac,mp3,mp3float,opus,libopus,vorbis,libvorbis,amrnb,amrwb,alac,"
     "pcm_u8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_alaw,pcm_mulaw,"
@@ -52,7 +52,7 @@ _SHOWN = (
 
 
 class FfmpegFailed(Exception):
-    """It could not make sense of the file, or had to be ended. The message is for the log."""
+    """ffmpeg could not read the file, or had to be ended. The message is for the log."""
 
 
 class CodecNotAllowed(FfmpegFailed):

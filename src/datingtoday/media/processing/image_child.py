@@ -227,7 +227,7 @@ def beginning_of(image: Image.Image) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """As EXIF has it; 1 if it has nothing sensible. (In HEIC the container says it, and libheif obeys.)"""
+    """Orientation of EXIF; 1 if that is missing or invalid. (In HEIC the container says it, and libheif obeys.)"""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:

@@ -66,4 +66,4 @@ class FoundTogether(NamedTuple):
     found: Found
     """All of them."""
     is_open: bool
-    """They may be found by everybody who is not blocked."""
+    """True if everybody who is not blocked may find them."""

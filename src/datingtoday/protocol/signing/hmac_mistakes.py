@@ -89,7 +89,7 @@ _WRONG_ENCODERS: tuple[tuple[Encode, Text], ...] = (
 
 
 def hmac_attempts(request: SignedRequest, secret: str) -> Iterator[Attempt]:
-    """Everything that may have been hashed, the likeliest first."""
+    """Strings that may have been hashed, the likeliest first."""
     key = secret.encode()
     for changed, meaning in variants.unsigned_parameters(request):
         yield Attempt(_string(request, changed), meaning, key)

@@ -23,7 +23,7 @@ _AMPERSAND = Text("only parameters are joined with &", "只有参数之间用 & 
 
 
 def md5_attempts(request: SignedRequest, secret: str) -> Iterator[Attempt]:
-    """Everything that may have been hashed, the likeliest first."""
+    """Strings that may have been hashed, the likeliest first."""
     key = secret.encode()
     for changed, meaning in variants.unsigned_parameters(request):
         yield from _all_forms(changed, key, meaning)

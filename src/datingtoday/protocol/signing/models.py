@@ -28,7 +28,7 @@ class ClientApp(Base):
     )
 
     def live_secrets(self, now: datetime) -> list[ClientSecret]:
-        """Those that sign requests now, the oldest first."""
+        """Secrets that sign requests now, the oldest first."""
         return [secret for secret in self.secrets if secret.expires_at is None or secret.expires_at > now]
 
 

@@ -74,3 +74,5 @@ def test_a_terminal_sees_one_line_that_moves(monkeypatch: pytest.MonkeyPatch) ->
             seen += os.read(ours, 4096)
     os.close(ours)
     assert b"5 / 10" in seen and b"\x1b[2K" in seen and b":" in seen
+    # The line has ended, and the cursor is shown again.
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")

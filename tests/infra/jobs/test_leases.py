@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import update
 
 from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import RETRY_MAX_MS, Leases, read_states
@@ -118,6 +119,9 @@ def test_rows_are_made_once(database: Database) -> None:
 def test_rows_of_hosts_that_are_gone_are_removed(database: Database) -> None:
     one = leases(database)
     assert one.take(NAME) and one.succeed(NAME, every_ms=60_000)
-    one.ensure(["files@gone"])
-    assert one.remove_unused() == 1, "a row that was never due is as old as can be"
-    assert [state.name for state in read_states(database)] == [NAME]
+    one.ensure(["files@gone", "files@new"])
+    assert one.remove_unused() == 0
+    with database.transaction() as session:
+        session.execute(update(JobLease).where(JobLease.name == "files@gone").values(due_ms=1))
+    assert one.remove_unused() == 1
+    assert [state.name for state in read_states(database)] == ["files@new", NAME]

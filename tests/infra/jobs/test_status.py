@@ -39,6 +39,9 @@ def test_only_work_that_nobody_does_is_overdue(backend: Backend, tmp_path: Path)
     leases = Leases(database, "a worker", lease_ms=60_000)
     rows += ["each_host@another", "of_an_older_version", *WORKERS_OWN]
     leases.ensure(rows)
+    new = JobGauges(database, jobs).read(datetime.now(UTC))
+    (first,) = [family for family in new if family.name == "datingtoday_job_overdue_seconds"]
+    assert all(it.value < 60 for it in first.samples), "nobody is late with what has just been made"
     with database.transaction() as session:
         session.execute(update(JobLease).values(due_ms=leases._now - 700_000))
         session.execute(update(JobLease).where(JobLease.name == "future").values(due_ms=leases._now + 50_000))

@@ -72,7 +72,7 @@ class Leases:
         for name in names:
             if name not in known:
                 try:
-                    self._database.retried(lambda session, name=name: _insert(session, name))  # type: ignore[misc]
+                    self._database.retried(lambda session, name=name: _insert(session, name, self._now))  # type: ignore[misc]
                 except IntegrityError:
                     # Another worker was faster.
                     continue
@@ -181,8 +181,7 @@ def now_ms(dialect: str) -> ColumnElement[int]:
     return literal_column("CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)", Integer)
 
 
-def _insert(session: Session, name: str) -> None:
-    numbers = dict.fromkeys(
-        ("due_ms", "until_ms", "started_ms", "finished_ms", "took_ms", "runs", "failures"), 0
-    )
-    session.execute(insert(JobLease), [{"name": name, "holder": "", "error": "", **numbers}])
+def _insert(session: Session, name: str, now: ColumnElement[int]) -> None:
+    # Due from now on, not since ever: nobody is late with a job that has just been made.
+    numbers = dict.fromkeys(("until_ms", "started_ms", "finished_ms", "took_ms", "runs", "failures"), 0)
+    session.execute(insert(JobLease).values(name=name, holder="", error="", due_ms=now, **numbers))

@@ -117,6 +117,9 @@ def test_an_order_paid_in_time_does_not_expire(api: Api) -> None:
 def test_a_provider_that_is_down_keeps_orders_open_for_a_day(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Others' orders would come first, and after five failures nobody's is looked at.
+    while api.parts.vip.jobs.expire(datetime.now(UTC) + LATER):
+        pass
     user = make_user(api)
     order = make_order(api, user)
     with monkeypatch.context() as patched:

@@ -179,7 +179,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"{count} tests: {problem}", red=True)
     terminalreporter.write_line(
         "As root on Debian or Ubuntu, `make test` installs what is missing; elsewhere: apt install "
-        + " ".join(package for tool in TOOLS.values() if tool.problem for package in tool.packages)
+        + " ".join(dict.fromkeys(name for tool in TOOLS.values() if tool.problem for name in tool.packages))
     )
 
 

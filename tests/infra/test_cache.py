@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from datingtoday.infra import cache as cache_module
 from datingtoday.infra.cache import LEASE_MS, MARK_S, WAIT_S, CacheEntry, CacheRequest, ReadyCache
 from datingtoday.infra.db import Base, Database, before_commit
 from datingtoday.infra.models_memory import RedisMemory, UnsentChange
@@ -61,7 +62,7 @@ def database(backend: Backend) -> Iterator[Database]:
 
 @pytest.fixture
 def role(redis: RedisServer) -> RedisRole:
-    return RedisRole(redis.uri, pause_s=0.02)
+    return RedisRole(redis.uri, timeout_s=1.5, pause_s=0.02)
 
 
 @pytest.fixture
@@ -187,8 +188,14 @@ def test_who_read_sql_before_a_commit_cannot_put_it_afterwards(
     assert fetch(cache, other, 1) == [b"ONE"]
 
 
-def test_of_many_readers_one_makes_it(role: RedisRole, database: Database) -> None:
+def test_of_many_readers_one_makes_it(
+    role: RedisRole, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the machine is, nobody gives up waiting.
+    monkeypatch.setattr(cache_module, "WAIT_S", PATIENCE_S)
     caches = [ReadyCache(role, database) for _ in range(12)]
+    for cache in caches:
+        cache.prepare()
     notes = Notes()
     entered = threading.Event()
 
@@ -205,10 +212,10 @@ def test_of_many_readers_one_makes_it(role: RedisRole, database: Database) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE_S)
+        thread.join(2 * PATIENCE_S)
 
     assert results == [[b"one"]] * len(caches)
-    # Who came late to a slow machine may have given up waiting, but no herd asks SQL.
+    # Who met a lease that had just run out, or a Redis that did not answer, made it, too; but no herd asks SQL.
     assert 1 <= len(notes.made) <= 3
 
 

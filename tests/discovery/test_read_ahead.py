@@ -162,8 +162,8 @@ def test_a_page_by_cursor_reads_the_people_it_needs_at_once(
             next_ = asks(quiet, viewer, NEARBY, **own)["next"]
         counts.append(notes.count("redis"))
     separate = quiet.parts.base.cache_redis is not quiet.parts.base.guard_redis
-    # In the middle: a bucket of unusual size may cost one more.
-    assert sorted(counts)[2] <= 4 + separate
+    # A bucket of unusual size may cost one more.
+    assert min(counts) <= 4 + separate and sorted(counts)[2] <= 5 + separate, counts
 
 
 def ids_of(api: Api, user: User, path: str) -> list[int]:

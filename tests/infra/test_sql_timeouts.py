@@ -18,8 +18,8 @@ def test_a_server_that_hangs_is_given_up(private_sql_server: Callable[[], SqlSer
     database = Database(server.create_database("dt_hangs"), pool_size=1)
     database.answer_s = 1.5
     for send in (
-        lambda connection: connection.run_packet("DO 1"),
-        lambda connection: connection.query("DO 1"),
+        lambda connection: connection.run_packet("DO SLEEP(6)"),
+        lambda connection: connection.query("DO SLEEP(6)"),
     ):
         pooled = database.engine.raw_connection()
         connection = pooled.driver_connection
@@ -39,7 +39,7 @@ def test_a_server_that_hangs_is_given_up(private_sql_server: Callable[[], SqlSer
     server.pause()
     try:
         with pytest.raises(DatabaseDown), database.transaction() as session:
-            session.scalar(text("SELECT 1"))
+            session.scalar(text("SELECT SLEEP(12)"))
     finally:
         server.resume()
         database.dispose()

@@ -75,7 +75,7 @@ def test_a_refund_in_the_console_without_its_notification(wechat: Wechat, shop: 
     first = wechat.stand_in.give_back(trade_no, 1000)
     assert findings(shop) == ["refund_amount_unknown"]
     assert run(["pay", "reconcile"]) == 1
-    kind, channel, told_of, user_id, _ = capsys.readouterr().out.strip().split("\t")
+    kind, channel, told_of, user_id, _ = capsys.readouterr().out.strip().splitlines()[-1].split("\t")
     assert (kind, channel, told_of, user_id) == (
         "refund_amount_unknown", "wechat", trade_no, str(user.user_id),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from tests.stand_ins.http_server import HttpStandIn
 from tests.stand_ins.tencent_sms import TencentSmsStandIn
 
 SIGN = "今天约会"
-TIMEOUT_S = 0.5
+TIMEOUT_S = 1.5
 
 
 @dataclass(frozen=True)

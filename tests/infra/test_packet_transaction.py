@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ import pymysql
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import String, bindparam, insert, select
+from sqlalchemy import String, bindparam, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from datingtoday.accounts.models import SmsNumber
@@ -22,7 +23,9 @@ from datingtoday.infra.kept_connections import KeptConnections
 from datingtoday.infra.packet_connection import PacketConnection
 from datingtoday.infra.packet_transaction import PacketTransaction
 from datingtoday.infra.packets import Packet
+from datingtoday.infra.pooled_connections import PING_AFTER_S
 from tests.plugins.api import Api
+from tests.plugins.polling import wait_until
 
 ON_REAL = pytest.mark.parametrize("shared_backend", ["real"], indirect=True)
 _numbers = itertools.count(1)
@@ -225,3 +228,21 @@ def test_those_that_are_kept_go_when_one_of_them_is_lost(database: Database) -> 
     work.close()
     assert lost.closed
     assert other.closed, "its server is gone as well"
+
+
+@ON_REAL
+def test_one_that_lay_idle_too_long_is_asked_for_before_anybody_uses_it(database: Database) -> None:
+    own = Database(database.uri, pool_size=2)
+    connection = own.kept.take()
+    raw: Any = connection.connection.driver_connection
+    own.kept.give_back(connection)
+    raw._sock.shutdown(socket.SHUT_RDWR)
+    given_back_at = time.monotonic()
+    wait_until(
+        lambda: time.monotonic() - given_back_at > PING_AFTER_S, "the time after which it is asked for"
+    )
+    # This takes it out of those that are kept, back into the pool.
+    other = own.kept.take()
+    assert other.scalar(text("SELECT 1")) == 1
+    other.close()
+    own.dispose()

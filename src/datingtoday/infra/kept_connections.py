@@ -11,7 +11,7 @@ from collections import deque
 
 from sqlalchemy import Connection, Engine
 
-from datingtoday.infra.pooled_connections import PING_AFTER_S
+from datingtoday.infra.pooled_connections import PING_AFTER_S, give_back
 
 
 class KeptConnections:
@@ -27,15 +27,10 @@ class KeptConnections:
 
     def take(self) -> Connection:
         """One that was used a moment ago, else one of the pool, which asks whether its server is still there."""
-        while self._kept:
-            try:
-                connection, used_at = self._kept.pop()
-            except IndexError:
-                # Another thread was quicker.
-                break
-            if time.monotonic() - used_at < PING_AFTER_S:
-                return connection
-            connection.close()
+        while (kept := self._pop()) is not None:
+            if time.monotonic() - kept[1] < PING_AFTER_S:
+                return kept[0]
+            give_back(*kept)
         return self._engine.connect()
 
     def give_back(self, connection: Connection) -> None:
@@ -47,9 +42,11 @@ class KeptConnections:
 
     def clear(self) -> None:
         """Let all go back, which are as old as one that was lost: the pool makes them anew."""
-        while self._kept:
-            try:
-                connection, _ = self._kept.pop()
-            except IndexError:
-                break
-            connection.close()
+        while (kept := self._pop()) is not None:
+            give_back(*kept)
+
+    def _pop(self) -> tuple[Connection, float] | None:
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
@@ -18,8 +18,15 @@ PING_AFTER_S = 0.5
 """Idle time after which a connection is asked for. A server that was restarted has been away for longer. A connection
 that it ends by itself or by an operator's KILL, used within this time, costs the request that meets it a 503."""
 _USED_AT = "used_at"
+_LAY_IDLE_SINCE = "lay_idle_since"
 _IN_TRANSACTION = 1
 """SERVER_STATUS_IN_TRANS: the server says with each answer whether a transaction is open."""
+
+
+def give_back(connection: Connection, used_at: float) -> None:
+    """Give a connection back into its pool that was used for the last time at ``used_at`` and lay idle since."""
+    connection.info[_LAY_IDLE_SINCE] = used_at
+    connection.close()
 
 
 def attend(engine: Engine) -> None:
@@ -29,7 +36,7 @@ def attend(engine: Engine) -> None:
     @event.listens_for(engine, "checkin")
     def note_use(dbapi_connection: Any, entry: ConnectionPoolEntry) -> None:
         if dbapi_connection is not None:
-            entry.info[_USED_AT] = time.monotonic()
+            entry.info[_USED_AT] = entry.info.pop(_LAY_IDLE_SINCE, None) or time.monotonic()
 
     @event.listens_for(engine, "checkout")
     def ping_if_idle(dbapi_connection: Any, entry: ConnectionPoolEntry, _proxy: object) -> None:

@@ -44,7 +44,7 @@ def purge(
     May run at any time beside servers and other purges, and be stopped and started again.
 
     :param batch_rows: the most rows that a statement touches.
-    :param tell: called after every batch with the table's name and how many of its rows are gone so far.
+    :param report_progress: called after every batch with the table's name and how many of its rows are gone so far.
     :return: how many rows were removed, by table.
     :raises DatabaseDown: what was removed until then stays removed.
     """

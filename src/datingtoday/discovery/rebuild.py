@@ -29,7 +29,10 @@ class HotRebuild:
         self._editions = editions
 
     def reindex_all(self, report_progress: Callable[[int], None]) -> int:
-        """Everybody, in small transactions; how many people that were. :param tell: hears how many are done."""
+        """Index everybody, in small transactions; the number of people.
+
+        :param report_progress: called after every batch with the number of people who are done.
+        """
         done = last_id = 0
         while True:
             with self._database.transaction() as session:

@@ -52,7 +52,7 @@ def purge(
     In small transactions, and none while files are deleted. May run beside servers and other purges, be stopped, and
     run again: what is left in the store is always written down.
 
-    :param tell: called after every batch with ``unused`` or ``objects`` and how many are gone so far.
+    :param report_progress: called after every batch with ``unused`` or ``objects`` and how many are gone so far.
     :raises DatabaseDown, StorageError: what was removed until then stays removed.
     """
     unused, objects, missing = purge_rows(
@@ -105,7 +105,7 @@ def ask_again(
 ) -> int:
     """Ask the moderator about every upload that it has not answered for; how many have an answer now.
 
-    :param tell: called with every media id and the answer; None if it failed again.
+    :param report_progress: called with every media id and the answer; None if it failed again.
     :raises DatabaseDown: answers until then are kept.
     """
     with media.database.transaction(write=False) as session:

@@ -74,7 +74,7 @@ class Deletion:
         May run beside servers, be stopped, and run twice.
 
         :param batch_rows: the most rows that a transaction removes.
-        :param tell: called after every person with how many are done.
+        :param report_progress: called after every person with how many are done.
         :raises DatabaseDown: what was removed until then stays removed.
         """
         purged = 0

@@ -93,7 +93,7 @@ class Reconciliation:
         """All differences.
 
         :param days: orders of so many days are asked about at their providers; the ledger is compared as a whole.
-        :param tell: called after every order with how many were compared, and of how many.
+        :param report_progress: called after every order with how many were compared, and of how many.
         """
         with self._database.transaction(write=False) as session:
             found = [*_ledger(session), *_deadlines(session), *_refunds(session, now)]

@@ -20,7 +20,7 @@ def tidy(
 ) -> int:
     """Remove attention that counts no more, in small transactions; how many rows.
 
-    :param tell: called after every batch with how many are gone so far.
+    :param report_progress: called after every batch with how many are gone so far.
     """
     removed = 0
     while some := database.retried(lambda session: scores.remove_old(session, now, most=BATCH_ROWS)):

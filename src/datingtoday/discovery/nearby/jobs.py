@@ -45,7 +45,10 @@ def apply_all_due_moves(
     *,
     report_progress: Callable[[int], None] = lambda done: None,
 ) -> int:
-    """`tend` until nothing is due; how many people it was. :param tell: called after every step with that number."""
+    """Call `apply_due_moves` until nothing is due; the number of people.
+
+    :param report_progress: called after every step with the number of people so far.
+    """
     done = 0
     while some := apply_due_moves(database, places, now):
         done += some
@@ -95,7 +98,7 @@ class Rebuilding:
 
     May run beside servers, be stopped, and run twice: each step is a transaction of its own.
 
-    :param tell: called after every step with what is being done and how much of it is done so far.
+    :param report_progress: called after every step with what is being done and how much of it is done so far.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ class KeptSignatures:
     ) -> int:
         """Forget those whose time is over, in small transactions; how many.
 
-        :param tell: called after every batch with how many are gone so far.
+        :param report_progress: called after every batch with how many are gone so far.
         """
         forgotten = 0
         while some := self._database.retried(lambda session: _forget_some(session, now)):

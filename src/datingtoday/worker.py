@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from queue import SimpleQueue
 
 import structlog
 
@@ -52,6 +53,8 @@ class Worker:
             base.jobs.wrap(lambda name, run: wrapped_job(tracing, name, run))
         self._runner = JobRunner(base.jobs, leases, threads=base.settings.worker.threads)
         self._stopping = threading.Event()
+        self._stop_requests = SimpleQueue[None]()
+        """Not the event itself: setting it in a signal handler that interrupts the waiting for it waits for ever."""
         self._readers = [
             threading.Thread(
                 target=StreamReader(base.streams, stream, self.name, idle_ms=lease_ms, tracing=tracing).run,
@@ -71,7 +74,8 @@ class Worker:
         for reader in self._readers:
             reader.start()
         log.info("worker_started", worker=self.name)
-        self._stopping.wait()
+        self._stop_requests.get()
+        self._stopping.set()
         deadline = time.monotonic() + STOP_S
         is_done = self._runner.stop(STOP_S)
         for reader in self._readers:
@@ -83,7 +87,7 @@ class Worker:
 
     def stop(self) -> None:
         """Let `run` return soon; may be called from a signal handler."""
-        self._stopping.set()
+        self._stop_requests.put(None)
 
 
 def run_until_told(parts: Parts) -> None:

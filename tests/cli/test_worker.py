@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -167,4 +168,19 @@ def test_what_a_worker_refuses_is_in_the_metrics(backend: Backend, tmp_path: Pat
     before = counted()
     parts.base.streams.write(parts.base.streams["visits"], [["no", "visit"]])
     assert counted() == before + 1
+    parts.base.close()
+
+
+def test_a_signal_handler_never_waits_for_the_thread_that_it_interrupts(
+    backend: Backend, tmp_path: Path
+) -> None:
+    """A handler runs in the main thread, which may hold the lock of what it waits for."""
+    bring_up(backend.database_uri)
+    parts = make_parts(settings_of(backend, tmp_path))
+    worker = Worker(parts)
+    with worker._stopping._cond:  # type: ignore[attr-defined]
+        handler = threading.Thread(target=worker.stop, daemon=True)
+        handler.start()
+        handler.join(10)
+        assert not handler.is_alive()
     parts.base.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from datingtoday.protocol.guard import _raw_path
+from datingtoday.protocol.guard import raw_path
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,9 @@ from datingtoday.protocol.guard import _raw_path
 def test_the_path_of_a_request_line(sent: str, path: str) -> None:
     for name in ("RAW_URI", "REQUEST_URI"):
         environ: dict[str, Any] = {name: sent, "PATH_INFO": "/other"}
-        assert _raw_path(environ) == path
+        assert raw_path(environ) == path
 
 
 def test_without_a_request_line_it_is_the_decoded_path() -> None:
-    assert _raw_path({"PATH_INFO": "/api/user/show"}) == "/api/user/show"
-    assert _raw_path({}) == ""
+    assert raw_path({"PATH_INFO": "/api/user/show"}) == "/api/user/show"
+    assert raw_path({}) == ""

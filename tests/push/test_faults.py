@@ -51,14 +51,18 @@ def start(shared_backend: Backend, run_folder: Path) -> Iterator[Start]:
         push.close()
 
 
+def end_unannounced(api: Api, user: User) -> None:
+    """End a user's sessions in SQL, behind the back of the service that announces it."""
+    with api.parts.base.database.transaction() as session:
+        for row in api.parts.accounts.sessions.live(session, user.user_id, datetime.now(UTC)):
+            row.ended_at = datetime.now(UTC)
+
+
 def test_a_kick_that_was_lost_is_made_up_for(api: Api, start: Start) -> None:
     push = start(PUSH_RECHECK_S="0.5")
     user = api.new_user()
     client = Client(api, user, push.url).connect()
-    # Ended behind the back of whoever announces it.
-    with api.parts.base.database.transaction() as session:
-        for row in api.parts.accounts.sessions.live(session, user.user_id, datetime.now(UTC)):
-            row.ended_at = datetime.now(UTC)
+    end_unannounced(api, user)
     assert client.wait_for("kick", deadline_s=5) == [{"code": 1101}]
     client.close()
 
@@ -76,9 +80,7 @@ def test_sessions_are_looked_at_again_after_any_failure(api: Api, start: Start) 
         with api.parts.base.database.engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE user_session_aside RENAME TO user_session")
     assert client.sio.connected
-    with api.parts.base.database.transaction() as session:
-        for row in api.parts.accounts.sessions.live(session, user.user_id, datetime.now(UTC)):
-            row.ended_at = datetime.now(UTC)
+    end_unannounced(api, user)
     assert client.wait_for("kick", deadline_s=20) == [{"code": 1101}]
     client.close()
 

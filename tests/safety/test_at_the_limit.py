@@ -12,13 +12,14 @@ import click
 import pytest
 
 from datingtoday.chat.schemas import MessageText
-from datingtoday.cli.commands.moderation import _clean
+from datingtoday.cli.commands.moderation import REASON_CHARS
 from datingtoday.cli.doctor import settings_checks, storage_checks
+from datingtoday.cli.text_arguments import clean_text
 from datingtoday.infra.jobs.leases import JobState
 from datingtoday.infra.jobs.status import HEARTBEAT, is_worker_alive
 from datingtoday.infra.payments.provider import NoticeRefused
 from datingtoday.media.errors import FileRefused
-from datingtoday.media.processing.audio_video import _check_size
+from datingtoday.media.processing.audio_video import check_size
 from datingtoday.media.processing.ffmpeg import Stream
 from datingtoday.profiles.parameters import Email, Nickname
 from datingtoday.protocol.errors import AppError
@@ -65,10 +66,10 @@ def test_the_longest_text(parameter: Any, longest: str) -> None:
 @pytest.mark.parametrize(("chars", "is_allowed"), [(0, False), (1, True), (200, True), (201, False)])
 def test_the_reason_of_a_moderator(chars: int, is_allowed: bool) -> None:
     if is_allowed:
-        assert _clean("--reason", " " + "x" * chars, 1) == "x" * chars
+        assert clean_text("--reason", " " + "x" * chars, 1, REASON_CHARS) == "x" * chars
     else:
         with pytest.raises(click.UsageError, match="1 to 200 characters"):
-            _clean("--reason", "x" * chars, 1)
+            clean_text("--reason", "x" * chars, 1, REASON_CHARS)
 
 
 @pytest.mark.parametrize(("ahead_s", "proves"), [(600, True), (601, False), (-600, True), (-601, False)])
@@ -90,10 +91,10 @@ def test_a_worker_is_dead_after_45_seconds_without_a_heartbeat(ago_ms: int, is_a
 def test_the_largest_picture_of_a_film(width: int, height: int, is_allowed: bool) -> None:
     picture = Stream(0, "video", "h264", width, height, 0, attached_picture=False)
     if is_allowed:
-        _check_size(picture)
+        check_size(picture)
     else:
         with pytest.raises(FileRefused):
-            _check_size(picture)
+            check_size(picture)
 
 
 @pytest.mark.parametrize(

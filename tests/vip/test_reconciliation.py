@@ -10,7 +10,7 @@ import pytest
 
 from datingtoday.infra.payments.provider import ChannelTraits, FactKind, PaymentFailed
 from datingtoday.vip.models import OrderState, RefundState
-from datingtoday.vip.reconciliation import Reconciliation, _is_comparable
+from datingtoday.vip.reconciliation import Reconciliation, is_comparable
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ def test_a_refund_of_ours_is_compared_once_it_has_ended_otherwise(
 ) -> None:
     task: Any = None if state is None else SimpleNamespace(state=state)
     fact: Any = None if kind is None else SimpleNamespace(kind=kind)
-    assert _is_comparable(task, fact) is expected
+    assert is_comparable(task, fact) is expected
 
 
 @pytest.mark.parametrize(

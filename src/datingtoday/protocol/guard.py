@@ -211,7 +211,7 @@ class Guard:
     ) -> Call:
         lang = environ[LANG] = lang_of(environ, params)
         now_ns = self._clock()
-        method, path = environ["REQUEST_METHOD"], _raw_path(environ)
+        method, path = environ["REQUEST_METHOD"], raw_path(environ)
         call = self._new_call(declared, method, path, params, environ, lang, now_ns)
         call.file = file
         return self._check(call, now_ns)
@@ -381,7 +381,7 @@ def _send(error: AppError, environ: Environ, respond: StartResponse) -> list[byt
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
 
 
-def _raw_path(environ: Environ) -> str:
+def raw_path(environ: Environ) -> str:
     """The path as the client sent it, before the ``?``."""
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if not raw:

@@ -144,7 +144,7 @@ class Reconciliation:
                 yield _about(FindingKind.PROVIDER_UNREACHABLE, order, detail)
                 continue
             failures[order.channel] = 0
-            if _is_comparable(task, fact):
+            if is_comparable(task, fact):
                 yield from _compared(order, fact)
 
 
@@ -164,7 +164,7 @@ def _with_amount(channel: PaymentChannel, fact: Fact | None, task: RefundTask | 
     return (channel.find_refund(task.refund_no) if isinstance(channel, RefundLookup) else None) or fact
 
 
-def _is_comparable(task: RefundTask | None, fact: Fact | None) -> bool:
+def is_comparable(task: RefundTask | None, fact: Fact | None) -> bool:
     """False while our refund is under way, and where it is done and the provider says so too."""
     if task is None or fact is None:
         return True

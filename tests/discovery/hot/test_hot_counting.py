@@ -15,7 +15,7 @@ from sqlalchemy import select
 from datingtoday.discovery.hot.attention import fold
 from datingtoday.discovery.hot.models import HotAttention, HotDay
 from datingtoday.discovery.hot.ranking import Attention, day_of
-from datingtoday.discovery.hot.scores import HotScores, _with_each_giver_once
+from datingtoday.discovery.hot.scores import HotScores, with_each_giver_once
 from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.stream_reader import StreamReader
 from tests.discovery.rankings import count, edition, ids, note, numbers, place
@@ -201,7 +201,7 @@ def test_a_batch_counts_as_one_after_another(
     with api.parts.base.database.transaction() as session:
         api.parts.discovery.attention.write(session, batch)
     # In the batch's order: above the cap it decides who is left out.
-    for each in itertools.chain.from_iterable(_with_each_giver_once(fold(batch))):
+    for each in itertools.chain.from_iterable(with_each_giver_once(fold(batch))):
         user = one_by_one[[person.user_id for person in in_batch].index(each.user_id)]
         note(api, user, each.peer_id, each.kind, now + timedelta(days=each.day - day_of(now)))
 

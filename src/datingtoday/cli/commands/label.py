@@ -8,6 +8,7 @@ from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import transaction
 from datingtoday.cli.terminal import in_language, say, table
+from datingtoday.cli.text_arguments import clean_text
 
 NAME_CHARS = 50
 MEANING_CHARS = 20
@@ -51,7 +52,10 @@ def add(name: str, gender: str, meaning: str, config_file: Path | None, data_dir
     """
     from datingtoday.profiles.labels import LabelTaken
 
-    name, meaning = _clean("NAME", name, 1, NAME_CHARS), _clean("--meaning", meaning, 0, MEANING_CHARS)
+    name, meaning = (
+        clean_text("NAME", name, 1, NAME_CHARS),
+        clean_text("--meaning", meaning, 0, MEANING_CHARS),
+    )
     try:
         with transaction(config_file, data_dir) as (parts, session):
             label = parts.profiles.labels.add(session, name, GENDERS.index(gender), meaning)
@@ -76,8 +80,8 @@ def rename(
     """
     from datingtoday.profiles.labels import LabelTaken
 
-    name = _clean("NAME", name, 1, NAME_CHARS)
-    meaning = None if meaning is None else _clean("--meaning", meaning, 0, MEANING_CHARS)
+    name = clean_text("NAME", name, 1, NAME_CHARS)
+    meaning = None if meaning is None else clean_text("--meaning", meaning, 0, MEANING_CHARS)
     try:
         with transaction(config_file, data_dir) as (parts, session):
             label = parts.profiles.labels.rename(session, label_id, name, meaning)
@@ -89,15 +93,6 @@ def rename(
             f"没有标签 {label_id}：见 `datingtoday label list`",
         )
     say(f"label {label_id} is called {name}", f"标签 {label_id} 现名为 {name}")
-
-
-def _clean(what: str, text: str, least: int, most: int) -> str:
-    from datingtoday.protocol.fields import has_control_characters
-
-    text = text.strip()
-    if not least <= len(text) <= most or has_control_characters(text):
-        raise click.UsageError(f"{what}: allowed: {least} to {most} characters, no control characters")
-    return text
 
 
 def _taken(name: str) -> CommandFailed:

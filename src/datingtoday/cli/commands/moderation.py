@@ -13,6 +13,7 @@ from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import transaction
 from datingtoday.cli.terminal import in_language, note, say, table
+from datingtoday.cli.text_arguments import clean_text
 
 if TYPE_CHECKING:
     from datingtoday.infra.storage.storage import Storage
@@ -130,7 +131,7 @@ def dismiss(report_id: int, why: str, config_file: Path | None, data_dir: Path |
     """
     from datingtoday.safety.moderation import ReportClosed
 
-    why = _clean("--note", why, 0)
+    why = clean_text("--note", why, 0, REASON_CHARS)
     try:
         with transaction(config_file, data_dir) as (parts, session):
             if parts.safety.moderation.dismiss(session, report_id, why, datetime.now(UTC)) is None:
@@ -156,7 +157,7 @@ def ban(
     """
     from datingtoday.profiles.errors import UserNotFound
 
-    reason = _clean("--reason", reason, 1)
+    reason = clean_text("--reason", reason, 1, REASON_CHARS)
     now = datetime.now(UTC)
     until = None if span is None else now + span
     try:
@@ -222,17 +223,6 @@ def _row(report: "UserReport") -> tuple[str, ...]:
 
 def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def _clean(what: str, text: str, least: int) -> str:
-    from datingtoday.protocol.fields import has_control_characters
-
-    text = text.strip()
-    if not least <= len(text) <= REASON_CHARS or has_control_characters(text):
-        raise click.UsageError(
-            f"{what}: allowed: {least} to {REASON_CHARS} characters, no control characters"
-        )
-    return text
 
 
 def _no_report(report_id: int) -> CommandFailed:

@@ -11,6 +11,7 @@ from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import transaction
 from datingtoday.cli.terminal import in_language, say, table
+from datingtoday.cli.text_arguments import clean_text
 
 NAME_CHARS, DESC_CHARS, APPLE_ID_CHARS = 50, 200, 100
 MAX_DAYS, MAX_PRICE_FEN = 3660, 100_000_000
@@ -152,20 +153,10 @@ def _write(config_file: Path | None, data_dir: Path | None, product_id: int | No
 
 
 def _clean(**texts: str) -> dict[str, Any]:
-    from datingtoday.protocol.fields import has_control_characters, length_of
-
     limits = {"name": (1, NAME_CHARS), "desc": (0, DESC_CHARS), "apple_id": (0, APPLE_ID_CHARS)}
     values: dict[str, Any] = {}
     for key, text in texts.items():
         least, most = limits[key]
-        text = text.strip()
-        if not least <= len(text) <= most or has_control_characters(text):
-            name, length = key.replace("_", "-"), length_of(least, most)
-            raise click.UsageError(
-                in_language(
-                    f"{name}: allowed: {length.en}, no control characters",
-                    f"{name}：允许 {length.zh}，不含控制字符",
-                )
-            )
+        text = clean_text(key.replace("_", "-"), text, least, most)
         values[key] = (text or None) if key == "apple_id" else text
     return values

@@ -69,7 +69,7 @@ class HotScores:
             )
         }
         counted = 0
-        for part in _with_each_giver_once(batch):
+        for part in with_each_giver_once(batch):
             counted += self._note_part(session, part, rankings)
         return counted
 
@@ -149,7 +149,7 @@ class HotScores:
         return removed
 
 
-def _with_each_giver_once(batch: Sequence[Given]) -> Iterator[list[Given]]:
+def with_each_giver_once(batch: Sequence[Given]) -> Iterator[list[Given]]:
     """Parts of a batch. What a giver has given before weighs on what they give next, so it has to be in SQL by then."""
     rest = list(batch)
     while rest:

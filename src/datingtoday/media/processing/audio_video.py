@@ -148,7 +148,7 @@ def process_video(file: Path, file_type: FileType, tools: Ffmpeg | None) -> Proc
         video, audio = _only(found, "video"), _only(found, "audio")
         if video is None or video.codec not in _WITHOUT_NOTES:
             raise refused(kind, _codec_en(video), _codec_zh(video))
-        _check_size(video)
+        check_size(video)
         target = file.with_name("video")
         stored_type, options = _video_output(video, audio, file_type)
         tools.write(file, file_type, target, options)
@@ -201,7 +201,7 @@ def _only(found: Probe, kind: str) -> Stream | None:
     return next((one for one in found.streams if one.kind == kind and not one.attached_picture), None)
 
 
-def _check_size(video: Stream) -> None:
+def check_size(video: Stream) -> None:
     sides = video.width, video.height
     if min(sides) < 1:
         raise damaged(Kind.VIDEO)

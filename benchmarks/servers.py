@@ -112,7 +112,7 @@ def gunicorn(
 
 
 def product_environ(folder: Path, *, database_uri: str, redis_uri: str) -> dict[str, str]:
-    """Settings of the product under measurement: production's, but for the limit of requests per person."""
+    """Settings of the product under measurement: production's, but for limits of requests and profiles per person."""
     return {
         "DATINGTODAY_DATABASE_URI": database_uri,
         "DATINGTODAY_REDIS_URI": redis_uri,
@@ -121,6 +121,8 @@ def product_environ(folder: Path, *, database_uri: str, redis_uri: str) -> dict[
         "DATINGTODAY_SECURITY_SECRET_KEY": _SECRET_KEY,
         "DATINGTODAY_LOG_ACCESS": "0",
         "DATINGTODAY_LIMITS_PER_USER_PER_MINUTE": "1000000",
+        "DATINGTODAY_LIMITS_PROFILES_PER_HOUR": "10000000",
+        "DATINGTODAY_LIMITS_PROFILES_PER_DAY": "10000000",
         "DATINGTODAY_DATA": str(folder / "data"),
         "PYTHONHASHSEED": "0",
     }

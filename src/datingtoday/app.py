@@ -34,7 +34,7 @@ PARTS = "datingtoday"
 """The place of `Parts` in ``Flask.extensions``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Parts:
     """The features of an application, lowest first; commands and tests take services from here."""
 

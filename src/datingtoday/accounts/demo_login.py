@@ -9,7 +9,7 @@ from datingtoday.infra.config.demo import DEMO_PHONES
 from datingtoday.infra.config.settings import Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DemoLogin:
     """One code for all demo people; the empty string admits nobody."""
 

@@ -22,7 +22,7 @@ PAUSE_S = 0.02
 """Between two batches, so that on SQLite others get the write lock too."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _OldRows:
     """Rows of one table to remove. ``order`` has an index, by which they are found without reading the others."""
 

@@ -29,7 +29,7 @@ from datingtoday.profiles.parts import ProfileParts
 from datingtoday.protocol.metrics import Reader
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AccountParts:
     """Services of logging in; `sessions` verifies the tokens of requests."""
 

@@ -26,7 +26,7 @@ MAX_TRIES_PER_DAY = 90
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SmsRules:
     """Limits and lives; None for a limit that is switched off."""
 

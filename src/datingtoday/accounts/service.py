@@ -26,7 +26,7 @@ _CLOSED = "closed-"
 """Beginning of the text that takes the place of a deleted account's number."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoggedIn:
     """Event: a user logged in. ``latlng`` in decimal degrees if the client sent it."""
 
@@ -36,7 +36,7 @@ class LoggedIn:
     at: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NewLogin:
     """Answer to a login."""
 
@@ -51,7 +51,7 @@ class NewLogin:
         return self.expire_time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Device:
     """A logged-in device as its owner sees it."""
 

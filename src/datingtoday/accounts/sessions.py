@@ -31,7 +31,7 @@ SEEN_EVERY = timedelta(minutes=5)
 """Exactness of `last_seen` is, and how often a used session is renewed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SessionsEnded:
     """Event: these sessions of a user are refused from now on.
 

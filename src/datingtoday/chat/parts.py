@@ -28,7 +28,7 @@ from datingtoday.profiles.parts import ProfileParts
 from datingtoday.protocol.parts import ProtocolParts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ChatParts:
     """Services of chat."""
 

@@ -21,7 +21,7 @@ _ENDED = frozenset({504, 1101})
 Answer = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """A signed request."""
 

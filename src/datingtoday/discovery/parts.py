@@ -40,7 +40,7 @@ from datingtoday.profiles.service import FirstActiveToday, ProfileChanged, Profi
 from datingtoday.protocol.parts import ProtocolParts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DiscoveryParts:
     """Services of finding people."""
 

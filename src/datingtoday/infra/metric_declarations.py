@@ -22,7 +22,7 @@ Mode = Literal["livesum", "livemax"]
 Kind = Literal["counter", "gauge", "histogram"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MetricDeclaration:
     """A metric.
 

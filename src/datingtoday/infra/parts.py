@@ -18,7 +18,7 @@ from datingtoday.infra.streams import Streams
 from datingtoday.infra.tracing import TracedRedisRole, Tracing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Foundation:
     """Services below all features; opens no connection until it is used."""
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from datingtoday.infra.db import Base
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PersonColumn:
     """A column that names a person, by id or by phone number.
 

@@ -46,7 +46,7 @@ LATENCY = declare(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PartState:
     """State of one part. :param latency_ms: until it answered, or until it was clear that it does not."""
 

@@ -41,7 +41,7 @@ class PushEvent:
         return self.name.encode() + b" " + self.data
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PushKind:
     """An event that clients receive, for the documentation and its check.
 

@@ -49,7 +49,7 @@ FULL_S = 1.0
 _SENT_AT_ONCE = 500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stream:
     """Declaration of a stream.
 

@@ -25,7 +25,7 @@ LOOK_AGAIN = timedelta(days=1)
 """After which an object that was not where it should be is looked for again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Purged:
     """Result of a purge."""
 

@@ -30,7 +30,7 @@ WORK_FOLDER = "uploads"
 """Folder inside the data folder where uploads lie while they are worked on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MediaParts:
     """Uploads: taking them, judging them, delivering them."""
 

@@ -46,7 +46,7 @@ class Quota:
     stored_bytes: int = 5 * 1024 * _MEGABYTE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MediaJudged:
     """Event: the verdict over an upload is another one than before."""
 

@@ -19,7 +19,7 @@ from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.paging import Cursors, PageRequest, newest_first
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Blocked:
     """Event: a user blocked another for the first time; follows between them are gone."""
 

@@ -24,7 +24,7 @@ class Choice(NamedTuple):
     zh: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Enumeration:
     """The allowed numbers of a field; ``unset`` is what an empty value stands for (None: nothing said)."""
 

@@ -19,7 +19,7 @@ from datingtoday.protocol.errors import ParameterError
 from datingtoday.protocol.paging import Cursors, PageRequest, newest_first
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Followed:
     """Event: a user followed another for the first time."""
 

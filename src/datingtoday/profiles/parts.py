@@ -27,7 +27,7 @@ from datingtoday.protocol.parts import ProtocolParts
 from datingtoday.vip.parts import VipParts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProfileParts:
     """Services of people; `visibility` takes the registrations of the features that know who talked and who visited."""
 

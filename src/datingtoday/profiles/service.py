@@ -32,7 +32,7 @@ _NICKNAME_SIGNS = "23456789abcdefghjkmnpqrstuvwxyz"
 """Without signs that look alike."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProfileVisited:
     """Event: a user, not in stealth, viewed another user's profile."""
 
@@ -43,7 +43,7 @@ class ProfileVisited:
     """True if the visitor may be listed: not while either of the two is hidden from the other."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProfileChanged:
     """Event: what a person says of themselves, or their standing, is another one."""
 
@@ -51,7 +51,7 @@ class ProfileChanged:
     at: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FirstActiveToday:
     """Event: a user's first activity on this UTC day."""
 

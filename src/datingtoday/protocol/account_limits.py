@@ -40,7 +40,7 @@ _MAX_OWNERS = 50_000
 _USER_ID = re.compile(rb'"user_id":(\d{1,10})')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PeopleLimit:
     """Different people that an account may be shown."""
 

@@ -36,7 +36,7 @@ Shown = Literal["cards", "profiles"]
 Environ = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Declaration of a route.
 

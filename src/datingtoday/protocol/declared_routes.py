@@ -15,7 +15,7 @@ API_PREFIX = "/api/"
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Route:
     """One method of one path."""
 

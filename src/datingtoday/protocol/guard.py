@@ -63,7 +63,7 @@ _DRAINED_BYTES = 64 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z", re.ASCII)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GuardOptions:
     """Options of the guard."""
 

@@ -68,7 +68,7 @@ def twice(name: str) -> ParameterError:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MultipartLimits:
     """Limits of a form; ``file_bytes`` is 0 where no file is, ``file_name`` the parameter that holds it."""
 

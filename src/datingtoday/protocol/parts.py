@@ -43,7 +43,7 @@ class Feature(Protocol):
         """Its endpoints."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProtocolParts:
     """Services of signed requests."""
 

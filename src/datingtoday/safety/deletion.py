@@ -26,7 +26,7 @@ KEPT = timedelta(days=30)
 BATCH_ROWS = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AccountDeleted:
     """Event: an account was deleted."""
 

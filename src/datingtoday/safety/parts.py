@@ -21,7 +21,7 @@ from datingtoday.safety.reports import Messages, Reports
 from datingtoday.safety.routes import rights_routes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SafetyParts:
     """Services of people's rights and of moderators."""
 

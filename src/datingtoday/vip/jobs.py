@@ -48,7 +48,7 @@ MAX_REFUND_RETRY = timedelta(hours=6)
 REFUND_TRIES = 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PaymentJobs:
     """Jobs of orders and payments.
 

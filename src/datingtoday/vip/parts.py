@@ -29,7 +29,7 @@ from datingtoday.vip.routes import notify_routes, order_routes, vip_routes
 from datingtoday.vip.sandbox_desk import SandboxDesk
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class VipParts:
     """Services of VIP; `membership` knows until when people are, and takes the registration of who must be told."""
 

@@ -19,7 +19,7 @@ from datingtoday.visitors.schemas import VISITOR
 from datingtoday.visitors.service import Visitors, count_visitors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class VisitorParts:
     """Services of visitors."""
 

@@ -47,7 +47,7 @@ PAGE_HEADERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PageKey:
     """Credentials that the page signs with on this machine."""
 

@@ -28,7 +28,7 @@ from datingtoday.web.routes import app_routes
 from datingtoday.web.sandbox_page import sandbox_routes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WebParts:
     """Content of `/api/app/config`."""
 

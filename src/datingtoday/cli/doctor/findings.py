@@ -13,7 +13,7 @@ from datingtoday.infra.text import Text
 State = Literal["ok", "warning", "error"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Result of one check.
 
@@ -32,7 +32,7 @@ class Finding:
         return self.check.partition(".")[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Context:
     """Input of every check.
 

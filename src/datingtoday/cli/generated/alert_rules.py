@@ -12,7 +12,7 @@ Severity = Literal["page", "ticket"]
 """page: wake a person up; ticket: look at it during the day."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AlertRule:
     """One rule.
 

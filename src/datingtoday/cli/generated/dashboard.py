@@ -10,7 +10,7 @@ _COLUMNS = 2
 _WIDTH, _HEIGHT = 24 // _COLUMNS, 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Panel:
     """One chart. :param queries: PromQL by legend. :param unit: of Grafana."""
 

@@ -34,7 +34,7 @@ _CLOTHES = ("#34495e", "#c0392b", "#2e8b70", "#8e6bb0", "#d4a017", "#f0f0ea", "#
 Box = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredPicture:
     """A picture of the pool as the store holds it; what a row about it says."""
 

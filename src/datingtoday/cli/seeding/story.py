@@ -26,7 +26,7 @@ LEAST_FOR_A_STORY = 30
 """Among so many made-up people there are enough with a face to cast the roles."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Role:
     gender: int
     sexual: int
@@ -59,7 +59,7 @@ _TALKS: tuple[tuple[int, int, tuple[tuple[int, str], ...]], ...] = (
 _GREETINGS = ("你好，很高兴认识你", "嗨，周末一般喜欢做什么？", "看到你也喜欢摄影，方便聊聊吗？", "你好呀")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Line:
     at: datetime
     number: int

@@ -81,7 +81,7 @@ def apply_due_moves(database: Database, places: Places, now: datetime) -> int:
     return len(moving) + len(lapsed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rebuilt:
     """Result of a rebuilding."""
 

@@ -39,7 +39,7 @@ Point = tuple[float, float]
 _random = secrets.SystemRandom()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlaceRules:
     """The settings that places obey.
 

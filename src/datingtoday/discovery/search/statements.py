@@ -101,7 +101,7 @@ def _led_by(kind: LeaderKind, value: str = "value") -> Select[int]:
     return walk if column is None else walk.where(column == bindparam(value))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Matching:
     """Conditions on the leader's people.
 

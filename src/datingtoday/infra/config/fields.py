@@ -33,7 +33,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,9})?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KeyNotes:
     """Notes of a key beyond its pydantic type; `key()` makes it and `notes_of()` finds it again."""
 
@@ -97,7 +97,7 @@ def notes_of(info: FieldInfo) -> KeyNotes:
     return notes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TextRule:
     """Annotation of a text, or of each item of a list: what is allowed, and the check (ValueError if not)."""
 

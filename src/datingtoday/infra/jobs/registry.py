@@ -16,7 +16,7 @@ from datingtoday.infra.jobs.models import NAME_CHARS
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """Work that is done once per period, whatever the number of workers.
 

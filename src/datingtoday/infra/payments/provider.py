@@ -145,7 +145,7 @@ class NoticeRefused(Exception):
         """The fault is ours: the provider should send it again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ChannelTraits:
     """Capabilities of a channel."""
 

@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import structlog
 from gunicorn.arbiter import Arbiter
@@ -29,7 +28,6 @@ STEADY_S = 60.0
 _POLL_S = 0.02
 
 
-@dataclass
 class ChildProcess:
     """A process to fork.
 
@@ -38,12 +36,13 @@ class ChildProcess:
         is ignored: Ctrl-C reaches every process of a terminal, and the parent tells the children when to end.
     """
 
-    name: str
-    run: Callable[[], None]
-    pid: int | None = field(default=None, init=False)
-    _started_at: float = field(default=0.0, init=False, repr=False)
-    _not_before: float = field(default=0.0, init=False, repr=False)
-    _pause_s: float = field(default=MIN_PAUSE_S, init=False, repr=False)
+    def __init__(self, name: str, run: Callable[[], None]) -> None:
+        self.name = name
+        self.run = run
+        self.pid: int | None = None
+        self._started_at = 0.0
+        self._not_before = 0.0
+        self._pause_s = MIN_PAUSE_S
 
 
 class ChildProcesses:

@@ -47,7 +47,7 @@ def _write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -
     gunicorn.util.write_nonblock(sock, head.encode("ascii", errors="replace") + body)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServerHooks:
     """Hooks of the server.
 

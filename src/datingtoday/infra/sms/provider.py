@@ -67,7 +67,7 @@ class SmsFailed(Exception):
         return self.kind in (SmsFailureKind.THROTTLED, SmsFailureKind.UNAVAILABLE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SmsReceipt:
     """The vendor accepted the message; whether it reaches the telephone is not known yet."""
 

@@ -33,7 +33,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 """Vendors answer with less than 1 KiB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Address of a vendor's API: `scheme://netloc`, no path."""
 

@@ -29,7 +29,7 @@ READ_TIMEOUT_S = 10
 ATTEMPTS = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class S3Access:
     """Address and credentials of the store. The bucket exists already and is not public."""
 

@@ -40,7 +40,7 @@ class Attempt(NamedTuple):
         return hmac.new(self.key, self.text, algorithm).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SignedRequest:
     """A request as it arrived, and what its endpoint takes.
 

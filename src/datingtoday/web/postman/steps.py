@@ -15,7 +15,7 @@ HELLO = "你好，很高兴认识你！100% & + = ~ ! ' ( ) * 😀"
 """Text with every character that clients encode differently."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """One request.
 
@@ -41,7 +41,7 @@ class Step:
     url: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chapter:
     """A folder of the collection."""
 

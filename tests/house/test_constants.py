@@ -96,8 +96,11 @@ def of_class(found: type) -> Iterator[tuple[str, str]]:
         members: Mapping[str, Any] = {member.name: member.value for member in found}
     elif issubclass(found, tuple):
         members = getattr(found, "_field_defaults", {})
+    elif is_dataclass(found):
+        # Not its attributes: with slots there are none.
+        members = {it.name: it.default for it in fields(found)}
     else:
-        members = vars(found) if is_dataclass(found) or hasattr(found, "http_status") else {}
+        members = vars(found) if hasattr(found, "http_status") else {}
     for name, value in members.items():
         text = shown(value)
         if text is not None and name != "data_fields" and not name.startswith("_"):

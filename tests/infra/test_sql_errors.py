@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pymysql
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from datingtoday.infra import packet_connection
 from datingtoday.infra.db import Database, DatabaseDown, is_down, is_other_server, should_retry
 
 LOST_RACES = {
@@ -229,26 +230,34 @@ class TestOnSqlite:
 class TestBeyondSqlite:
     """What a connection to MariaDB or MySQL is made with; nothing is connected to here."""
 
-    def asked(self, **options: Any) -> dict[str, Any]:
-        database = Database("mysql+pymysql://nobody@127.0.0.1:1/none", **options)
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
         found: list[dict[str, Any]] = []
 
-        def note(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        def connect(*_: Any, **options: Any) -> None:
             found.append(options)
+            raise pymysql.err.OperationalError(2003, "nobody is there")
 
-        event.listen(database.engine, "do_connect", note, insert=True)
-        with pytest.raises(DatabaseDown), database.transaction() as session:
-            session.execute(text("SELECT 1"))
-        database.dispose()
-        assert database.engine.hide_parameters
-        return found[0]
+        monkeypatch.setattr(packet_connection, "PacketConnection", connect)
+
+        def ask(**options: Any) -> dict[str, Any]:
+            database = Database("mysql+pymysql://nobody@127.0.0.1:1/none", **options)
+            with pytest.raises(DatabaseDown), database.transaction() as session:
+                session.execute(text("SELECT 1"))
+            assert database.engine.hide_parameters
+            return found.pop()
+
+        return ask
 
     @pytest.mark.parametrize(("timeout_s", "whole"), [(0.3, 1), (1.9, 1), (5.0, 5)])
-    def test_a_connection_is_waited_for_in_whole_seconds(self, timeout_s: float, whole: int) -> None:
-        asked = self.asked(timeout_s=timeout_s)
-        assert asked["connect_timeout"] == whole
+    def test_a_connection_is_waited_for_in_whole_seconds(
+        self, asked: Callable[..., dict[str, Any]], timeout_s: float, whole: int
+    ) -> None:
+        assert asked(timeout_s=timeout_s)["connect_timeout"] == whole
 
-    def test_an_answer_is_waited_for_ten_seconds_and_a_lock_five(self) -> None:
-        asked = self.asked()
-        assert (asked["read_timeout"], asked["write_timeout"]) == (10, 10)
-        assert asked["init_command"] == "SET time_zone = '+00:00', innodb_lock_wait_timeout = 5"
+    def test_an_answer_is_waited_for_ten_seconds_and_a_lock_five(
+        self, asked: Callable[..., dict[str, Any]]
+    ) -> None:
+        options = asked()
+        assert (options["read_timeout"], options["write_timeout"]) == (10, 10)
+        assert options["init_command"] == "SET time_zone = '+00:00', innodb_lock_wait_timeout = 5"

@@ -195,16 +195,13 @@ class Database:
             yield session
             commit(session)
         except DBAPIError as error:
-            session.rollback()
             if not should_retry(error):
                 raise_if_down(error)
             raise
         except PoolTimeoutError as error:
             raise DatabaseDown(str(error)) from error
-        except BaseException:
-            session.rollback()
-            raise
         finally:
+            # Rolls back what was not committed.
             session.close()
 
     def retried(self, work: Callable[[Session], T]) -> T:

@@ -18,6 +18,7 @@ from datingtoday.infra.jobs.leases import Leases
 from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.jobs.runner import JobRunner
 from datingtoday.infra.jobs.status import HEARTBEAT, HEARTBEAT_S, JOB_ROWS
+from datingtoday.infra.milliseconds import to_ms
 from datingtoday.infra.pool_metrics import PoolGauge
 from datingtoday.infra.stream_reader import StreamReader
 from datingtoday.infra.tracing import wrapped_job
@@ -38,7 +39,7 @@ class Worker:
         base.database.answer_s = LONG_ANSWER_S
         self._base = base
         self.name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
-        lease_ms = round(base.settings.worker.lease_s * 1000)
+        lease_ms = to_ms(base.settings.worker.lease_s)
         leases = Leases(base.database, self.name, lease_ms=lease_ms)
         pool = PoolGauge(base.database, "worker")
         if base.settings.metrics.enabled:

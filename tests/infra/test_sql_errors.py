@@ -228,7 +228,7 @@ class TestOnSqlite:
 
 
 class TestBeyondSqlite:
-    """What a connection to MariaDB or MySQL is made with; nothing is connected to here."""
+    """Options that a connection to MariaDB or MySQL is made with; nothing is connected to here."""
 
     @pytest.fixture
     def asked(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database
 from datingtoday.infra.memory import Change, Memory, Reading
+from datingtoday.infra.milliseconds import to_ms
 from datingtoday.infra.redis import RedisRole, Script
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,7 @@ class SessionCache:
 
     def __init__(self, redis: RedisRole, database: Database) -> None:
         self._redis = redis
-        ask = Change(ASK, CACHE_S * 1000)
+        ask = Change(ASK, to_ms(CACHE_S))
         self._memory = Memory("sessions", redis, database, marked=ask, after=ask, must_reach=True)
 
     def reading(self, digest: str) -> Reading:
@@ -114,11 +115,11 @@ class SessionCache:
 
     def fill(self, slot: Slot, entry: Entry) -> None:
         """Keep what SQL said, unless there is an entry (or "ask") by now. :raises RedisDown:"""
-        self._redis.execute("SET", slot.name, entry.dump(), "PX", CACHE_S * 1000, "NX")
+        self._redis.execute("SET", slot.name, entry.dump(), "PX", to_ms(CACHE_S), "NX")
 
     def replace(self, slot: Slot, seen: bytes, entry: Entry) -> bool:
         """Put the entry in the place of the one seen, if that is still there; whether it was. :raises RedisDown:"""
-        return bool(self._redis.run_script(_REPLACE, [slot.name], seen, entry.dump(), CACHE_S * 1000))
+        return bool(self._redis.run_script(_REPLACE, [slot.name], seen, entry.dump(), to_ms(CACHE_S)))
 
     def ask_sql(self, session: Session, digests: Sequence[str]) -> None:
         """Whatever the transaction does to these sessions is seen by everybody once it is committed.

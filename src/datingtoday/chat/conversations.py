@@ -10,10 +10,10 @@ from sqlalchemy import and_, bindparam, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from datingtoday.chat.errors import MessageNotFound, TooLateToRecall
-from datingtoday.chat.forms import epoch_ms
 from datingtoday.chat.models import Contact, EventKind, Message, MessageMedia, place_of
 from datingtoday.chat.pairs import Entry, both_contacts, lock_pair, tell
 from datingtoday.chat.push_events import ChatPush
+from datingtoday.infra.milliseconds import epoch_ms, to_ms
 from datingtoday.media.service import MediaService
 
 RECALL_S = 120
@@ -136,7 +136,7 @@ class Conversations:
             raise MessageNotFound
         if row.recalled:
             return
-        if epoch_ms(now) - row.send_ms > RECALL_S * 1000:
+        if epoch_ms(now) - row.send_ms > to_ms(RECALL_S):
             raise TooLateToRecall(most_s=RECALL_S)
         with session.begin_nested() as savepoint:
             if row.media_id is not None:

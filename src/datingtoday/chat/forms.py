@@ -135,8 +135,3 @@ def event_form(
 def wire_time_of(moment_ms: int) -> datetime:
     """A moment in epoch milliseconds; `to_json` cuts it to the second."""
     return datetime.fromtimestamp(moment_ms // 1000, UTC)
-
-
-def epoch_ms(now: datetime) -> int:
-    """Milliseconds since 1970."""
-    return int(now.timestamp() * 1000)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from datingtoday.chat.errors import NotAccepted, TooManyConversations
-from datingtoday.chat.forms import MESSAGE_COLUMNS, TEXT, MessageForms, StoredMessage, epoch_ms
+from datingtoday.chat.forms import MESSAGE_COLUMNS, TEXT, MessageForms, StoredMessage
 from datingtoday.chat.models import (
     MAX_SEQ,
     PREVIEW_CHARS,
@@ -40,6 +40,7 @@ from datingtoday.chat.pairs import (
     locked_pair,
 )
 from datingtoday.chat.push_events import ChatPush
+from datingtoday.infra.milliseconds import epoch_ms, to_s
 from datingtoday.infra.packet_transaction import PacketTransaction
 from datingtoday.infra.packets import Packet, Rows, in_one_column, inner
 from datingtoday.media.errors import MediaNotFound
@@ -298,7 +299,7 @@ class Sending:
         now_ms = epoch_ms(now)
         after = max(before, now_ms) + -(-_A_MINUTE_MS // self._limits.per_minute)
         if after - now_ms > _A_MINUTE_MS:
-            raise RateLimited((after - now_ms - _A_MINUTE_MS) / 1000)
+            raise RateLimited(to_s(after - now_ms - _A_MINUTE_MS))
         return after
 
 

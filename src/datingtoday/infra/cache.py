@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session
 from datingtoday.infra.bounded_memory import ReadCount
 from datingtoday.infra.db import Database
 from datingtoday.infra.memory import Change, Memory, Reading
+from datingtoday.infra.milliseconds import to_ms
 from datingtoday.infra.redis import RedisDown, RedisRole, Script
 
 log = structlog.get_logger(__name__)
@@ -105,7 +106,7 @@ class ReadyCache:
             "cache",
             redis,
             database,
-            marked=Change(_MARK, MARK_S * 1000),
+            marked=Change(_MARK, to_ms(MARK_S)),
             after=Change(b"", 0),
             must_reach=False,
         )
@@ -271,7 +272,7 @@ class ReadyCache:
             return
         calls: list[Any] = []
         for key, made in entries.items():
-            life_ms = 0 if made is None else int(made.life_s * 1000)
+            life_ms = 0 if made is None else to_ms(made.life_s)
             value = b"=" + made.data if made is not None and life_ms > 0 else b""
             calls.append((_PUT, [key], (lease, value, life_ms)))
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
+from datingtoday.infra.milliseconds import epoch_ms, to_ms, to_s
 from datingtoday.infra.redis import RedisRole, Script
 
 # KEYS: log; ARGV: now, span (ms), most, member ('' only looks).
@@ -83,10 +84,10 @@ class RateLimits:
         if most is None:
             return ""
         receipt = secrets.token_hex(6) if counting else ""
-        now_ms = int(now.timestamp() * 1000)
-        wait_ms = self._redis.run_script(_HIT, [self._key(name, key)], now_ms, per_s * 1000, most, receipt)
+        now_ms = epoch_ms(now)
+        wait_ms = self._redis.run_script(_HIT, [self._key(name, key)], now_ms, to_ms(per_s), most, receipt)
         if wait_ms:
-            raise TooMany(int(wait_ms) / 1000)
+            raise TooMany(to_s(int(wait_ms)))
         return receipt
 
     @staticmethod

@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 from datingtoday.infra.jobs.status import has_worker
 from datingtoday.infra.metric_declarations import declare
 from datingtoday.infra.migrations import head, is_newer
+from datingtoday.infra.milliseconds import to_s
 from datingtoday.infra.realtime import Realtime
 from datingtoday.infra.redis import RUN_ID, RedisDown, RedisRole
 
@@ -146,7 +147,7 @@ def gauges_of(found: Mapping[str, PartState]) -> Iterator[Any]:
     up, latency = UP.family(), LATENCY.family()
     for part, state in found.items():
         up.add_metric([part], float(state.is_up))
-        latency.add_metric([part], state.latency_ms / 1e3)
+        latency.add_metric([part], to_s(state.latency_ms))
     yield up
     yield latency
 

@@ -16,6 +16,7 @@ import structlog
 from redis.exceptions import ResponseError
 
 from datingtoday.infra.db import DatabaseDown
+from datingtoday.infra.milliseconds import to_s
 from datingtoday.infra.redis import Command, RedisDown
 from datingtoday.infra.streams import BATCH, GROUP, Entry, Stream, Streams
 from datingtoday.infra.tracing import Tracing, root_span
@@ -54,7 +55,7 @@ class StreamReader:
             try:
                 # By the clock: a stream that is never empty must not keep what a dead worker had read.
                 if time.monotonic() >= next_claim:
-                    next_claim = time.monotonic() + self._idle_ms / 2000
+                    next_claim = time.monotonic() + to_s(self._idle_ms / 2)
                     self.take_over()
                 wait_s = 0.0 if self.step() else POLL_S
             except (RedisDown, DatabaseDown) as error:

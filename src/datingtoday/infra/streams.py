@@ -26,6 +26,7 @@ from redis.exceptions import ResponseError
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.milliseconds import to_s
 from datingtoday.infra.redis import Command, RedisDown, RedisRole
 
 log = structlog.get_logger(__name__)
@@ -244,7 +245,7 @@ class Streams:
             lag_s = 0.0
             if oldest:
                 added_ms = int(oldest[0][0].partition(b"-")[0])
-                lag_s = max(0.0, int(now[0]) + int(now[1]) / 1e6 - added_ms / 1000)
+                lag_s = max(0.0, int(now[0]) + int(now[1]) / 1e6 - to_s(added_ms))
             found[stream.name] = StreamState(int(entries), lag_s)
         return found
 

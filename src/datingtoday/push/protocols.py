@@ -18,6 +18,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
+from datingtoday.infra.milliseconds import to_ms
 from datingtoday.protocol.envelope import CONTENT_TYPE
 
 MAX_PACKET_BYTES = 16 * 1024
@@ -41,7 +42,7 @@ def limit_silence(transport: asyncio.BaseTransport) -> None:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALLED_S * 1000))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, to_ms(STALLED_S))
 
 
 class PushHttp(HttpToolsProtocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from datingtoday.infra.milliseconds import to_ms
 from datingtoday.infra.redis import Command, RedisRole, Script
 
 _BATCH = 200
@@ -57,7 +58,7 @@ class Registry:
     def __init__(self, redis: RedisRole, *, limit: int, life_s: float) -> None:
         self._redis = redis
         self._limit = limit
-        self._life_ms = int(life_s * 1000)
+        self._life_ms = to_ms(life_s)
 
     def enter(self, entries: Sequence[Entry], now_ms: int) -> dict[int, list[str]]:
         """Enter or renew connections; returns user id → the oldest connections above the limit, which must go.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 import structlog
 
 from datingtoday.infra.db import DatabaseDown
+from datingtoday.infra.milliseconds import to_s
 from datingtoday.infra.realtime import PushEvent, Realtime
 from datingtoday.infra.redis import RedisDown, RedisRole
 
@@ -84,7 +85,7 @@ class VisitorPush:
         mine = [user_id for user_id, answer in zip(chosen, taken, strict=True) if answer is not None]
         with self._lock:
             for user_id in chosen:
-                self._waiting[user_id] = now + PAUSE_MS / 1000 / 8
+                self._waiting[user_id] = now + to_s(PAUSE_MS / 8)
             for user_id in mine:
                 # Before the numbers are read: who visits from here on is told about with the next event.
                 self._waiting.pop(user_id, None)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.milliseconds import epoch_ms
 from datingtoday.profiles import enumerations as numbers
 from datingtoday.protocol import paging
 from datingtoday.protocol.envelope import wire_time
@@ -55,5 +56,5 @@ class AppConfig:
         return {
             **self._fixed,
             "server_time": wire_time(now),
-            "server_time_ms": int(now.timestamp() * 1000),
+            "server_time_ms": epoch_ms(now),
         }

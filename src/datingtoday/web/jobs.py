@@ -16,6 +16,7 @@ from datingtoday.chat.models import Contact
 from datingtoday.chat.parts import ChatParts
 from datingtoday.chat.sending import Draft
 from datingtoday.infra.config.demo import ANSWERING_PHONE
+from datingtoday.infra.milliseconds import moment_of
 from datingtoday.infra.packet_transaction import PacketTransaction
 from datingtoday.infra.parts import Foundation
 
@@ -56,7 +57,7 @@ class DemoAnswers:
         with self._base.database.transaction(write=False) as session:
             me, waiting = self._waiting(session, most=_AT_ONCE)
         for peer_id, seq, written_ms in waiting:
-            age = now - datetime.fromtimestamp(written_ms / 1000, now.tzinfo)
+            age = now - moment_of(written_ms)
             if age < _THINKS_FOR:
                 self._type(me, peer_id, now)
             else:

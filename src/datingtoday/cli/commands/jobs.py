@@ -10,6 +10,7 @@ from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import open_parts
 from datingtoday.cli.terminal import in_language, note, say, table
+from datingtoday.infra.milliseconds import moment_of, to_s
 
 if TYPE_CHECKING:
     from datingtoday.infra.jobs.leases import JobState
@@ -74,7 +75,7 @@ def _show_jobs(states: "list[JobState]", has_work_only: set[str]) -> None:
         (
             state.name,
             _moment(state.finished_ms),
-            f"{state.took_ms / 1000:.1f} s" if state.finished_ms else "-",
+            f"{to_s(state.took_ms):.1f} s" if state.finished_ms else "-",
             _next_run(state, has_work_only),
             str(state.runs),
             f"{state.failures} ({state.error})" if state.failures else "0",
@@ -106,8 +107,8 @@ def _show_streams(states: "dict[str, StreamState]") -> None:
 
 
 def _moment(epoch_ms: int) -> str:
-    return f"{datetime.fromtimestamp(epoch_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}" if epoch_ms else "-"
+    return f"{moment_of(epoch_ms):%Y-%m-%d %H:%M:%S}" if epoch_ms else "-"
 
 
 def _span(ms: int) -> str:
-    return str(timedelta(seconds=max(1, round(ms / 1000))))
+    return str(timedelta(seconds=max(1, round(to_s(ms)))))

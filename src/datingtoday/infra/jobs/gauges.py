@@ -11,6 +11,7 @@ from datingtoday.infra.jobs.leases import JobState, read_states
 from datingtoday.infra.jobs.registry import Jobs
 from datingtoday.infra.jobs.status import is_worker_alive, overdue_s
 from datingtoday.infra.metric_declarations import MetricDeclaration, declare
+from datingtoday.infra.milliseconds import to_s
 from datingtoday.infra.streams import Streams
 
 WORKER_UP = declare(
@@ -62,8 +63,8 @@ STREAM_LAG = declare(
     labels=("stream",),
 )
 _OF_JOBS: dict[MetricDeclaration, Callable[[JobState], float]] = {
-    LAST_SUCCESS: lambda job: job.finished_ms / 1e3,
-    DURATION: lambda job: job.took_ms / 1e3,
+    LAST_SUCCESS: lambda job: to_s(job.finished_ms),
+    DURATION: lambda job: to_s(job.took_ms),
     FAILURES: lambda job: job.failures,
 }
 

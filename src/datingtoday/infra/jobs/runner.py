@@ -18,6 +18,7 @@ from apscheduler.triggers.date import DateTrigger
 from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.jobs.leases import JobState, Leases
 from datingtoday.infra.jobs.registry import Job, Jobs, JobStopped
+from datingtoday.infra.milliseconds import to_ms, to_s
 from datingtoday.infra.redis import RedisDown
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,7 @@ class JobRunner:
         """Begin; returns at once. The database need not be reachable yet."""
         for job in self._jobs:
             self._look_in(job, 0)
-        every_s = self._leases.lease_ms / 3000
+        every_s = to_s(self._leases.lease_ms) / 3
         self._scheduler.add_job(self._renew, "interval", seconds=every_s, executor=_RENEWAL, id=_RENEWAL)
         self._scheduler.start()
 
@@ -105,7 +106,7 @@ class JobRunner:
             return _MIN_WAIT_S
         wait_ms = max(state.due_in_ms, state.held_ms)
         if wait_ms > 0:
-            return min(wait_ms / 1000, MAX_WAIT_S)
+            return min(to_s(wait_ms), MAX_WAIT_S)
         if job.has_work is not None and not job.has_work(datetime.now(UTC)):
             return min(job.every_s, MAX_WAIT_S)
         if not self._leases.take(name):
@@ -139,10 +140,10 @@ class JobRunner:
 
         :raises DatabaseDown: it stayed away.
         """
-        give_up_at = time.monotonic() + self._leases.lease_ms / 1000
+        give_up_at = time.monotonic() + to_s(self._leases.lease_ms)
         while True:
             try:
-                if not self._leases.succeed(name, every_ms=round(job.every_s * 1000)):
+                if not self._leases.succeed(name, every_ms=to_ms(job.every_s)):
                     log.warning("job_outlived_its_lease", job=name)
                 return
             except DatabaseDown:

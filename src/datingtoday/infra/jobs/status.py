@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from datingtoday.infra.jobs.leases import JobState, now_ms
 from datingtoday.infra.jobs.models import JobLease
 from datingtoday.infra.jobs.registry import Jobs
+from datingtoday.infra.milliseconds import to_ms, to_s
 from datingtoday.infra.redis import RedisDown
 
 HEARTBEAT = "heartbeat"
@@ -25,7 +26,7 @@ DEAD_S = 45.0
 def is_worker_alive(states: Sequence[JobState]) -> bool:
     """True if some worker ran lately. :param states: of all jobs."""
     return any(
-        state.name == HEARTBEAT and state.now_ms - state.finished_ms < DEAD_S * 1000 for state in states
+        state.name == HEARTBEAT and state.now_ms - state.finished_ms < to_ms(DEAD_S) for state in states
     )
 
 
@@ -44,7 +45,7 @@ def overdue_s(state: JobState, jobs: Jobs, now: datetime) -> float:
         return 0.0
     if job is not None and job.has_work is not None and not _has_work(job.has_work, now):
         return 0.0
-    return -state.due_in_ms / 1000
+    return to_s(-state.due_in_ms)
 
 
 def _has_work(look: Callable[[datetime], bool], now: datetime) -> bool:
@@ -59,4 +60,4 @@ def has_worker(connection: Connection) -> bool:
     """The same, by one statement on this connection."""
     age_ms = now_ms(connection.dialect.name) - JobLease.finished_ms
     found = connection.scalar(select(age_ms).where(JobLease.name == HEARTBEAT))
-    return found is not None and found < DEAD_S * 1000
+    return found is not None and found < to_ms(DEAD_S)

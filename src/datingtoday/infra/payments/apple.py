@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import requests
@@ -23,6 +23,7 @@ from appstoreserverlibrary.signed_data_verifier import SignedDataVerifier, Verif
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from datingtoday.infra.milliseconds import moment_of
 from datingtoday.infra.payments.provider import (
     ChannelTraits,
     Fact,
@@ -149,7 +150,7 @@ class ApplePayments:
         signed_ms = notice.signedDate
         if type(signed_ms) is not int or not 0 < signed_ms < 2**45:
             raise NoticeRefused("signed_date", is_forged=True)
-        if not now - MAX_AGE <= datetime.fromtimestamp(signed_ms / 1000, UTC) <= now + MAX_AHEAD:
+        if not now - MAX_AGE <= moment_of(signed_ms) <= now + MAX_AHEAD:
             raise NoticeRefused("age", is_forged=True)
         notice_id, kind = notice.notificationUUID, notice.rawNotificationType
         if not isinstance(notice_id, str) or not 0 < len(notice_id) <= 64 or not isinstance(kind, str):
@@ -191,7 +192,7 @@ class ApplePayments:
             kind,
             "",
             transaction_id,
-            at=datetime.fromtimestamp(reply.purchaseDate / 1000, UTC),
+            at=moment_of(reply.purchaseDate),
             account_token=token,
             product=reply.productId,
         )

@@ -11,7 +11,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database
+from datingtoday.infra.milliseconds import epoch_ms, moment_of
 from datingtoday.infra.payments.models import SandboxTrade, TradeState
 from datingtoday.infra.payments.provider import (
     MAX_NOTICE_AGE_S,
@@ -194,7 +195,7 @@ class SandboxPayments:
                 "amount_fen": trade.amount_fen if amount_fen is None else amount_fen,
                 "currency": trade.currency,
                 "refunded_fen": trade.refunded_fen if is_refund else 0,
-                "at": int((at or now).timestamp() * 1000),
+                "at": epoch_ms(at or now),
             }
         )
         return sign_notice(self._secret, body, now), body
@@ -273,6 +274,6 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _moment(at_ms: int, trade_no: str) -> datetime:
     try:
-        return datetime.fromtimestamp(0, tz=UTC) + timedelta(milliseconds=at_ms)
+        return moment_of(at_ms)
     except OverflowError:
         raise NoticeRefused("at", trade_no=trade_no) from None

@@ -15,6 +15,7 @@ from darabonba.core import DaraCore
 from darabonba.exceptions import UnretryableException
 from darabonba.runtime import RuntimeOptions
 
+from datingtoday.infra.milliseconds import to_ms
 from datingtoday.infra.sms.provider import SmsFailed, SmsFailureKind
 from datingtoday.infra.sms.remote import Endpoint, RemoteSms, endpoint_session, keep_out_of_logs
 
@@ -61,7 +62,7 @@ class AliyunSms(RemoteSms):
         super().__init__(endpoint, timeout_s)
         self._sign_name = sign_name
         self._template_code = template_code
-        timeout_ms = max(1, round(timeout_s * 1000))
+        timeout_ms = to_ms(timeout_s)
         # Without retry_options the SDK tries once. A second attempt could send a second message.
         self._runtime = RuntimeOptions(connect_timeout=timeout_ms, read_timeout=timeout_ms)
         # Both keys given: the SDK asks no environment, profile file or metadata service for credentials.

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from datingtoday.infra.milliseconds import to_ms
 from datingtoday.media.processing.confined import Limits, Outcome, run_confined
 from datingtoday.media.processing.inspect import MEGABYTE, FileType
 
@@ -108,7 +109,7 @@ class Ffmpeg:
         answer: dict[str, Any] = json.loads(outcome.output)
         return Probe(
             [_stream(entry) for entry in answer.get("streams", [])],
-            round(_number(answer.get("format", {}).get("duration")) * 1000),
+            to_ms(_number(answer.get("format", {}).get("duration"))),
         )
 
     def write(self, file: Path, file_type: FileType, target: Path, options: Sequence[str]) -> None:

@@ -17,7 +17,6 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple, cast
 
@@ -27,6 +26,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database, should_retry
+from datingtoday.infra.milliseconds import epoch_ms, moment_of, to_ms
 from datingtoday.infra.redis import RUN_ID, WHICH_SERVER, Command, RedisDown, RedisRole, Script
 from datingtoday.protocol.signing.md5_readings import Readings
 from datingtoday.protocol.signing.models import ReplayBucket
@@ -146,9 +146,9 @@ class ReplayGuard:
         self._database = database
         self._kept = KeptSignatures(database)
         self._clock = clock
-        self.ahead_ms = ahead_s * 1000
-        self.window_ms = window_s * 1000
-        self._span_ms = (window_s + ahead_s) * 1000
+        self.ahead_ms = to_ms(ahead_s)
+        self.window_ms = to_ms(window_s)
+        self._span_ms = self.window_ms + self.ahead_ms
         self._buckets = CLUSTER_BUCKETS if redis.is_cluster else 1
         self._born_ms: dict[int, int] = {}
         """First use ever of each bucket that this process has examined."""
@@ -203,7 +203,7 @@ class ReplayGuard:
                 return Verdict(accepted=False, lost_at_ms=int(result)), []
         if latest_ms > now_ms + self.ahead_ms:
             # Neither Redis nor the moment of a loss would refuse that later reading.
-            until = _moment(latest_ms + self.window_ms + _CLOCK_SLACK_MS)
+            until = moment_of(latest_ms + self.window_ms + _CLOCK_SLACK_MS)
             return Verdict(accepted=self._kept.keep(sign, until=until)), answers
         return Verdict(accepted=True), answers
 
@@ -319,7 +319,7 @@ class ReplayGuard:
             now_ms = self._clock() // 1_000_000
             first = not self._take_from_other_layouts(session) and row is None
             if row is None:
-                row = ReplayBucket(name=self._name(bucket), first_used_at=_moment(now_ms))
+                row = ReplayBucket(name=self._name(bucket), first_used_at=moment_of(now_ms))
                 session.add(row)
                 session.flush()
             keys = [self._key(bucket, "marker"), self._key(bucket, "seal")]
@@ -334,9 +334,9 @@ class ReplayGuard:
             if found != "kept":
                 row.seal = None
             if found == "lost":
-                row.lost_at = _moment(now_ms)
+                row.lost_at = moment_of(now_ms)
                 log.warning("replay_memory_lost", bucket=row.name, refused_for_ms=self.ahead_ms)
-            return found, int(row.first_used_at.timestamp() * 1000)
+            return found, epoch_ms(row.first_used_at)
 
     def _take_from_other_layouts(self, session: Session) -> bool:
         """True if the memory was in another kind of Redis before (a single server, a cluster), which loses it now."""
@@ -363,7 +363,3 @@ def _locked(session: Session, name: str) -> ReplayBucket | None:
     return session.scalars(
         select(ReplayBucket).where(ReplayBucket.name == name).with_for_update()
     ).one_or_none()
-
-
-def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -163,7 +163,7 @@ class TestOnSqlite:
             session.execute(text("SELECT 1"))
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 writer.execute("BEGIN IMMEDIATE")
-        with database.transaction(write=False) as session:
+        with database.reading() as session:
             session.execute(text("SELECT 1"))
             writer.execute("BEGIN IMMEDIATE")
             writer.execute("ROLLBACK")
@@ -179,12 +179,12 @@ class TestOnSqlite:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("INSERT INTO word VALUES (1, 'one')")
         for _ in range(2):
-            with database.transaction(write=False) as session:
+            with database.reading() as session:
                 assert session.execute(text("SELECT text FROM word")).all() == []
         with pytest.raises(DatabaseDown), database.transaction() as session:
             session.execute(text("SELECT 1"))
         writer.execute("COMMIT")
-        with database.transaction(write=False) as session:
+        with database.reading() as session:
             assert session.scalar(text("SELECT text FROM word")) == "one"
 
     def test_a_commit_is_on_disk_and_references_are_checked(self, database: Database) -> None:
@@ -208,17 +208,17 @@ class TestOnSqlite:
             dialect.do_commit = commit
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("ROLLBACK")
-        with database.transaction(write=False) as session:
+        with database.reading() as session:
             assert session.execute(text("SELECT 1 FROM word")).all() == []
 
     def test_threads_share_an_engine(self, database: Database) -> None:
         """A connection that one thread gave back is used by another."""
-        with database.transaction(write=False) as session:
+        with database.reading() as session:
             session.execute(text("SELECT 1"))
         found: list[Any] = []
 
         def read() -> None:
-            with database.transaction(write=False) as session:
+            with database.reading() as session:
                 found.append(session.scalar(text("SELECT 2")))
 
         thread = threading.Thread(target=read)

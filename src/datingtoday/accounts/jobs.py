@@ -75,7 +75,7 @@ def _old_rows(now: datetime) -> list[_OldRows]:
 
 
 def _find(database: Database, rows: _OldRows, most: int) -> Sequence[Any]:
-    with database.transaction(write=False) as session:
+    with database.reading() as session:
         return session.scalars(select(rows.key).where(rows.old).order_by(rows.order).limit(most)).all()
 
 

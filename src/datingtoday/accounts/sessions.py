@@ -211,7 +211,7 @@ class Sessions:
         return Login(user_id=entry.user_id, session_id=entry.session_id)
 
     def _read(self, digest: str) -> Entry | None:
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             wanted = select(UserSession).where(UserSession.token_hash == digest)
             found = session.execute(with_standing(wanted, UserSession.user_id)).one_or_none()
             if found is None:

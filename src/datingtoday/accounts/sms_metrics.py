@@ -90,7 +90,7 @@ class SmsNumbers:
             .group_by(SmsCode.prefix)
             .order_by(func.count().desc(), SmsCode.prefix)
         )
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             rows = [(prefix, int(a), int(b), int(c)) for prefix, a, b, c in session.execute(statement)]
         counts = {prefix: (codes, logins, used) for prefix, codes, logins, used in rows[:MAX_PREFIXES]}
         counts[ALL] = (sum(row[1] for row in rows), sum(row[2] for row in rows), sum(row[3] for row in rows))

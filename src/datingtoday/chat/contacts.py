@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from datingtoday.chat.forms import wire_time_of
 from datingtoday.chat.models import Contact
+from datingtoday.infra.paired import paired
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.people import neutral_card
 from datingtoday.profiles.visibility import Action, Relation, Rule, Visibility
@@ -82,7 +83,7 @@ class Contacts:
                     "update_ms": row.update_ms,
                 }
             )
-            for row, card in zip(rows, cards, strict=True)
+            for row, card in paired(rows, cards)
         ]
 
     def _peers(
@@ -96,7 +97,7 @@ class Contacts:
         cards = self._cards.of(user_id, peer_ids, now, visible=named)
         return [
             _without_link(card) if rules[peer_id] is Rule.WITHOUT_LINK else card
-            for peer_id, card in zip(peer_ids, cards, strict=True)
+            for peer_id, card in paired(peer_ids, cards)
         ]
 
 

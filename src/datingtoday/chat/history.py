@@ -21,6 +21,7 @@ from datingtoday.chat.models import (
     Message,
     message_id_of,
 )
+from datingtoday.infra.paired import paired
 from datingtoday.protocol.envelope import ReadyJson, to_json
 
 LATEST = -1
@@ -155,5 +156,5 @@ class History:
                 if message is None
                 else self._forms.message(message, user_id, media, now, read=False),
             )
-            for row, message in zip(rows, messages, strict=True)
+            for row, message in paired(rows, messages)
         ]

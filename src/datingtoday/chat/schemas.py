@@ -11,6 +11,7 @@ from datingtoday.chat.forms import TEXT
 from datingtoday.chat.history import LATEST
 from datingtoday.chat.models import CLIENT_ID_CHARS, CONTENT_CHARS, MAX_MESSAGE_ID
 from datingtoday.chat.sending import MEDIA_TYPES, Draft
+from datingtoday.infra.paired import paired
 from datingtoday.infra.text import Text
 from datingtoday.media.schemas import MediaSchema
 from datingtoday.profiles.parameters import MediaId
@@ -28,7 +29,7 @@ from datingtoday.protocol.fields import (
 from datingtoday.protocol.paging import MAX_PAGE_COUNT, PAGE_COUNT
 
 _MEDIA_NAMES = (Text("voice message", "语音"), Text("image", "图片"), Text("video", "视频"))
-TYPE_NAMES = {TEXT: Text("text", "文本")} | dict(zip(MEDIA_TYPES, _MEDIA_NAMES, strict=True))
+TYPE_NAMES = {TEXT: Text("text", "文本")} | dict(paired(MEDIA_TYPES, _MEDIA_NAMES))
 LAST_TYPE_NAMES = TYPE_NAMES | {"recalled": Text("a recalled message", "已撤回的消息")}
 KIND_NAMES = {
     "message": Text("a message was sent or received", "收到或发出了消息"),

@@ -6,6 +6,7 @@ import click
 
 from datingtoday.cli.main import speaks_chinese
 from datingtoday.cli.text_width import columns
+from datingtoday.infra.paired import paired
 
 
 def in_language(en: str, zh: str) -> str:
@@ -27,6 +28,4 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Lines with aligned columns."""
     widths = [max(columns(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        yield "  ".join(
-            cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
+        yield "  ".join(cell + " " * (width - columns(cell)) for cell, width in paired(row, widths)).rstrip()

@@ -31,6 +31,7 @@ from datingtoday.infra.bounded_memory import ReadCount
 from datingtoday.infra.db import Database
 from datingtoday.infra.memory import Change, Memory, Reading
 from datingtoday.infra.milliseconds import to_ms
+from datingtoday.infra.paired import paired
 from datingtoday.infra.redis import RedisDown, RedisRole, Script
 
 log = structlog.get_logger(__name__)
@@ -130,7 +131,7 @@ class ReadyCache:
     def taken(self, reading: Reading, answers: Sequence[Any]) -> ReadAhead:
         """Entries that were read ahead. :param answers: to the commands."""
         values = self.memory.values(reading, answers)
-        return NOTHING_AHEAD if values is None else dict(zip(reading.keys, values, strict=True))
+        return NOTHING_AHEAD if values is None else dict(paired(reading.keys, values))
 
     def entries_read(self, keys: Sequence[str], ahead: ReadAhead) -> list[bytes] | None:
         """Result of `fetch`, if all of it was read ahead and is there; None if it has to be asked."""
@@ -146,7 +147,7 @@ class ReadyCache:
     def read(self, keys: Sequence[str]) -> ReadAhead:
         """Values of keys, in one round trip; nothing with Redis down."""
         try:
-            return dict(zip(keys, self.memory.read(keys), strict=True))
+            return dict(paired(keys, self.memory.read(keys)))
         except RedisDown:
             return NOTHING_AHEAD
 
@@ -204,7 +205,7 @@ class ReadyCache:
         rest = [key for key in keys if key not in ahead]
         if not rest:
             return values
-        known = {**ahead, **dict(zip(rest, self.memory.read(rest), strict=True))}
+        known = {**ahead, **dict(paired(rest, self.memory.read(rest)))}
         return [known[key] for key in keys]
 
     def _fill(
@@ -242,12 +243,12 @@ class ReadyCache:
         others = [at for at in missing if (value := values[at]) is not None and value[0] == _LEASE]
         try:
             # What I make goes to the epoch in which I began, if that is over or not.
-            names = dict(zip(free, self.memory.names([keys[at] for at in free]), strict=True))
+            names = dict(paired(free, self.memory.names([keys[at] for at in free])))
             taken = self._redis.round_trip([("SET", names[at], lease, "NX", "PX", LEASE_MS) for at in free])
         except RedisDown:
             return {}, [], []
-        mine = [at for at, answer in zip(free, taken, strict=True) if answer is not None]
-        return names, mine, others + [at for at, answer in zip(free, taken, strict=True) if answer is None]
+        mine = [at for at, answer in paired(free, taken) if answer is not None]
+        return names, mine, others + [at for at, answer in paired(free, taken) if answer is None]
 
     def _make(
         self, requests: Sequence[CacheRequest[Any]], which: Iterable[int], now: datetime
@@ -260,7 +261,7 @@ class ReadyCache:
         if not by_source:
             return {}
         made: dict[int, CacheEntry] = {}
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             for source, places in by_source.values():
                 entries = source.make(session, [requests[at].what for at in places], now)
                 made.update({at: entries[requests[at].what] for at in places if requests[at].what in entries})
@@ -291,7 +292,7 @@ class ReadyCache:
                 values = self.memory.read([keys[at] for at in places])
             except RedisDown:
                 break
-            for at, value in zip(places, values, strict=True):
+            for at, value in paired(places, values):
                 if value is not None and value[0] == _LEASE:
                     continue
                 waiting.remove(at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
@@ -203,6 +203,13 @@ class Database:
         finally:
             # Rolls back what was not committed.
             session.close()
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A transaction that only reads: on SQLite it never waits for a writer.
+
+        :raises DatabaseDown: when the server cannot be reached.
+        """
+        return self.transaction(write=False)
 
     def retried(self, work: Callable[[Session], T]) -> T:
         """The work in a transaction of its own, again after a lost race (deadlock, lock wait).

@@ -32,6 +32,7 @@ from sqlalchemy.orm import Session
 from datingtoday.infra import memory_scripts
 from datingtoday.infra.db import Database, DatabaseDown, before_commit, on_commit, should_retry
 from datingtoday.infra.models_memory import RedisMemory, UnsentChange
+from datingtoday.infra.paired import paired
 from datingtoday.infra.redis import RUN_ID, WHICH_SERVER, Command, RedisDown, RedisRole
 
 log = structlog.get_logger(__name__)
@@ -165,7 +166,7 @@ class Memory:
             values = self._read_bucket(members)
             if values is None:
                 return None
-            found.update(zip(members, values, strict=True))
+            found.update(paired(members, values))
         return [found[key] for key in keys]
 
     # --- changing
@@ -231,7 +232,7 @@ class Memory:
                 calls.append((memory_scripts.WRITE, [self._marker(bucket), *names], (RUN_ID, epoch, *change)))
                 parts.append(part)
         answers = self.redis.round_trip_with_scripts(calls) if calls else []
-        return [key for part, answer in zip(parts, answers, strict=True) if answer == 1 for key in part]
+        return [key for part, answer in paired(parts, answers) if answer == 1 for key in part]
 
     # --- epochs
 
@@ -250,7 +251,7 @@ class Memory:
 
     def _agreed(self, bucket: int) -> str | None:
         """The epoch, if SQL, the marker and the process agree: the rule, and nobody is waited for."""
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             row = session.get(RedisMemory, self._row_name(bucket))
         if row is None:
             return None
@@ -318,7 +319,7 @@ class Memory:
 
     def _look(self) -> None:
         try:
-            with self._database.transaction(write=False) as session:
+            with self._database.reading() as session:
                 rows = select(RedisMemory.name, RedisMemory.epoch).where(
                     RedisMemory.name.in_([self._row_name(bucket) for bucket in list(self._epochs)])
                 )
@@ -340,7 +341,7 @@ class Memory:
         """Tell Redis what committed transactions could not; by any process, and harmless if by several."""
         try:
             self.redis.refuse_while_down()
-            with self._database.transaction(write=False) as session:
+            with self._database.reading() as session:
                 waiting = select(UnsentChange.memory, func.count()).group_by(UnsentChange.memory)
                 waiting = waiting.where(UnsentChange.memory.in_(self._all_names()))
                 numbers = dict(session.execute(waiting).all())

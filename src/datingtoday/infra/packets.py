@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from datingtoday.infra.db import is_other_server
+from datingtoday.infra.paired import paired
 
 _DRIVER = "pymysql"
 OPTION = "datingtoday_tracing"
@@ -101,7 +102,7 @@ class Packet:
         if not self._names:
             self._names = [frozenset(_compiled(it, connection.dialect).params) for it in self._statements]
         found: list[Rows] = []
-        for statement, names in zip(self._statements, self._names, strict=True):
+        for statement, names in paired(self._statements, self._names):
             result = connection.execute(statement, {name: params[name] for name in names & params.keys()})
             found.append([orjson.loads(row[0]) for row in result.all()] if result.returns_rows else ())
         return found

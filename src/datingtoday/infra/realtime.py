@@ -15,6 +15,7 @@ import structlog
 from marshmallow import Schema
 from redis.exceptions import ResponseError
 
+from datingtoday.infra.paired import paired
 from datingtoday.infra.redis import RedisDown, RedisRole
 from datingtoday.infra.text import Text
 
@@ -135,7 +136,7 @@ class Realtime:
             return set(user_ids)
         ids = list(user_ids)
         answer = self._redis.execute("PUBSUB", "NUMSUB", *map(channel_of, ids))
-        return {user_id for user_id, receivers in zip(ids, answer[1::2], strict=True) if receivers}
+        return {user_id for user_id, receivers in paired(ids, answer[1::2]) if receivers}
 
     def processes(self) -> int:
         """Number of push processes that receive events now.

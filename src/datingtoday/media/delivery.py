@@ -99,7 +99,7 @@ class MediaDelivery:
         )
         if grant is None:
             raise NotFound
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             media = session.get(Media, grant.media_id)
             if media is None or not self.may_see(session, grant.viewer_id, media, now):
                 raise NotFound

@@ -108,7 +108,7 @@ def ask_again(
     :param report_progress: called with every media id and the answer; None if it failed again.
     :raises DatabaseDown: answers until then are kept.
     """
-    with media.database.transaction(write=False) as session:
+    with media.database.reading() as session:
         waiting = session.scalars(
             select(Media.id)
             .where(
@@ -144,7 +144,7 @@ def _remove_unused(before: datetime, most: int) -> Callable[[Session], int]:
 
 def _garbage(media: MediaService, now: datetime, most: int) -> list[tuple[str, bool]]:
     """Keys, and whether their objects must be there."""
-    with media.database.transaction(write=False) as session:
+    with media.database.reading() as session:
         found = select(MediaGarbage.storage_key, MediaGarbage.stored).where(MediaGarbage.collect_after <= now)
         rows = session.execute(found.order_by(MediaGarbage.collect_after).limit(most))
         return [(key, stored) for key, stored in rows]

@@ -39,7 +39,7 @@ class MediaNumbers:
     def read(self, now: datetime) -> Iterator[Metric]:
         """Both are found in one index."""
         statement = select(func.count(), func.min(Media.create_time)).where(Media.verdict == Verdict.PENDING)
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             row = session.execute(statement).one()
         number: int = row[0]
         oldest: datetime | None = row[1]

@@ -159,7 +159,7 @@ class MediaService:
 
     def _upload(self, user_id: int, kind: Kind, file: IO[bytes], now: datetime) -> dict[str, Any]:
         deadline = time.monotonic() + MAX_STORING_TIME.total_seconds() / 2
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             self._refuse_if_full(session.get(MediaUsage, user_id), 1)
         with self.preparer.prepare(kind, file) as prepared:
             row = _row_of(prepared, user_id, now)
@@ -253,7 +253,7 @@ class MediaService:
 
         :return: its answer; None: it failed, a moderator decided meanwhile, or the upload is gone.
         """
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             row = session.get(Media, media_id)
         judgement = None if row is None else self._answer_on(row)
         if judgement is None:

@@ -213,7 +213,7 @@ class Gateway:
             payload = orjson.dumps({"code": CONNECTED_ELSEWHERE, "connection_ids": ids})
             self._realtime.publish([PushEvent(user_id, KICK, payload)])
         now = datetime.now(UTC)
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             return self._sessions.refusals(
                 session, [connection.session_id for connection in connections], now
             )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from datingtoday.infra.milliseconds import to_ms
+from datingtoday.infra.paired import paired
 from datingtoday.infra.redis import Command, RedisRole, Script
 
 _BATCH = 200
@@ -76,7 +77,7 @@ class Registry:
                 )
                 for entry in part
             ]
-            for entry, ids in zip(part, self._redis.round_trip_with_scripts(calls), strict=True):
+            for entry, ids in paired(part, self._redis.round_trip_with_scripts(calls)):
                 if ids:
                     gone.setdefault(entry.user_id, []).extend(each.decode() for each in ids)
         return gone

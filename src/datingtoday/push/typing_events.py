@@ -57,7 +57,7 @@ class TypingEvents:
         typed_at[peer_id] = now
 
     def _pass_on(self, user_id: int, peer_id: int) -> bool:
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             if not self._rule.may_type(session, user_id, peer_id, datetime.now(UTC)):
                 return False
         self._realtime.publish([self._rule.event(user_id, peer_id)])

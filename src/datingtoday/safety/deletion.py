@@ -86,7 +86,7 @@ class Deletion:
         return purged
 
     def _due(self, database: Database, now: datetime) -> list[int]:
-        with database.transaction(write=False) as session:
+        with database.reading() as session:
             return self._profiles.left_before(session, now - KEPT, most=100)
 
     def _purge_person(self, database: Database, user_id: int, batch_rows: int) -> None:

@@ -76,12 +76,12 @@ class PaymentJobs:
         return self._any(select(RefundTask.id).where(_is_due(now)))
 
     def _any(self, statement: Select[int]) -> bool:
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             return session.scalar(statement.limit(1)) is not None
 
     def expire(self, now: datetime) -> int:
         """Close unpaid orders whose time is over, at the provider first, and write them down; how many."""
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             due = session.scalars(
                 select(UserOrder)
                 .where(UserOrder.state == OrderState.UNPAID, UserOrder.expire_at <= now)
@@ -114,7 +114,7 @@ class PaymentJobs:
 
     def poll(self, now: datetime) -> int:
         """Ask providers about orders of which no notification came; how many were asked about."""
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             due = session.scalars(
                 select(UserOrder).where(UserOrder.poll_at <= now).order_by(UserOrder.poll_at).limit(BATCH)
             ).all()
@@ -157,7 +157,7 @@ class PaymentJobs:
 
     def refund(self, now: datetime) -> int:
         """Give payments back that paid nothing, or that operators gave back; how many are done."""
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             due = session.execute(
                 select(RefundTask, UserOrder.trade_no, UserOrder.fee_fen)
                 .join(UserOrder, UserOrder.id == RefundTask.order_id)
@@ -245,7 +245,7 @@ class PaymentJobs:
         :param refund_no: the merchant's number of the refund; empty: what the order's query says, if it tells how much.
         :raises PaymentFailed:
         """
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             order = session.scalars(select(UserOrder).where(UserOrder.trade_no == trade_no)).one_or_none()
         channel = None if order is None else self.channels.find(order.channel)
         if order is None or channel is None:

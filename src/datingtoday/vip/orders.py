@@ -192,7 +192,7 @@ class Orders:
 
         :raises OrderNotFound: :raises OrderNotPayable: it is paid, refunded or expired.
         """
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             order = _own(session, user_id, order_id)
         if order.state_at(now) is not OrderState.UNPAID:
             return wire_order(_cancelled(order, now), now)

@@ -64,7 +64,7 @@ class PaymentNumbers:
             .group_by(RefundTask.channel, RefundTask.state)
         )
         counts: Counter[tuple[str, str]] = Counter()
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             for channel, state, over, number in session.execute(orders_by_state):
                 is_expired = state == OrderState.UNPAID and over
                 counts[channel, OrderState.EXPIRED if is_expired else state] += number

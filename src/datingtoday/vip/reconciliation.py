@@ -95,7 +95,7 @@ class Reconciliation:
         :param days: orders of so many days are asked about at their providers; the ledger is compared as a whole.
         :param report_progress: called after every order with how many were compared, and of how many.
         """
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             found = [*_ledger(session), *_deadlines(session), *_refunds(session, now)]
             recent = session.scalars(
                 select(UserOrder)

@@ -35,7 +35,7 @@ def make_visitors(base: Foundation, protocol: ProtocolParts, profiles: ProfilePa
     """Make the services of visitors; they listen to visits, and tell profiles who has seen whom."""
 
     def payloads(user_ids: Collection[int]) -> Mapping[int, bytes]:
-        with base.database.transaction(write=False) as session:
+        with base.database.reading() as session:
             counts = {user_id: count_visitors(session, user_id) for user_id in user_ids}
         return {
             user_id: orjson.dumps({"total": count.total.number, "unread": count.unread})

@@ -10,6 +10,7 @@ import structlog
 
 from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.milliseconds import to_s
+from datingtoday.infra.paired import paired
 from datingtoday.infra.realtime import PushEvent, Realtime
 from datingtoday.infra.redis import RedisDown, RedisRole
 
@@ -82,7 +83,7 @@ class VisitorPush:
         taken = self._redis.round_trip(
             [("SET", f"visitor:told:{user_id}", b"1", "NX", "PX", PAUSE_MS) for user_id in chosen]
         )
-        mine = [user_id for user_id, answer in zip(chosen, taken, strict=True) if answer is not None]
+        mine = [user_id for user_id, answer in paired(chosen, taken) if answer is not None]
         with self._lock:
             for user_id in chosen:
                 self._waiting[user_id] = now + to_s(PAUSE_MS / 8)

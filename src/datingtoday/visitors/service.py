@@ -11,6 +11,7 @@ from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Database, on_commit
+from datingtoday.infra.paired import paired
 from datingtoday.infra.streams import Appender, Entry, Stream, Streams
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.service import ProfileVisited
@@ -145,7 +146,7 @@ class Visitors:
                     "status": row.status,
                 }
             )
-            for row, card in zip(found.rows, cards, strict=True)
+            for row, card in paired(found.rows, cards)
         ]
         if page.cursor is None and page.offset == 0:
             on_commit(session, lambda: self._mark_read(user_id, now))

@@ -15,6 +15,7 @@ from flask import Blueprint, Response, request
 
 from datingtoday.infra.config.demo import DEMO_PEOPLE, DEMO_PHONES
 from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.paired import paired
 from datingtoday.protocol import envelope
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import endpoint
@@ -112,7 +113,7 @@ def demo_routes(settings: Settings) -> Blueprint:
 def _people() -> list[dict[str, str]]:
     return [
         {"phone": phone.removeprefix("+86"), "nickname": nickname}
-        for phone, nickname in zip(DEMO_PHONES, DEMO_PEOPLE, strict=True)
+        for phone, nickname in paired(DEMO_PHONES, DEMO_PEOPLE)
     ]
 
 

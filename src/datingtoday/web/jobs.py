@@ -46,7 +46,7 @@ class DemoAnswers:
 
     def has_work(self, now: datetime) -> bool:
         """True if a message waits for an answer."""
-        with self._base.database.transaction(write=False) as session:
+        with self._base.database.reading() as session:
             return bool(self._waiting(session, most=1)[1])
 
     def run(self, now: datetime) -> None:
@@ -54,7 +54,7 @@ class DemoAnswers:
 
         Safe to repeat: an answer's ``clientId`` is made of the message that it answers.
         """
-        with self._base.database.transaction(write=False) as session:
+        with self._base.database.reading() as session:
             me, waiting = self._waiting(session, most=_AT_ONCE)
         for peer_id, seq, written_ms in waiting:
             age = now - moment_of(written_ms)
@@ -64,7 +64,7 @@ class DemoAnswers:
                 self._answer(me, peer_id, seq, now)
 
     def _type(self, me: int, peer_id: int, now: datetime) -> None:
-        with self._base.database.transaction(write=False) as session:
+        with self._base.database.reading() as session:
             may_type = self._chat.typing.may_type(session, me, peer_id, now)
         if may_type:
             self._base.realtime.publish([self._chat.typing.event(me, peer_id)])

@@ -9,6 +9,7 @@ from apispec.ext.marshmallow.common import MODIFIERS, resolve_schema_cls
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
+from datingtoday.infra.paired import paired
 from datingtoday.infra.text import Text
 from datingtoday.protocol.described import ENUM_NAMES
 from datingtoday.protocol.envelope import to_json
@@ -67,7 +68,7 @@ def _bilingual_description(converter: Any, field: fields.Field[Any], **_options:
         made[ENUM_NAMES] = [both(name) for name in names]
         listed = [
             f"- `{to_json(value).decode()}` {name}"
-            for value, name in zip(field.metadata["enum"], made[ENUM_NAMES], strict=True)
+            for value, name in paired(field.metadata["enum"], made[ENUM_NAMES])
         ]
         made["description"] = "\n".join([f"{made.get('description', '')}\n", *listed])
     return made

@@ -161,7 +161,7 @@ def refund(trade_no: str, refund_no: str, config_file: Path | None, data_dir: Pa
                 f"没有可由我们退款的已支付订单 {trade_no}",
             )
         jobs.refund(now)
-        with parts.base.database.transaction(write=False) as session:
+        with parts.base.database.reading() as session:
             state = parts.vip.orders.by_trade_no(session, trade_no).state
     if state == "refunded":
         say(f"{trade_no} is refunded", f"{trade_no} 已退款")

@@ -12,6 +12,7 @@ from datingtoday.cli.main import EXIT_FAILED, speaks_chinese
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.terminal import in_language, say
 from datingtoday.infra.config.settings import load_settings
+from datingtoday.infra.paired import paired
 from datingtoday.infra.text import Text
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _show_strings(method: str, path: str, given: dict[str, str], secret: str, di
         "strings to sign (any of them; parameters sorted, then token, timestamp, nonce and secret):",
         "待签名字符串（任选其一；参数排序后，再接 token、timestamp、nonce 与密钥）：",
     )
-    for shown, string in zip(md5_strings(given, MASKED_SECRET), md5_strings(given, secret), strict=True):
+    for shown, string in paired(md5_strings(given, MASKED_SECRET), md5_strings(given, secret)):
         click.echo(f"{shown}\n  md5: {sign_md5(string)}")
 
 

@@ -26,6 +26,7 @@ from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.hot.ranking import GENDERS, SHELVES, shelves_for
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.memory import Memory
+from datingtoday.infra.paired import paired
 from datingtoday.infra.redis import Command, RedisDown, Script
 
 log = structlog.get_logger(__name__)
@@ -162,9 +163,7 @@ class Editions:
             )
         except RedisDown as error:
             raise EditionLost(name) from error
-        rows = [
-            Ranked(int(user_id), float(score)) for user_id, score in zip(reply[::2], reply[1::2], strict=True)
-        ]
+        rows = [Ranked(int(user_id), float(score)) for user_id, score in paired(reply[::2], reply[1::2])]
         if len(rows) < length:
             self._checked_at = datetime.min.replace(tzinfo=UTC)
             raise EditionLost(name)
@@ -206,7 +205,7 @@ class Editions:
             # What SQL says from here on goes to this epoch of the memory.
             now_name = self._memory.names([_NOW])[0]
             data, began = self._memory.read([_NOW])[0], time.thread_time()
-            with self._database.transaction(write=False) as session:
+            with self._database.reading() as session:
                 shelves = {shelf: self._top_of(session, shelf) for shelf in SHELVES}
             digest = blake2b(orjson.dumps(list(shelves.items())), digest_size=12).hexdigest()
             newest = None if data is None else _load(data)
@@ -239,8 +238,7 @@ class Editions:
         name = secrets.token_hex(6)
         set_names = self._memory.names([_key(name, kind) for kind in range(len(KINDS))])
         sizes = tuple(
-            self._write(set_name, shelves_for(*kind), shelves)
-            for set_name, kind in zip(set_names, KINDS, strict=True)
+            self._write(set_name, shelves_for(*kind), shelves) for set_name, kind in paired(set_names, KINDS)
         )
         cost_s = COST_FACTOR * (time.thread_time() - began)
         refresh_s = min(max(cost_s, MIN_REFRESH_S), self._refresh_s)

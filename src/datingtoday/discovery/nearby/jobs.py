@@ -32,7 +32,7 @@ MOVES_EVERY_S = 1.0
 
 def has_moves(database: Database, now: datetime) -> bool:
     """True if `tend` has something to do."""
-    with database.transaction(write=False) as session:
+    with database.reading() as session:
         due = select(Location.user_id).where(Location.pending_due <= now).limit(1)
         lapsed = select(Location.user_id).where(Location.shown_until <= now).limit(1)
         return session.scalar(due) is not None or session.scalar(lapsed) is not None
@@ -61,7 +61,7 @@ def apply_due_moves(database: Database, places: Places, now: datetime) -> int:
 
     May run in any number of processes at once: each move takes effect once.
     """
-    with database.transaction(write=False) as session:
+    with database.reading() as session:
         moving = session.scalars(
             select(Location.user_id)
             .where(Location.pending_due <= now)
@@ -135,7 +135,7 @@ class Rebuilding:
         return done
 
     def _next_people(self, last: int) -> Sequence[int]:
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             return session.scalars(
                 select(Location.user_id)
                 .where(Location.user_id > last)
@@ -159,7 +159,7 @@ class Rebuilding:
         """All cells that have or had people, a few at once."""
         last = 0
         while True:
-            with self._database.transaction(write=False) as session:
+            with self._database.reading() as session:
                 counted = {
                     row.cell: sum(counts_of(row))
                     for row in session.scalars(

@@ -30,6 +30,7 @@ from datingtoday.discovery.nearby.entries import (
 from datingtoday.discovery.nearby.grid import Grid
 from datingtoday.discovery.nearby.models import LOT_BITS, Location, LocationCell
 from datingtoday.infra.cache import ReadyCache
+from datingtoday.infra.paired import paired
 from datingtoday.profiles.enumerations import NOBODY as VISIBLE_TO_NOBODY
 from datingtoday.profiles.standing import Standing, standings_of
 from datingtoday.protocol.paging import MAX_TOTAL
@@ -272,7 +273,7 @@ class Places:
             was, now_is = self._add(session, cell, differences.get(cell), now)
             counts[cell] = max(sum(was), sum(now_is))
             # Beyond what totals tell, only the number of buckets follows from a count, and it may lag behind.
-            if any(had != has and min(had, has) <= MAX_TOTAL for had, has in zip(was, now_is, strict=True)):
+            if any(had != has and min(had, has) <= MAX_TOTAL for had, has in paired(was, now_is)):
                 keys.add(self.tiles.key(self.grid.tile_of(cell)))
         for row, before, after in changes:
             for listing in (before, after):
@@ -302,9 +303,7 @@ class Places:
                 row = session.scalars(find).one()
         before = counts_of(row)
         if difference is not None:
-            row.unknown, row.men, row.women = (
-                max(0, had + more) for had, more in zip(before, difference, strict=True)
-            )
+            row.unknown, row.men, row.women = (max(0, had + more) for had, more in paired(before, difference))
             row.changed_at = now
             session.flush()
         return before, counts_of(row)

@@ -16,6 +16,7 @@ from datingtoday.discovery.nearby.grid import BANDS_KM, BANDS_M, Grid
 from datingtoday.discovery.nearby.places import Places
 from datingtoday.infra.cache import CacheRequest
 from datingtoday.infra.cache_reader import CacheReader
+from datingtoday.infra.paired import paired
 from datingtoday.protocol.paging import MAX_TOTAL
 
 BUCKETS_AT_ONCE = 64
@@ -190,10 +191,10 @@ class Walk:
         found = self._cache.fetch(requests)
         self._requests += requests
         self._entries += found
-        self._fetched.update(zip(new, found[len(tiles) :], strict=True))
+        self._fetched.update(paired(new, found[len(tiles) :]))
         self._tiles.update(tiles)
         for data in found[: len(tiles)]:
-            for known, cells in zip(self._cells, _by_band(self._grid, self._view.cell, data), strict=True):
+            for known, cells in paired(self._cells, _by_band(self._grid, self._view.cell, data)):
                 known.update(cells)
 
 

@@ -16,6 +16,7 @@ from datingtoday.discovery.nearby.walk import START, FoundPerson, Walk
 from datingtoday.infra.bounded_memory import BoundedMemory
 from datingtoday.infra.cache import CacheRequest, value_of
 from datingtoday.infra.cache_reader import CacheReader
+from datingtoday.infra.paired import paired
 from datingtoday.protocol.paging import MAX_TOTAL
 
 LOOKAHEAD = 2
@@ -146,7 +147,7 @@ class FirstPageMemory:
     def _share(self, keys: Sequence[str], entries: Sequence[bytes | None]) -> tuple[bytes | None, ...]:
         """Values of the keys; objects equal to those of other pages are shared."""
         shared: list[bytes | None] = []
-        for key, entry in zip(keys, entries, strict=True):
+        for key, entry in paired(keys, entries):
             value = value_of(entry)
             known = self._shared.get(key)
             if value is not None and value != known:

@@ -169,7 +169,7 @@ def read_states(database: Database, name: str | None = None) -> list[JobState]:
     ).order_by(JobLease.name)
     if name is not None:
         wanted = wanted.where(JobLease.name == name)
-    with database.transaction(write=False) as session:
+    with database.reading() as session:
         return [JobState(*row) for row in session.execute(wanted)]
 
 

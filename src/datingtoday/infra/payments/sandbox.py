@@ -143,7 +143,7 @@ class SandboxPayments:
 
     def page_trade(self, page_key: str) -> SandboxTrade | None:
         """The payment of a page's address."""
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             return session.scalars(
                 select(SandboxTrade).where(SandboxTrade.page_key == page_key)
             ).one_or_none()
@@ -201,7 +201,7 @@ class SandboxPayments:
         return sign_notice(self._secret, body, now), body
 
     def _find(self, trade_no: str) -> SandboxTrade | None:
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             return session.get(SandboxTrade, trade_no)
 
 

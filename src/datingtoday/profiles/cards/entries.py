@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from datingtoday.infra.cache import CacheEntry, CacheRequest, ReadyCache
 from datingtoday.infra.cache_reader import CacheReader
+from datingtoday.infra.paired import paired
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaJudged
 from datingtoday.media.signed_urls import UrlSigner
@@ -163,7 +164,7 @@ class Cards:
         signature_of = self.signer.for_viewer(viewer_id)
         ready = {
             user_id: _neutral(user_id) if data is None else SignableJson.load(data).signed(signature_of)
-            for user_id, data in zip(unique, found, strict=True)
+            for user_id, data in paired(unique, found)
         }
         return [ready.get(user_id) or _neutral(user_id) for user_id in user_ids]
 

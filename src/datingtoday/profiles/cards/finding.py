@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from datingtoday.infra.bounded_memory import BoundedMemory
 from datingtoday.infra.cache import CacheRequest
 from datingtoday.infra.cache_reader import CacheReader
+from datingtoday.infra.paired import paired
 from datingtoday.profiles.cards.circles import Circle, CircleEntries, may_find
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.cards.found import (
@@ -97,9 +98,7 @@ class Finding:
     def _remember(self, user_ids: tuple[int, ...], entries: Sequence[bytes | None]) -> FoundTogether:
         loaded = [None if entry is None else loaded_card(entry) for entry in entries]
         # Nobody has an id of which there is no entry.
-        cards = {
-            user_id: card.ready for user_id, card in zip(user_ids, loaded, strict=True) if card is not None
-        }
+        cards = {user_id: card.ready for user_id, card in paired(user_ids, loaded) if card is not None}
         is_open = all(
             may_find(*card.head, is_fan=is_fan, is_blocked=False)
             for card in cards.values()

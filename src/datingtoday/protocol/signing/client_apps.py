@@ -88,7 +88,7 @@ class ClientApps:
         apps: dict[str, KnownApp] = {}
         if self._configured is not None:
             apps[self._configured.appkey] = self._configured
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             for row in session.scalars(select(ClientApp)):
                 apps.pop(row.appkey, None)
                 if not row.disabled:

@@ -27,7 +27,7 @@ class KeptSignatures:
 
     def has(self, sign: str) -> bool:
         """True if this signature was accepted before."""
-        with self._database.transaction(write=False) as session:
+        with self._database.reading() as session:
             return session.scalar(select(KeptSignature.sign).where(KeptSignature.sign == sign)) is not None
 
     def keep(self, sign: str, *, until: datetime) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from datingtoday.infra.payments.alipay import AlipayPayments
 from datingtoday.infra.payments.apple import ApplePayments
-from datingtoday.infra.payments.provider import Payment
+from datingtoday.infra.payments.provider import Notice, NoticeRefused, Payment, PaymentChannel
 from datingtoday.infra.payments.wechat import WechatPayments
 from tests.stand_ins import alipay as alipay_names
 from tests.stand_ins import app_store as apple_names
@@ -73,3 +73,18 @@ def apple_of(stand_in: AppStoreStandIn, **changes: Any) -> ApplePayments:
 
 def lower(headers: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
+
+
+def outcome(channel: PaymentChannel, notice: tuple[dict[str, str], bytes], now: datetime) -> Notice | str:
+    """The notice, or the reason why it is not believed."""
+    headers, body = notice
+    try:
+        return channel.read_notice(lower(headers), body, now)
+    except NoticeRefused as refusal:
+        return f"{'forged' if refusal.is_forged else 'wrong'}: {refusal.reason}"
+
+
+def fact_of(found: Notice | str) -> Any:
+    assert isinstance(found, Notice), found
+    assert found.fact is not None
+    return found.fact

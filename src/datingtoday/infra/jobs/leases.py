@@ -114,7 +114,7 @@ class Leases:
 
         :param failures: how many there were before, one after another.
         """
-        pause_ms = min(RETRY_MIN_MS << min(failures, 20), RETRY_MAX_MS)
+        pause_ms = min(RETRY_MIN_MS << failures, RETRY_MAX_MS)
         return self._changed(
             self._own(name).values(
                 holder="",

@@ -1,0 +1,93 @@
+"""A worker in this process: what it registers, and that nothing is left when it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datingtoday import worker as worker_module
+from datingtoday.app import Parts, make_parts
+from datingtoday.infra.jobs.leases import read_states
+from datingtoday.infra.metric_declarations import process_registry
+from datingtoday.worker import Worker
+from tests.plugins.api import settings_of
+from tests.plugins.backend import Backend
+from tests.plugins.polling import wait_until
+from tests.plugins.schema import bring_up
+
+
+@pytest.fixture
+def parts(backend: Backend, tmp_path: Path) -> Iterator[Parts]:
+    bring_up(backend.database_uri)
+    made = make_parts(settings_of(backend, tmp_path, WORKER_LEASE_S="12.5"))
+    yield made
+    made.base.close()
+
+
+def has_beaten(parts: Parts) -> bool:
+    return any(it.name == "heartbeat" and it.runs for it in read_states(parts.base.database))
+
+
+@pytest.mark.parametrize("host", ["web-1", "h" * 60, "h" * 200])
+def test_its_name_fits_the_row_of_a_job(parts: Parts, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    name = Worker(parts).name
+    assert re.fullmatch(rf"{host[:60]}:{os.getpid()}:[0-9a-f]{{8}}", name) and len(name) <= 100
+
+
+def test_what_it_does_by_itself(parts: Parts) -> None:
+    worker = Worker(parts)
+    jobs, now = parts.base.jobs, datetime.now(UTC)
+    assert (jobs["heartbeat"].every_s, jobs["job_rows"].every_s) == (10, 86_400)
+    assert worker._runner._leases.lease_ms == 12_500
+    # Commands and jobs touch many rows at once.
+    assert parts.base.database.answer_s == 300
+    labels = {"process": "worker"}
+    jobs["heartbeat"].run(now)
+    assert process_registry().get_sample_value("datingtoday_database_connections_max", labels) == 20
+    worker._runner._leases.ensure(["of_a_host_that_is_gone"])
+    assert jobs["job_rows"].run(now) == 0
+
+
+def test_it_works_until_it_is_told_and_leaves_nothing_behind(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[bool] = []
+    worker, done = Worker(parts), list[bool]()
+    thread = threading.Thread(target=lambda: done.append(worker.run()))
+    thread.start()
+    wait_until(lambda: has_beaten(parts), "the first beat")
+    assert all(reader.is_alive() and reader.daemon for reader in worker._readers)
+    assert thread.is_alive()
+    monkeypatch.setattr(type(parts.base), "flush", lambda _: flushed.append(True))
+    worker.stop()
+    thread.join(60)
+    assert done == [True]
+    assert not any(reader.is_alive() for reader in worker._readers)
+    assert flushed == [True], "what was noted last is sent"
+    assert all(it.holder == "" for it in read_states(parts.base.database))
+
+
+def test_a_thread_that_hangs_is_told_and_not_waited_for(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "STOP_S", 0.2)
+    worker, may_end, done = Worker(parts), threading.Event(), list[bool]()
+    hanging: Any = threading.Thread(target=may_end.wait, daemon=True)
+    worker._readers = [hanging]
+    thread = threading.Thread(target=lambda: done.append(worker.run()))
+    thread.start()
+    wait_until(lambda: has_beaten(parts), "the first beat")
+    worker.stop()
+    thread.join(60)
+    assert done == [False]
+    may_end.set()
+    hanging.join(10)

@@ -27,12 +27,10 @@ _LEAST_PAGES = 3
 """Pages of an OGG file: header, comments, audio."""
 
 
-def start_of_frames(file: BinaryIO, size_bytes: int) -> int:
+def start_of_frames(file: BinaryIO) -> int:
     """Offset of the audio, after ID3v2 tags (there may be several) and zeros."""
     at = 0
     for _ in range(_MAX_TAGS):
-        if at >= size_bytes:
-            break
         file.seek(at)
         head = file.read(10)
         if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:

@@ -6,7 +6,6 @@ no ffmpeg, ever sees a playlist, a page or an archive.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -203,9 +202,7 @@ def _iso_type(file: BinaryIO) -> FileType | None:
 
 
 def _framed_type(file: BinaryIO) -> FileType | None:
-    file.seek(0, os.SEEK_END)
-    size_bytes = file.tell()
-    start = start_of_frames(file, size_bytes)
+    start = start_of_frames(file)
     if is_mp3(file, start):
         return FileType.MP3
     if is_adts(file, start):

@@ -15,16 +15,16 @@ def has_few_segments(file: BinaryIO) -> bool:
     """True if the image begins after at most `MAX_SEGMENTS`. A malformed file is left to the decoder, which stops
     there.
     """
-    at, fill_bytes = 2, 0
-    for _ in range(MAX_SEGMENTS + _MAX_FILL_BYTES):
+    at, segments, fill_bytes = 2, 0, 0
+    while segments <= MAX_SEGMENTS and fill_bytes <= _MAX_FILL_BYTES:
         file.seek(at)
         head = file.read(4)
         if len(head) < 4 or head[0] != 0xFF or head[1] == _START_OF_SCAN:
             return True
         if head[1] == _FILL:
-            at, fill_bytes = at + 1, fill_bytes + 1
-            if fill_bytes > _MAX_FILL_BYTES:
-                return False
-            continue
-        at += 2 + int.from_bytes(head[2:4], "big")
+            at += 1
+            fill_bytes += 1
+        else:
+            at += 2 + int.from_bytes(head[2:4], "big")
+            segments += 1
     return False

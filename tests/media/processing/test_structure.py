@@ -45,7 +45,8 @@ def whole_bytes(content: bytes) -> int | None:
 
 class TestBrands:
     def test_the_minor_version_is_no_brand(self) -> None:
-        assert brands_of(io.BytesIO(FTYP + b"more")) == [b"isom", b"isom", b"mp42"]
+        file = io.BytesIO(FTYP + b"more")
+        assert file.read(30) and brands_of(file) == [b"isom", b"isom", b"mp42"]
         assert brands_of(io.BytesIO(box(b"ftyp", b"qt  \0\0\0\0"))) == [b"qt  "]
 
     @pytest.mark.parametrize(
@@ -65,6 +66,15 @@ class TestBoxes:
         for content in (FILM, FTYP + MDAT + MOOV, MOOV + MDAT, FTYP + MOOV + box(b"moof", b"") + MDAT):
             assert whole_bytes(content) == len(content)
             assert whole_bytes(content[:-1]) is None
+
+    def test_the_reason_is_told(self) -> None:
+        for content, reason in (
+            (FTYP + MDAT, "no movie header"),
+            (FILM[:-1], "does not fit"),
+            (b"moo", "head"),
+        ):
+            with pytest.raises(BoxError, match=reason):
+                check_mp4(io.BytesIO(content))
 
     def test_header_and_data_are_both_needed(self) -> None:
         assert whole_bytes(FTYP + MDAT) is None

@@ -31,9 +31,9 @@ class BoxError(Exception):
 class _BoxCut(BoxError):
     """A box that ends behind the end of the file, or whose head is cut."""
 
-    def __init__(self, message: str, kind: bytes = b"") -> None:
-        self.kind = kind
+    def __init__(self, message: str, kind: bytes) -> None:
         super().__init__(message)
+        self.kind = kind
 
 
 class _Box(NamedTuple):
@@ -81,10 +81,8 @@ def check_mp4(file: BinaryIO) -> int:
     except _BoxCut as error:
         if error.kind in _OF_FILMS or not _is_complete(kinds):
             raise
-    if b"moov" not in kinds:
-        raise BoxError("no movie header")
     if not _is_complete(kinds):
-        raise BoxError("no data")
+        raise BoxError("no movie header or no data")
     return end
 
 
@@ -130,7 +128,7 @@ def _boxes(
             raise BoxError("too many boxes")
         file.seek(at)
         head = file.read(16)
-        if len(head) < 8 or at + 8 > end:
+        if len(head) < 8:
             raise _BoxCut("cut within a box's head", head[4:8])
         length, kind = struct.unpack(">I4s", head[:8])
         content = at + 8

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import sys
 import traceback
@@ -88,7 +89,7 @@ class Fit:
     """
 
     def __init__(
-        self, longest: int, *, shortest: int = 0, max_pixels: int = 1 << 30, max_side: int = 1 << 15
+        self, longest: int, *, shortest: int = 0, max_pixels: float = math.inf, max_side: float = math.inf
     ) -> None:
         self._longest, self._shortest = longest, shortest
         self._max_pixels, self._max_side = max_pixels, max_side
@@ -187,7 +188,6 @@ def without_end_mark(file: str, target: tuple[int, int]) -> Image.Image:
     images = [Image.open(io.BytesIO(data + end + b"\xff\xd9"), formats=["JPEG"]) for end in ends]
     for image in images:
         image.draft(None, target)
-        image.load()
     if images[0].tobytes() != images[1].tobytes():
         raise Refused("damaged")
     return images[0]
@@ -243,7 +243,7 @@ def plain(image: Image.Image) -> Image.Image:
         return image.point(lambda value: value / 256).convert("L")
     if image.mode in ("L", "RGB", "RGBA", "CMYK") and "transparency" not in image.info:
         return image
-    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+    if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
         return image.convert("RGBA")
     return image.convert("L" if image.mode in ("1", "I", "F") else "RGB")
 

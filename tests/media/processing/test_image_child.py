@@ -259,7 +259,7 @@ def job(file: str, image_format: str, **changed: Any) -> dict[str, Any]:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]) -> dict[str, Any]:
-    """What the program prints for this job."""
+    """Answer that the program prints for this job."""
     out = io.StringIO()
     with monkeypatch.context() as patch, warnings.catch_warnings():
         patch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
+from hashlib import sha256
 
 import orjson
 import structlog
@@ -198,7 +198,7 @@ class Editions:
 
         :raises RedisDown:
         """
-        token = secrets.token_hex(8)
+        token = secrets.token_hex()
         if self._redis.execute("SET", _LOCK, token, "NX", "PX", _LOCK_MS) is None:
             return None
         try:
@@ -207,7 +207,7 @@ class Editions:
             data, began = self._memory.read([_NOW])[0], time.thread_time()
             with self._database.reading() as session:
                 shelves = {shelf: self._top_of(session, shelf) for shelf in SHELVES}
-            digest = blake2b(orjson.dumps(list(shelves.items())), digest_size=12).hexdigest()
+            digest = sha256(orjson.dumps(list(shelves.items()))).hexdigest()
             newest = None if data is None else _load(data)
             if newest is not None and newest.digest == digest and self._prolong(newest):
                 edition = replace(newest, made_at=now)

@@ -91,6 +91,8 @@ def id3(length: tuple[int, int, int, int], flags: int = 0) -> bytes:
         (id3((1, 0, 0, 0)), 10 + 2097152),
         (id3((0, 0, 0, 127)) + b"t" * 127 + b"\xff", 137),
         (id3((0, 0, 0, 128)) + b"t" * 128 + b"\xff", 0),
+        (id3((128, 0, 0, 5)) + b"title\xff", 0),
+        (id3((0x10, 0, 0, 0)), 10 + (0x10 << 21)),
         (id3((0, 0, 0, 5), 0x10) + b"title" + bytes(10) + b"\xff", 25),
         (id3((0, 0, 0, 5), 0xEF) + b"title" + b"\xff", 15),
         (id3((0, 0, 0, 5)) + b"title" + id3((0, 0, 0, 1)) + b"t\xff", 26),
@@ -114,7 +116,7 @@ def test_adts_of_both_versions_with_and_without_checksum(head: bytes) -> None:
     assert not is_adts(io.BytesIO(frame + frame[:6]), 0)
     assert not is_adts(io.BytesIO(b"\xfe" + frame[1:] + frame), 0)
     assert not is_adts(io.BytesIO(bytes([0xFF, head[1] | 2]) + frame[2:] + frame), 0)
-    assert not is_adts(io.BytesIO(head + b"\x50\x80\0\xe0\xfc" * 2), 0), "a frame is longer than its header"
+    assert not is_adts(io.BytesIO((head + b"\x50\x80\0\xe0\xfc") * 2), 0), "a frame is longer than its header"
 
 
 def page(content: bytes, segments: int = 1) -> bytes:

@@ -8,12 +8,7 @@ then nobody is over.
 
 from __future__ import annotations
 
-import os
 import re
-import threading
-import time
-import weakref
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,13 +18,13 @@ import structlog
 from flask import Response
 
 from datingtoday.infra.bounded_memory import BoundedMemory
+from datingtoday.infra.notes import Notes
 from datingtoday.infra.redis import Command, RedisDown, RedisRole
 from datingtoday.protocol.call import Call, Shown
 from datingtoday.protocol.errors import RateLimited
 
 log = structlog.get_logger(__name__)
 
-FLUSH_S = 0.5
 _MINUTE_S = 60
 _HOUR_PART_S, _HOUR_PARTS = 20 * 60, 4
 """The last 60 to 80 minutes."""
@@ -132,12 +127,7 @@ class PeopleShown:
     def __init__(self, redis: RedisRole, limits: Mapping[Shown, PeopleLimit]) -> None:
         self._redis = redis
         self._limits = limits
-        # Appending and taking from the left are atomic: no request waits for a lock.
-        self._notes: deque[tuple[Shown, int, frozenset[int], float]] = deque()
-        self._flushing = threading.Lock()
-        self._is_flushing = False
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _after_fork(this()))
+        self._notes: Notes[tuple[Shown, int, frozenset[int], float]] = Notes("people shown", self._count_noted)
 
     def over_key(self, call: Call, user_id: int) -> str | None:
         """Key that tells until when (s) the account is over; None where the endpoint shows nobody."""
@@ -162,10 +152,7 @@ class PeopleShown:
 
     def add(self, shown: Shown, user_id: int, people: frozenset[int], now_s: float) -> None:
         """Remember that the account was shown these people."""
-        self._notes.append((shown, user_id, people, now_s))
-        if not self._is_flushing:
-            self._is_flushing = True
-            threading.Thread(target=self._flush_while_busy, name="people shown", daemon=True).start()
+        self._notes.add((shown, user_id, people, now_s))
 
     def _shown(self, call: Call) -> Shown | None:
         shown = call.endpoint.shows
@@ -174,32 +161,20 @@ class PeopleShown:
             return None
         return shown
 
-    def _flush_while_busy(self) -> None:
-        while True:
-            time.sleep(FLUSH_S)
-            if self._notes:
-                self.flush()
-                continue
-            # In this order: whoever notes something from here on starts the next thread.
-            self._is_flushing = False
-            if not self._notes:
-                return
-            self._is_flushing = True
-
     def flush(self) -> None:
         """Count what was noted. Never raises: what cannot be counted is logged, and counts for nobody."""
-        with self._flushing:
-            seen: dict[tuple[Shown, int], set[int]] = {}
-            now_s = time.time()
-            for _ in range(len(self._notes)):
-                shown, user_id, people, now_s = self._notes.popleft()
-                seen.setdefault((shown, user_id), set()).update(people)
-            accounts = list(seen.items())
-            try:
-                for start in range(0, len(accounts), _MAX_ACCOUNTS_AT_ONCE):
-                    self._count(dict(accounts[start : start + _MAX_ACCOUNTS_AT_ONCE]), now_s)
-            except RedisDown as error:
-                log.warning("people_shown_not_counted", reason=str(error), accounts=len(accounts))
+        self._notes.flush()
+
+    def _count_noted(self, notes: list[tuple[Shown, int, frozenset[int], float]]) -> None:
+        seen: dict[tuple[Shown, int], set[int]] = {}
+        for shown, user_id, people, _ in notes:
+            seen.setdefault((shown, user_id), set()).update(people)
+        accounts = list(seen.items())
+        try:
+            for start in range(0, len(accounts), _MAX_ACCOUNTS_AT_ONCE):
+                self._count(dict(accounts[start : start + _MAX_ACCOUNTS_AT_ONCE]), notes[-1][-1])
+        except RedisDown as error:
+            log.warning("people_shown_not_counted", reason=str(error), accounts=len(accounts))
 
     def _count(self, seen: Mapping[tuple[Shown, int], set[int]], now_s: float) -> None:
         commands: list[Command] = []
@@ -224,12 +199,6 @@ class PeopleShown:
         if over:
             self._redis.round_trip(over)
 
-    def forget_notes(self) -> None:
-        """In a forked child: what was noted is the parent's to count."""
-        self._notes.clear()
-        self._flushing = threading.Lock()
-        self._is_flushing = False
-
 
 def _over_key(shown: str, user_id: int) -> str:
     # One hash tag for all that is asked of an account at once.
@@ -240,8 +209,3 @@ def _part_keys(shown: str, user_id: int, part_s: int, parts: int, now_s: float) 
     """The newest part first. The tag keeps an account's keys together on a cluster, where they are counted as one."""
     newest = int(now_s) // part_s
     return [f"shown:{{{shown}:{user_id}}}:{part_s}:{newest - back}" for back in range(parts)]
-
-
-def _after_fork(counter: PeopleShown | None) -> None:
-    if counter is not None:
-        counter.forget_notes()

@@ -7,10 +7,7 @@ Several processes count together through files in one folder, which `count_acros
 from __future__ import annotations
 
 import os
-import threading
-import time
-import weakref
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +19,7 @@ from flask import Flask
 from datingtoday.infra.bounded_memory import Reads, reads_by_name
 from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.metric_declarations import declare, process_counter, process_registry
+from datingtoday.infra.notes import Notes
 from datingtoday.infra.readiness import Readiness, gauges_of
 from datingtoday.infra.redis import RedisDown
 from datingtoday.protocol.call import Environ
@@ -35,7 +33,6 @@ log = structlog.get_logger(__name__)
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own name for the folder; it is read when that package is imported."""
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-FLUSH_S = 0.5
 
 Reader = Callable[[datetime], "Iterable[Metric]"]
 """Reads numbers at a moment (UTC)."""
@@ -114,7 +111,7 @@ def count_push_events(outcome: str, events: int) -> None:
 class Metrics:
     """The counters of an application.
 
-    A request only leaves a note, and a thread of each process adds the notes up, at most `FLUSH_S` later. Counting at
+    A request only leaves a note, and a thread of each process adds the notes up, at most `infra.notes.FLUSH_S` later. Counting at
     once would cost a request four times as much: it finds nothing of this in the processor's caches.
     """
 
@@ -130,15 +127,9 @@ class Metrics:
         self._requests = REQUESTS.counter(self.registry)
         self._seconds = SECONDS.histogram(self.registry, BUCKETS_S)
         self._memory_reads = MEMORY_READS.counter(self.registry)
-        self._memory_counted = reads_by_name()
         self._stream_entries = STREAM_ENTRIES.counter(self.registry)
         self._push_events = PUSH_EVENTS.counter(self.registry)
-        # Appending and taking from the left are atomic: no request ever waits for a lock.
-        self._notes: deque[tuple[str, str, int, int]] = deque()
-        self._flushing = threading.Lock()
-        self._is_flushing = False
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _after_fork(this()))
+        self._notes: Notes[tuple[str, str, int, int]] = Notes("metrics", self._count, self._begin)
 
     def count_stream(self, stream: str, outcome: str, entries: int) -> None:
         """Count entries of a stream. Never raises: what cannot be counted is logged."""
@@ -149,11 +140,9 @@ class Metrics:
 
     def observe(self, environ: Environ, status_line: str, elapsed_ns: int) -> None:
         """Note one answer."""
-        self._notes.append(
+        self._notes.add(
             (self._labels.of(environ), status_line[:3], environ.get("datingtoday.code", 0), elapsed_ns)
         )
-        if not self._is_flushing:
-            self._begin()
 
     def count_push(self, outcome: str, events: int) -> None:
         """Count events that were published to the push processes. Never raises."""
@@ -162,46 +151,27 @@ class Metrics:
         except (OSError, ValueError) as error:
             log.error("metrics_failed", reason=str(error))
 
-    def _begin(self) -> None:
-        """Start the thread: in each process anew, and anew after a time without requests."""
-        self._is_flushing = True
-        threading.Thread(target=self._flush_while_busy, name="metrics", daemon=True).start()
-
-    def _flush_while_busy(self) -> None:
-        while True:
-            time.sleep(FLUSH_S)
-            if self._notes:
-                self.flush()
-                continue
-            # In this order: whoever notes something from here on starts the next thread.
-            self._is_flushing = False
-            if not self._notes:
-                return
-            self._is_flushing = True
-
-    def forget_notes(self) -> None:
-        """In a forked child: what was noted is the parent's to count."""
-        self._notes.clear()
-        self._memory_counted = reads_by_name()
-        self._flushing = threading.Lock()
-        self._is_flushing = False
-
     def flush(self) -> None:
         """Add up what was noted. Never raises: what cannot be counted is logged."""
+        self._notes.flush()
+
+    def _begin(self) -> None:
+        # Reads before a fork are the parent's to count.
+        self._memory_counted = reads_by_name()
+
+    def _count(self, notes: list[tuple[str, str, int, int]]) -> None:
         counts: Counter[tuple[str, str, int]] = Counter()
-        with self._flushing:
-            try:
-                for _ in range(len(self._notes)):
-                    endpoint, status, code, elapsed_ns = self._notes.popleft()
-                    counts[endpoint, status, code] += 1
-                    self._seconds.labels(endpoint).observe(elapsed_ns / 1e9)
-                for (endpoint, status, code), number in counts.items():
-                    self._requests.labels(endpoint, status, str(code)).inc(number)
-                self._count_memories()
-                for sampler in self._samplers:
-                    sampler()
-            except (OSError, ValueError) as error:
-                log.error("metrics_failed", reason=str(error))
+        try:
+            for endpoint, status, code, elapsed_ns in notes:
+                counts[endpoint, status, code] += 1
+                self._seconds.labels(endpoint).observe(elapsed_ns / 1e9)
+            for (endpoint, status, code), number in counts.items():
+                self._requests.labels(endpoint, status, str(code)).inc(number)
+            self._count_memories()
+            for sampler in self._samplers:
+                sampler()
+        except (OSError, ValueError) as error:
+            log.error("metrics_failed", reason=str(error))
 
     def _count_memories(self) -> None:
         now = reads_by_name()
@@ -285,8 +255,3 @@ def _has_content(path: Path) -> bool:
         return path.stat().st_size > 0
     except FileNotFoundError:
         return False
-
-
-def _after_fork(metrics: Metrics | None) -> None:
-    if metrics is not None:
-        metrics.forget_notes()

@@ -167,6 +167,21 @@ def test_another_public_address_is_mentioned(render: Render, capsys: Capture) ->
     assert "[PAY] public_url is https://pay.example.com" in capsys.readouterr().err
 
 
+def test_a_media_folder_of_its_own(render: Render) -> None:
+    render.config.write_text(CONFIG + "path = /srv/media\n")
+    assert render() == 0
+    assert "alias /srv/media/;" in written(render, "nginx/datingtoday.conf")
+
+
+@pytest.mark.parametrize(
+    ("push_port", "https_port"), [(65534, 18443), (18100, 18102), (18100, 18099), (18445, 18443)]
+)
+def test_ports_side_by_side(render: Render, push_port: int, https_port: int) -> None:
+    """Two push processes: up to the last port that there is, and next to the others."""
+    render.config.write_text(CONFIG.replace("port = 18100", f"port = {push_port}"))
+    assert render(https_port=https_port) == 0
+
+
 @pytest.mark.parametrize("path", TEMPLATES)
 def test_the_repository_shows_every_file(path: str) -> None:
     """`datingtoday docs check` compares their text."""
@@ -276,6 +291,8 @@ def test_mariadb_has_connections_for_all_processes(render: Render) -> None:
             "does not fit to --certificate-key config.ini, or one of them is no PEM",
         ),
         ({"https_port": 18080}, "--http-port, --https-port and [SERVER] port: must differ"),
+        ({"https_port": 18000}, "--http-port, --https-port and [SERVER] port: must differ"),
+        ({"https_port": 18100}, "[PUSH] port: 2 processes need the ports 18100 to 18101"),
         ({"https_port": 18101}, "[PUSH] port: 2 processes need the ports 18100 to 18101"),
         ({"log_dir": "/var/log/a b"}, "--log-dir: /var/log/a b: allowed: an absolute path"),
         ({"webroot": "www"}, "--webroot: www: allowed: an absolute path"),

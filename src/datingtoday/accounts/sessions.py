@@ -60,8 +60,8 @@ class Sessions:
         profiles: Profiles,
         events: Events,
         *,
-        life: timedelta = timedelta(days=7),
-        devices: int = 5,
+        life: timedelta,
+        devices: int,
     ) -> None:
         self._database = database
         self._profiles = profiles

@@ -211,22 +211,24 @@ class Database:
         """
         return self.transaction(write=False)
 
-    def retried(self, work: Callable[[Session], T]) -> T:
+    def retried(self, work: Callable[[Session], T], *, also: tuple[type[DBAPIError], ...] = ()) -> T:
         """The work in a transaction of its own, again after a lost race (deadlock, lock wait).
 
+        :param also: other errors that mean a lost race, where rows are unique.
         :raises DatabaseDown: when the server cannot be reached, or the race was lost every time.
         """
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempt = 1
+        while True:
             try:
                 with self.transaction() as session:
                     return work(session)
             except DBAPIError as error:
-                if not should_retry(error):
+                if not (should_retry(error) or isinstance(error, also)):
                     raise
                 if attempt == _ATTEMPTS:
                     raise DatabaseDown("lost every race") from error
                 log.info("transaction_lost_a_race", attempt=attempt)
-        raise AssertionError("unreachable")
+                attempt += 1
 
     @contextmanager
     def statements(self) -> Iterator[Connection]:

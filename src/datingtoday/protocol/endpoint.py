@@ -116,7 +116,8 @@ def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | b
     arguments = dict(path_values)
     if declared.params is not None and not declared.own_format:
         arguments.update(load_params(declared.params, call.params))
-    for attempt in range(1, _ATTEMPTS + 1):
+    attempt = 1
+    while True:
         try:
             result = view(call, **arguments)
             # The answer is made before the commit: what cannot be told must not have happened.
@@ -133,6 +134,7 @@ def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | b
             call.finish(keep=False)
             if attempt < _ATTEMPTS and _may_repeat(declared, error):
                 call.restart(datetime.now(UTC))
+                attempt += 1
                 continue
             raise_if_down(error)
             raise
@@ -140,7 +142,6 @@ def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | b
             call.finish(keep=False)
             raise
         return result if isinstance(result, (Response, bytes)) else Response(result)
-    raise AssertionError("unreachable")
 
 
 def _may_repeat(declared: Endpoint, error: DBAPIError) -> bool:

@@ -8,6 +8,7 @@ import click
 from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.terminal import say
+from datingtoday.infra.server.listening import listen
 
 
 @click.command()
@@ -56,16 +57,9 @@ def command(config_file: Path | None, data_dir: Path | None, host: str | None, p
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
+        return listen(host, port)
     except OSError as error:
         raise CommandFailed(
             f"cannot listen on {host}:{port}: {error.strerror}; choose another --host or --port",
             f"无法监听 {host}:{port}：{error.strerror}；请更换 --host 或 --port",
         ) from None
-    return listener

@@ -4,7 +4,6 @@ A start must be quick, so Redis starts while the program is still being imported
 when the schema is current.
 """
 
-import errno
 import os
 import signal
 import socket
@@ -23,6 +22,8 @@ from datingtoday.cli.terminal import in_language, note
 from datingtoday.infra.config.serving import validate_for_serving
 from datingtoday.infra.config.settings import METRICS_FOLDER, Settings, load_settings
 from datingtoday.infra.server.data_folder import DataFolder
+from datingtoday.infra.server.listening import PortTaken, listen_from
+from datingtoday.infra.text import Text
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -276,40 +277,33 @@ def _listen(settings: Settings) -> tuple[socket.socket, int]:
     """A listening socket on the wanted port, or in the embedded default on the next free one."""
     host, wanted = settings.server.host, settings.server.port
     # In production something else expects the server at this port, and at no other.
-    more = PORTS_TO_TRY if settings.embedded else 0
+    tries = 1 + PORTS_TO_TRY if settings.embedded else 1
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, wanted, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as error:
+        listener = listen_from(host, wanted, tries=tries)
+    except PortTaken:
+        raise CommandFailed(*_taken(wanted, is_embedded=settings.embedded)) from None
+    except socket.gaierror as error:
         raise CommandFailed(
             f"[SERVER] host: {host}: {error.strerror}", f"[SERVER] host：{host}：{error.strerror}"
         ) from None
-    last = min(wanted + more, 65535)
-    for port in range(wanted, last + 1):
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((address[0], port, *address[2:]))
-            # Listening at once: until then another process could bind the same port.
-            listener.listen(2048)
-        except OSError as error:
-            listener.close()
-            if error.errno != errno.EADDRINUSE:
-                raise CommandFailed(
-                    f"cannot listen on {host}:{port}: {error.strerror}; choose another --host or --port",
-                    f"无法监听 {host}:{port}：{error.strerror}；请更换 --host 或 --port",
-                ) from None
-            continue
-        if port != wanted:
-            note(f"port {wanted} is taken, using {port}", f"端口 {wanted} 已被占用，改用 {port}")
-        return listener, port
-    if not more:
+    except OSError as error:
         raise CommandFailed(
-            f"port {wanted} is taken; end what listens there, or choose another with --port",
-            f"端口 {wanted} 已被占用；请结束占用它的程序，或用 --port 另选",
+            f"cannot listen on {host}:{wanted}: {error.strerror}; choose another --host or --port",
+            f"无法监听 {host}:{wanted}：{error.strerror}；请更换 --host 或 --port",
+        ) from None
+    port: int = listener.getsockname()[1]
+    if port != wanted:
+        note(f"port {wanted} is taken, using {port}", f"端口 {wanted} 已被占用，改用 {port}")
+    return listener, port
+
+
+def _taken(wanted: int, *, is_embedded: bool) -> Text:
+    if is_embedded:
+        return Text(
+            f"port {wanted} and the {PORTS_TO_TRY} after it are taken; choose another with --port",
+            f"端口 {wanted} 及其后 {PORTS_TO_TRY} 个端口均被占用；请用 --port 另选",
         )
-    raise CommandFailed(
-        f"ports {wanted} to {last} are all taken; choose another with --port",
-        f"端口 {wanted} 到 {last} 均被占用；请用 --port 另选",
+    return Text(
+        f"port {wanted} is taken; end what listens there, or choose another with --port",
+        f"端口 {wanted} 已被占用；请结束占用它的程序，或用 --port 另选",
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datingtoday.infra.config.settings import ConfigError, Settings, raise_together
+from datingtoday.infra.server.listening import MAX_PORT
 
 LOOPBACK = "127.0.0.1"
 WEBROOT = Path("/var/www/html")
@@ -212,12 +213,12 @@ def _address_problems(settings: Settings, options: Options) -> Iterator[ConfigEr
             "--http-port, --https-port and [SERVER] port: must differ",
             "--http-port、--https-port 与 [SERVER] port：必须各不相同",
         )
-    if last > 65535 or {settings.server.port, *ports} & set(range(settings.push.port, last + 1)):
+    if last > MAX_PORT or {settings.server.port, *ports} & set(range(settings.push.port, last + 1)):
         yield ConfigError(
             f"[PUSH] port: {options.push_processes} processes need the ports {settings.push.port} to {last}, which "
-            "must be free and at most 65535",
+            f"must be free and at most {MAX_PORT}",
             f"[PUSH] port：{options.push_processes} 个进程需要端口 {settings.push.port} 至 {last}，"
-            "不得与其他端口重复，且不大于 65535",
+            f"不得与其他端口重复，且不大于 {MAX_PORT}",
         )
     if settings.server.worker_class != "gthread":
         yield ConfigError(

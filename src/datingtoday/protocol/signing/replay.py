@@ -22,10 +22,10 @@ from typing import Any, NamedTuple, cast
 
 import structlog
 from sqlalchemy import select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.db import Database, should_retry
+from datingtoday.infra.db import Database
 from datingtoday.infra.milliseconds import epoch_ms, moment_of, to_ms
 from datingtoday.infra.redis import RUN_ID, WHICH_SERVER, Command, RedisDown, RedisRole, Script
 from datingtoday.protocol.signing.md5_readings import Readings
@@ -42,7 +42,6 @@ _CLOCK_SLACK_MS = 10_000
 
 RECUT_HORIZON_S = 3 * 366 * 24 * 3600
 """Time that other readings of a signature are remembered ahead; by then the secret is another one."""
-_REPAIR_ATTEMPTS = 3
 _NOBODY = "-"
 """In place of a run id: no process holds this bucket."""
 
@@ -138,8 +137,8 @@ class ReplayGuard:
         redis: RedisRole,
         database: Database,
         *,
-        window_s: int = 60,
-        ahead_s: int = 5,
+        window_s: int,
+        ahead_s: int,
         clock: Clock = time.time_ns,
     ) -> None:
         self._redis = redis
@@ -301,42 +300,36 @@ class ReplayGuard:
 
     def _repair_with_retries(self, bucket: int) -> str:
         """Repair the bucket; return its former state, in the words of the script."""
-        for attempt in range(1, _REPAIR_ATTEMPTS + 1):
-            try:
-                found, self._born_ms[bucket] = self._repair_in_transaction(bucket)
-                return found
-            except DBAPIError as error:
-                # Another process registered the bucket at the same time, or the two were in each other's way.
-                may_retry = isinstance(error, IntegrityError) or should_retry(error)
-                if not may_retry or attempt == _REPAIR_ATTEMPTS:
-                    raise
-        raise AssertionError("unreachable")
+        # Another process may register the bucket at the same time.
+        found, self._born_ms[bucket] = self._database.retried(
+            lambda session: self._repair_in(session, bucket), also=(IntegrityError,)
+        )
+        return found
 
-    def _repair_in_transaction(self, bucket: int) -> tuple[str, int]:
+    def _repair_in(self, session: Session, bucket: int) -> tuple[str, int]:
         """Repair the bucket; return its former state and the time of its first use (ms)."""
-        with self._database.transaction() as session:
-            row = _locked(session, self._name(bucket))
-            now_ms = self._clock() // 1_000_000
-            first = not self._take_from_other_layouts(session) and row is None
-            if row is None:
-                row = ReplayBucket(name=self._name(bucket), first_used_at=moment_of(now_ms))
-                session.add(row)
-                session.flush()
-            keys = [self._key(bucket, "marker"), self._key(bucket, "seal")]
-            facts = (self._span_ms, now_ms, int(first), row.seal or "", row.holder or "")
-            found, what = (part.decode() for part in self._redis.run_script(_REPAIR, keys, RUN_ID, *facts))
-            if found == "evicts":
-                raise GuardMisconfigured(
-                    f"[REDIS] uri: this server evicts keys when it is full (maxmemory-policy {what}); "
-                    "the guard needs maxmemory-policy noeviction"
-                )
-            row.holder = what
-            if found != "kept":
-                row.seal = None
-            if found == "lost":
-                row.lost_at = moment_of(now_ms)
-                log.warning("replay_memory_lost", bucket=row.name, refused_for_ms=self.ahead_ms)
-            return found, epoch_ms(row.first_used_at)
+        row = _locked(session, self._name(bucket))
+        now_ms = self._clock() // 1_000_000
+        first = not self._take_from_other_layouts(session) and row is None
+        if row is None:
+            row = ReplayBucket(name=self._name(bucket), first_used_at=moment_of(now_ms))
+            session.add(row)
+            session.flush()
+        keys = [self._key(bucket, "marker"), self._key(bucket, "seal")]
+        facts = (self._span_ms, now_ms, int(first), row.seal or "", row.holder or "")
+        found, what = (part.decode() for part in self._redis.run_script(_REPAIR, keys, RUN_ID, *facts))
+        if found == "evicts":
+            raise GuardMisconfigured(
+                f"[REDIS] uri: this server evicts keys when it is full (maxmemory-policy {what}); "
+                "the guard needs maxmemory-policy noeviction"
+            )
+        row.holder = what
+        if found != "kept":
+            row.seal = None
+        if found == "lost":
+            row.lost_at = moment_of(now_ms)
+            log.warning("replay_memory_lost", bucket=row.name, refused_for_ms=self.ahead_ms)
+        return found, epoch_ms(row.first_used_at)
 
     def _take_from_other_layouts(self, session: Session) -> bool:
         """True if the memory was in another kind of Redis before (a single server, a cluster), which loses it now."""

@@ -129,11 +129,14 @@ def test_a_renewal_that_loses_a_race_refuses_nobody(api: Api) -> None:
 def test_a_renewal_that_fails_otherwise_is_an_error(api: Api) -> None:
     user = make_user(api)
     later = session_of(api, user).last_seen + timedelta(minutes=6)
-    with failing(api.parts.base.database, "UPDATE user_session", 1146), pytest.raises(Exception, match="1146"):
+    with (
+        failing(api.parts.base.database, "UPDATE user_session", 1146),
+        pytest.raises(Exception, match="1146"),
+    ):
         verify(api, user, later)
 
 
-def test_a_token_of_somebody_else_is_none(api: Api) -> None:
+def test_a_token_of_another_user_is_none(api: Api) -> None:
     user, other = make_user(api), make_user(api)
     with pytest.raises(NoPermission):
         verify(api, User(other.user_id, user.token, ""), datetime.now(UTC))

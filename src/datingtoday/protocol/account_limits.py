@@ -127,7 +127,9 @@ class PeopleShown:
     def __init__(self, redis: RedisRole, limits: Mapping[Shown, PeopleLimit]) -> None:
         self._redis = redis
         self._limits = limits
-        self._notes: Notes[tuple[Shown, int, frozenset[int], float]] = Notes("people shown", self._count_noted)
+        self._notes: Notes[tuple[Shown, int, frozenset[int], float]] = Notes(
+            "people shown", self._count_noted
+        )
 
     def over_key(self, call: Call, user_id: int) -> str | None:
         """Key that tells until when (s) the account is over; None where the endpoint shows nobody."""

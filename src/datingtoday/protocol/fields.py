@@ -277,7 +277,7 @@ class Ids(Parameter):
     def read(self, text: str) -> list[int]:
         if not text:
             return []
-        parts = text.split(",", self.most + 1)
+        parts = text.split(",")
         if len(parts) > self.most:
             raise ValueError(text)
         single = Id()

@@ -111,8 +111,8 @@ def count_push_events(outcome: str, events: int) -> None:
 class Metrics:
     """The counters of an application.
 
-    A request only leaves a note, and a thread of each process adds the notes up, at most `infra.notes.FLUSH_S` later. Counting at
-    once would cost a request four times as much: it finds nothing of this in the processor's caches.
+    A request only leaves a note, and a thread of each process adds the notes up soon after. Counting at once would cost
+    a request four times as much: it finds nothing of this in the processor's caches.
     """
 
     def __init__(self, app: Flask) -> None:

@@ -323,9 +323,8 @@ class ReplayGuard:
                 f"[REDIS] uri: this server evicts keys when it is full (maxmemory-policy {what}); "
                 "the guard needs maxmemory-policy noeviction"
             )
+        # This also makes the seal void: it is good for memory that the holder before wrote.
         row.holder = what
-        if found != "kept":
-            row.seal = None
         if found == "lost":
             row.lost_at = moment_of(now_ms)
             log.warning("replay_memory_lost", bucket=row.name, refused_for_ms=self.ahead_ms)

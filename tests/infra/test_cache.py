@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from datingtoday.infra import cache as cache_module
+from datingtoday.infra.bounded_memory import reads_by_name
 from datingtoday.infra.cache import LEASE_MS, MARK_S, WAIT_S, CacheEntry, CacheRequest, ReadyCache
 from datingtoday.infra.db import Base, Database, before_commit
 from datingtoday.infra.models_memory import RedisMemory, UnsentChange
@@ -292,3 +293,28 @@ def _calls(role: RedisRole) -> int:
     """Round trips of MGET so far."""
     info = role.client.info("commandstats")
     return int(info.get("cmdstat_mget", {}).get("calls", 0))
+
+
+def test_what_was_there_and_what_was_not_is_counted(
+    cache: ReadyCache, redis: RedisServer, role: RedisRole
+) -> None:
+    def counted() -> tuple[int, int]:
+        now = reads_by_name()["redis cache"]
+        return now.hits - before.hits, now.misses - before.misses
+
+    notes, before = Notes(), reads_by_name()["redis cache"]
+    fetch(cache, notes, 1, 2)
+    assert counted() == (0, 2)
+    fetch(cache, notes, 1, 2, 3)
+    assert counted() == (2, 3)
+    fetch(cache, notes, 1, 2, 3)
+    assert counted() == (5, 3)
+    ahead = cache.read(["note:1", "note:2"])
+    assert cache.entries_read(["note:1", "note:2"], ahead) == [b"one", b"two"]
+    assert counted() == (7, 3)
+    assert cache.entries_read(["note:1", "note:3"], ahead) is None
+    assert cache.fetch_one(notes, 2, NOW, ahead) == b"two"
+    assert counted() == (8, 3)
+    redis.kill()
+    fetch(cache, notes, 1, 2)
+    assert counted() == (8, 5)

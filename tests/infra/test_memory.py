@@ -260,3 +260,16 @@ def test_the_epoch_is_found_out_again_after_lost_races(
                 cache.memory.names(["a"])
     assert len(lost) == times
     assert cache.memory.names(["a"])
+
+
+@pytest.mark.parametrize("backend", ["real"], indirect=True)
+def test_changes_at_the_same_time_do_not_wait_for_each_other(process: Process, database: Database) -> None:
+    """Only the beginning of an epoch needs the row for itself."""
+    notes, one, other = Notes(), process(), process()
+    assert [fetch(side, notes, 1, 2) for side in (one, other)] == [[b"one", b"two"]] * 2
+    with database.transaction() as session:
+        session.execute(text("UPDATE note SET word = 'ONE' WHERE id = 1"))
+        one.forget(session, ["note:1"])
+        # Within the other's transaction, which holds its share of the row by now.
+        before_commit(session, lambda: write(other, database, notes, 2, "TWO"))
+    assert fetch(one, notes, 1, 2) == [b"ONE", b"TWO"]

@@ -249,7 +249,6 @@ class RedisRole:
             self.uri,
             retry=Retry(NoBackoff(), 0),
             redis_connect_func=_note_server,
-            max_connections=10_000,
             **common,
         )
 

@@ -145,3 +145,39 @@ def test_leftovers_of_dead_writers(tmp_path: Path) -> None:
     assert storage.remove_leftovers(BETWEEN) == 1
     assert not old.exists() and young.exists()
     assert storage.exists(key)
+
+
+def test_no_descriptor_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = LocalStorage(tmp_path / "media")
+
+    def refuse(*_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    key, before = new_key(), open_files()
+    for _ in range(3):
+        storage.put(key, b"x" * 100, "image/jpeg")
+        assert (storage.size(key), storage.exists(key)) == (100, True)
+        assert b"".join(storage.open_range(key, 5, 10)) == b"x" * 5
+        with monkeypatch.context() as broken, pytest.raises(StorageError):
+            broken.setattr(os, "lseek", refuse)
+            storage.open_range(key)
+        storage.delete(key)
+        assert not storage.exists(key)
+    assert open_files() == before
+
+
+def test_folders_on_the_way_are_made_for_the_group(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        storage, key = LocalStorage(tmp_path / "one" / "two"), new_key()
+        storage.put(key, b"x", "image/jpeg")
+    finally:
+        os.umask(before)
+    path = tmp_path / "one" / "two" / storage.internal_path(key)
+    assert path.stat().st_mode & 0o777 == 0o640
+    folders = [folder for folder in path.parents if tmp_path in folder.parents]
+    assert len(folders) == 4
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o750] * 4

@@ -74,7 +74,7 @@ class JobRunner:
         for name in left:
             log.warning("job_left_behind", job=name)
             self._give_back(name)
-        return not left and not ending.is_alive()
+        return not ending.is_alive()
 
     # --- one job
 

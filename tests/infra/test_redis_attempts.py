@@ -1,0 +1,78 @@
+"""Attempts to reach a Redis server: one, and then a pause in which nobody tries."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from datingtoday.infra import redis as redis_module
+from datingtoday.infra.redis import RedisDown, RedisRole
+from datingtoday.infra.tracing import TracedRedisRole
+from tests.plugins.polling import wait_until
+
+
+class Hangup:
+    """A server that takes every connection and ends it."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.connections = 0
+        self._thread = threading.Thread(target=self._take, daemon=True)
+        self._thread.start()
+
+    @property
+    def uri(self) -> str:
+        return f"redis://127.0.0.1:{self.listener.getsockname()[1]}/0"
+
+    def wait_for(self, attempts: int) -> None:
+        wait_until(lambda: self.connections >= attempts, "the attempt")
+
+    def _take(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            connection.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Hangup]:
+    made = Hangup()
+    yield made
+    made.listener.shutdown(socket.SHUT_RDWR)
+    made.listener.close()
+
+
+def test_one_attempt_and_then_a_pause(server: Hangup, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(redis_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    role = RedisRole(server.uri, timeout_s=5, pause_s=0.5)
+    for now, attempts in ((100.0, 1), (100.25, 1), (100.49, 1), (100.5, 2), (100.75, 2)):
+        clock[0] = now
+        with pytest.raises(RedisDown):
+            role.execute("PING")
+        server.wait_for(attempts)
+        assert server.connections == attempts
+        with pytest.raises(RedisDown, match="a moment ago"):
+            role.refuse_while_down()
+    role.close()
+
+
+def test_a_span_names_eight_commands_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[Any] = []
+    tracing: Any = SimpleNamespace(child=lambda *given: spans.append(given))
+    monkeypatch.setattr(RedisRole, "round_trip", lambda _, commands: len(commands))
+    role = TracedRedisRole(tracing, "redis://127.0.0.1:1/0", timeout_s=1)
+    role.round_trip([("GET", "secret")])
+    role.round_trip([("GET", "a"), ("GET", "b")])
+    role.round_trip([(f"C{number}", "x") for number in range(9)])
+    found = [(name, attributes.get("db.operation.batch.size")) for name, attributes in spans]
+    assert found == [("GET", None), ("GET", "2"), (" ".join(f"C{number}" for number in range(8)), "9")]
+    assert all(attributes["db.operation.name"] == name for name, attributes in spans)

@@ -130,7 +130,8 @@ class PaymentJobs:
         if channel is None or not channel.traits.queries_open:
             return
         try:
-            fact = channel.query(order.trade_no, order.transaction_id or "", now)
+            # Orders that were paid are not polled, so there is no transaction to name.
+            fact = channel.query(order.trade_no, "", now)
         except PaymentFailed as error:
             log.warning("payment_not_polled", channel=error.channel, reason=error.reason)
             return
@@ -210,7 +211,7 @@ class PaymentJobs:
         if task.state in (RefundState.DONE, RefundState.FAILED):
             return
         task.tries += 1
-        task.try_at = now + min(timedelta(seconds=30 * 2 ** min(task.tries, 12)), MAX_REFUND_RETRY)
+        task.try_at = now + _refund_pause(task.tries)
         if reason == "processing":
             task.state = RefundState.PROCESSING
         elif is_final or task.tries >= REFUND_TRIES:
@@ -287,6 +288,11 @@ class PaymentJobs:
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
     return and_(RefundTask.state.in_((RefundState.DUE, RefundState.PROCESSING)), RefundTask.try_at <= now)
+
+
+def _refund_pause(tries: int) -> timedelta:
+    """Time after so many tries until the next."""
+    return MAX_REFUND_RETRY if tries > 9 else timedelta(seconds=30 * 2**tries)
 
 
 def _forget_people(session: Session, before: datetime) -> None:

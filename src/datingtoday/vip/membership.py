@@ -104,12 +104,11 @@ class Membership:
         grant = session.get(VipGrant, order_id)
         if grant is None or grant.revoked_at is None:
             return
-        grant.length_s, grant.unused_s = grant.unused_s, 0
+        grant.length_s = grant.unused_s
         grant.granted_at, grant.revoked_at = now, None
         self._replay(session, info)
 
     def _replay(self, session: Session, info: VipInfo) -> None:
-        session.flush()
         grants = session.scalars(
             select(VipGrant)
             .where(VipGrant.user_id == info.user_id, VipGrant.revoked_at.is_(None))

@@ -119,7 +119,6 @@ class OrderStates:
         if state in (OrderState.PAID, OrderState.REFUNDED):
             order, outcome = _own_order(session, order, fact, now), Outcome.GRANTED_ANEW
         _set_paid(order, fact, now)
-        session.flush()
         self._membership.grant(session, info, order.id, order.vip_days, now)
         return outcome
 
@@ -173,7 +172,6 @@ class OrderStates:
         order.transaction_id = transaction_id
         order.refunded_time = now
         order.poll_at = None
-        session.flush()
         self._membership.revoke(session, info, order.id, now)
         return Outcome.REFUNDED
 
@@ -202,7 +200,6 @@ class OrderStates:
             )
         else:
             row.amount_fen = max(row.amount_fen, amount_fen)
-        session.flush()
         return refunded_fen(session, order.channel, transaction_id)
 
     def _reinstated(self, session: Session, order: UserOrder, fact: Fact, now: datetime) -> Outcome:
@@ -211,7 +208,6 @@ class OrderStates:
         info = self._membership.lock(session, order.user_id)
         order.state = OrderState.PAID
         order.refunded_time = None
-        session.flush()
         self._membership.reinstate(session, info, order.id, now)
         return Outcome.REINSTATED
 
@@ -259,7 +255,6 @@ def add_refund_task(
             try_at=now,
         )
         session.add(task)
-        session.flush()
     return task
 
 
@@ -301,11 +296,10 @@ def _own_order(session: Session, first: UserOrder, fact: Fact, now: datetime) ->
         channel=first.channel,
         apple_id=first.apple_id,
         trade_no=new_trade_no(now),
-        client_id=(OWN_ORDER + refund_no_of(first.channel, fact.transaction_id))[:64],
+        client_id=OWN_ORDER + refund_no_of(first.channel, fact.transaction_id),
         state=OrderState.UNPAID,
         order_time=now,
         expire_at=now,
-        is_closed=True,
     )
     session.add(order)
     session.flush()

@@ -215,7 +215,7 @@ class Orders:
         try:
             if channel.close(order.trade_no):
                 return True
-            fact = channel.query(order.trade_no, order.transaction_id or "", now)
+            fact = channel.query(order.trade_no, "", now)
         except PaymentFailed as error:
             log.warning("payment_not_closed", channel=error.channel, reason=error.reason)
             return None

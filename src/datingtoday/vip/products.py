@@ -44,7 +44,7 @@ class Products:
 
     def add(self, session: Session, **values: Any) -> Product:
         """A new product. :raises AppleIdTaken: the transaction is lost."""
-        product = Product(on_sale=True, **values)
+        product = Product(**values)
         session.add(product)
         self._write(session)
         return product

@@ -251,7 +251,7 @@ class TestLedger:
         self, shop: Shop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("datingtoday.vip.reconciliation.PEOPLE_AT_ONCE", 2)
-        for user_id in range(11, 16):
+        for user_id in (1, 12, 13, 14, 15):
             shop.paid(user_id=user_id, now=NOW - 2 * DAY)
-        self.damage(shop, update(VipInfo).where(VipInfo.user_id.in_((12, 15))).values(vip_deadline=NOW))
-        assert [it.user_id for it in found(shop)] == [12, 15]
+        self.damage(shop, update(VipInfo).where(VipInfo.user_id.in_((1, 12, 15))).values(vip_deadline=NOW))
+        assert [it.user_id for it in found(shop)] == [1, 12, 15]

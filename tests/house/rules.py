@@ -55,6 +55,12 @@ _DECLARATIONS = frozenset({"endpoint", "key"})
 _QUESTIONS = re.compile(r"(What|Who|Whom|Whose|How|Whether|Of|Which|Where|When|Why|That)\b")
 _ODD_WORDS = re.compile(r"(?<![a-z])(one's|ones_own|oneself|somebody)(?![a-z])", re.IGNORECASE)
 _OLD_LIMIT = re.compile(r"(^|_)MOST(_|$)")
+_SWITCHES = {
+    "dataclass": {"frozen", "slots", "kw_only"},
+    "get": {"with_for_update"},
+    "get_one": {"with_for_update"},
+}
+"""Arguments that are off unless they are given, by the name of what is called."""
 _PRIVATE_PART = re.compile(r"(^|\.)parts\.[\w.]*\._[a-z]\w*$")
 
 
@@ -217,6 +223,20 @@ def limits_are_named_max(source: Source) -> Iterator[Finding]:
             yield source.finding(node, f"{node.id}: a limit is a MAX_*")
 
 
+def defaults_are_left_out(source: Source) -> Iterator[Finding]:
+    """``frozen=False`` or ``with_for_update=False`` says what holds anyway, and reads like a decision against it."""
+    for node in source.nodes:
+        if isinstance(node, ast.Call):
+            switches = _SWITCHES.get(dotted(node.func).rpartition(".")[2], ())
+            for given in node.keywords:
+                if (
+                    given.arg in switches
+                    and isinstance(given.value, ast.Constant)
+                    and given.value.value is False
+                ):
+                    yield source.finding(node, f"{given.arg}=False is the default: leave it out, or say True")
+
+
 def tests_keep_out_of_services(source: Source) -> Iterator[Finding]:
     """Tests use services as features do; what only a test needs is a method with a name."""
     if source.under("tests"):
@@ -240,6 +260,7 @@ RULES: tuple[Rule, ...] = (
     docstrings_name_things,
     words_are_of_the_field,
     limits_are_named_max,
+    defaults_are_left_out,
     tests_keep_out_of_services,
 )
 

@@ -80,6 +80,8 @@ BAD: list[tuple[Rule, str, str]] = [
     (rules.words_are_of_the_field, "tests/chat/test_sync.py", "def test_media_of_ones_own(): ...\n"),
     (rules.limits_are_named_max, f"{CHAT}/sync.py", "PAGES_MOST = 5\n"),
     (rules.limits_are_named_max, f"{CHAT}/sync.py", "_MOST_IN_FORCE: int = 5\n"),
+    (rules.defaults_are_left_out, f"{CHAT}/sync.py", "@dataclass(frozen=False, slots=True)\nclass A: ...\n"),
+    (rules.defaults_are_left_out, f"{CHAT}/sync.py", "row = session.get_one(A, 1, with_for_update=False)\n"),
     (rules.tests_keep_out_of_services, "tests/chat/test_sync.py", "api.parts.chat.sync._positions\n"),
     (rules.tests_keep_out_of_services, "tests/chat/test_sync.py", "parts.base.events._listeners.clear()\n"),
 ]
@@ -132,6 +134,12 @@ GOOD: list[tuple[Rule, str, str]] = [
     (rules.words_are_of_the_field, f"{CHAT}/routes.py", "x = 'Update my profile: stones, everybody'\n"),
     (rules.words_are_of_the_field, "docs/chat.zh-CN.md", "oneself\n"),
     (rules.limits_are_named_max, f"{CHAT}/sync.py", "MAX_PAGES = 5\nmost = 4\nALMOST = 3\n"),
+    (
+        rules.defaults_are_left_out,
+        f"{CHAT}/sync.py",
+        "@dataclass(frozen=True)\nclass A:\n    slots: bool = False\n",
+    ),
+    (rules.defaults_are_left_out, f"{CHAT}/sync.py", "x.get(a, with_for_update=lock)\nf(frozen=False)\n"),
     (
         rules.tests_keep_out_of_services,
         "tests/chat/test_sync.py",

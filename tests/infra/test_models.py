@@ -44,7 +44,8 @@ def declared(dialect: Dialect) -> dict[str, tuple[bool, list[str]]]:
 def migrated_on_mysql() -> dict[str, str]:
     script = (PROJECT / "datingtoday.sql").read_text()
     return {
-        found[1]: found[0] for found in re.finditer(r"^CREATE TABLE `?(\w+)`? \(.*?^\)", script, re.M | re.DOTALL)
+        found[1]: found[0]
+        for found in re.finditer(r"^CREATE TABLE `?(\w+)`? \(.*?^\)", script, re.M | re.DOTALL)
     }
 
 
@@ -57,7 +58,7 @@ def migrated_on_sqlite(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("product", ["mysql", "sqlite"])
 def test_keys_are_those_that_the_models_declare(product: str, tmp_path: Path) -> None:
-    dialect: Dialect = mysql.dialect() if product == "mysql" else sqlite.dialect()  # type: ignore[no-untyped-call]
+    dialect: Dialect = mysql.dialect() if product == "mysql" else sqlite.dialect()
     made = migrated_on_mysql() if product == "mysql" else migrated_on_sqlite(tmp_path)
     found = {name: keys_in(made[name]) for name in declared(dialect)}
     assert found == declared(dialect)

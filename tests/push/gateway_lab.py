@@ -56,11 +56,10 @@ class Lab:
         self.subscriber_ended = False
         self.subscribing: Exception | None = None
         self.events: list[PushEvent] = []
-        self.writes: list[bool] = []
         self.queues: dict[str, asyncio.Queue[Any]] = {}
         self._sids = 0
         base: Any = SimpleNamespace(
-            database=SimpleNamespace(transaction=self._transaction),
+            database=SimpleNamespace(reading=self._reading),
             realtime=SimpleNamespace(
                 publish=self._publish, probe=lambda message: self.note("probe", message)
             ),
@@ -131,8 +130,7 @@ class Lab:
         return self.admits()
 
     @contextmanager
-    def _transaction(self, *, write: bool = True) -> Iterator[None]:
-        self.writes.append(write)
+    def _reading(self) -> Iterator[None]:
         yield
 
     def _refusals(self, _session: Any, ids: Sequence[int], _now: Any) -> dict[int, AppError]:

@@ -97,7 +97,8 @@ class Wire(asyncio.Transport):
         self.written += bytes(data)
 
     def abort(self) -> None:
-        self.aborted_at = round(since_begin(), 3)
+        if self.aborted_at is None:
+            self.aborted_at = round(since_begin(), 3)
 
     def close(self) -> None:
         self.is_closed = True

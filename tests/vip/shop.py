@@ -195,7 +195,7 @@ class Shop:
         return self.orders.take_in(order.id, fact, now)
 
     def row(self, order: UserOrder) -> UserOrder:
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             return session.get_one(UserOrder, order.id)
 
     def notify(self, fact: Fact | None, notice_id: str = "n", body: bytes = b"{}", kind: str = "PAID") -> int:
@@ -207,7 +207,7 @@ class Shop:
     # --- other rows
 
     def rows(self, model: Any) -> list[Any]:
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             return list(session.scalars(select(model)))
 
     def add(self, *rows: Base) -> None:
@@ -215,7 +215,7 @@ class Shop:
             session.add_all(rows)
 
     def deadline(self, user_id: int = USER) -> datetime | None:
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             return self.membership.deadlines(session, [user_id]).get(user_id)
 
     # --- what else happens

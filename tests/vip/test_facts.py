@@ -257,7 +257,7 @@ class TestClosed:
 class TestMembership:
     def test_it_ends_at_its_moment(self, shop: Shop) -> None:
         shop.paid()
-        with shop.database.transaction(write=False) as session:
+        with shop.database.reading() as session:
             for before, is_vip in ((timedelta(microseconds=1), True), (timedelta(), False)):
                 at = NOW + MONTH - before
                 assert shop.membership.is_vip(session, USER, at) is is_vip
@@ -306,11 +306,10 @@ class TestNotices:
         assert shop.till.asked_to("read_notice") == []
         assert shop.notify(paid_by(order), body=b"x" * 65_536) == 200
 
-    @pytest.mark.parametrize(("lost", "status"), [(1, 200), (2, 400)])
-    def test_a_race_is_lost_once(
+    @pytest.mark.parametrize(("lost", "status"), [(1, 200), (4, 200), (5, 503)])
+    def test_a_lost_race_is_repeated_and_at_last_left_to_the_provider(
         self, shop: Shop, monkeypatch: pytest.MonkeyPatch, lost: int, status: int
     ) -> None:
-        """The second look sees the row of the other notification; lost again, the provider sends it again."""
         order = shop.order()
         apply, tries = shop.states.apply, []
 
@@ -322,7 +321,7 @@ class TestNotices:
 
         monkeypatch.setattr(shop.states, "apply", lose)
         assert shop.notify(paid_by(order)) == status
-        assert len(tries) == 2
+        assert len(tries) == min(lost + 1, 5)
 
     def test_what_cannot_be_stored_is_ours(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: Any) -> Any:
@@ -346,5 +345,5 @@ class TestProducts:
             assert shop.products.change(session, made.id, on_sale=False) is not None
             assert shop.products.find(session, made.id) is None
             assert shop.products.change(session, 99, on_sale=False) is None
-        with shop.database.transaction(write=False) as session:
+        with shop.database.reading() as session:
             assert [it["name"] for it in shop.products.on_sale(session)] == ["一个月"]

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.exc import IntegrityError
 
 from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.payments.sandbox import sign_notice
@@ -147,7 +146,7 @@ def test_success_is_answered_after_the_commit_only(api: Api, monkeypatch: pytest
     order = make_order(api, user)
     trade = paid_at_provider(api, order)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise DatabaseDown("gone")
 
     with monkeypatch.context() as patched:
@@ -203,22 +202,3 @@ def test_a_paid_order_stays_so(api: Api) -> None:
     assert signed(api, json.dumps({**told, "notice_id": "other", "amount_fen": 1}).encode()).status == 400
     assert signed(api, json.dumps({**told, "notice_id": "other"}).encode()).status == 200
     assert len(grants_of(api, user)) == 1
-
-
-@pytest.mark.parametrize(("lost", "status"), [(1, 200), (2, 400)])
-def test_a_notification_that_loses_a_race_looks_once_more(
-    api: Api, monkeypatch: pytest.MonkeyPatch, lost: int, status: int
-) -> None:
-    trade = paid_at_provider(api, make_order(api, make_user(api)))
-    notifications = api.parts.vip.notifications
-    work, tries = notifications._work, []
-
-    def lose(*arguments: Any) -> str:
-        tries.append(1)
-        if len(tries) <= lost:
-            raise IntegrityError("INSERT", None, Exception("duplicate"))
-        return work(*arguments)
-
-    monkeypatch.setattr(notifications, "_work", lose)
-    assert notify(api, trade).status == status
-    assert len(tries) == 2

@@ -155,7 +155,7 @@ class House:
         self.service = Visitors(self.database, streams, push, nobody, nobody, nobody)
 
     def rows(self) -> dict[int, Visitor]:
-        with self.database.transaction(write=False) as session:
+        with self.database.reading() as session:
             return {
                 row.visitor_id: row for row in session.scalars(select(Visitor).where(Visitor.user_id == 7))
             }
@@ -197,7 +197,7 @@ def test_all_up_to_this_moment_are_marked_as_read_of_this_person_alone(house: Ho
     house.write((7, 2000, NOW + TICK), (8, 1, NOW))
     house.service._mark_read(7, NOW)
     assert [it for it, row in house.rows().items() if row.status == 0] == [2000]
-    with house.database.transaction(write=False) as session:
+    with house.database.reading() as session:
         assert house.service.count(session, 7) == ((1000, True), 1)
         assert house.service.count(session, 8) == ((1, False), 1)
         assert house.service.count(session, 7).form() == {"total": 1000, "total_more": True, "unread": 1}

@@ -67,18 +67,13 @@ class Notifications:
 
     def _take_in(self, channel: PaymentChannel, notice: Notice, body: bytes, now: datetime) -> str:
         try:
-            for _ in range(2):
-                try:
-                    return self._database.retried(
-                        lambda session: self._work(session, channel, notice, body, now)
-                    )
-                except IntegrityError:
-                    # Another notification of the same payment was quicker: this one sees it now.
-                    log.info("pay_notice_lost_a_race", channel=channel.name)
+            # Another notification of the same payment may be quicker: this one then sees its row.
+            return self._database.retried(
+                lambda session: self._work(session, channel, notice, body, now), also=(IntegrityError,)
+            )
         except (DatabaseDown, DBAPIError) as error:
             log.warning("pay_notice_not_stored", channel=channel.name, reason=type(error).__name__)
             raise NoticeRefused("unavailable", is_ours=True) from error
-        raise NoticeRefused("transaction")
 
     def _work(
         self, session: Session, channel: PaymentChannel, notice: Notice, body: bytes, now: datetime

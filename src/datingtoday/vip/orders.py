@@ -91,19 +91,16 @@ class Orders:
     def _reserve(
         self, user_id: int, product_id: int, channel: PaymentChannel, client_id: str, now: datetime
     ) -> UserOrder:
-        for _ in range(2):
-            try:
-                with self._database.transaction() as session:
-                    order = _by_client_id(session, user_id, client_id)
-                    if order is None:
-                        order = self._new(session, user_id, product_id, channel, client_id, now)
-                    elif (order.product_id, order.channel) != (product_id, channel.name):
-                        raise ClientIdReused
-                    return order
-            except IntegrityError:
-                # Another request made it at the same time: it is there now.
-                log.info("order_made_twice", user_id=user_id)
-        raise Unavailable
+        def work(session: Session) -> UserOrder:
+            order = _by_client_id(session, user_id, client_id)
+            if order is None:
+                return self._new(session, user_id, product_id, channel, client_id, now)
+            if (order.product_id, order.channel) != (product_id, channel.name):
+                raise ClientIdReused
+            return order
+
+        # Another request may make it at the same time: then it is there when this one looks again.
+        return self._database.retried(work, also=(IntegrityError,))
 
     def _new(
         self,

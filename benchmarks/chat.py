@@ -7,8 +7,9 @@ import os
 import secrets
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,10 @@ class Talkers:
     def login(self, user_id: int) -> dict[str, str]:
         return {"userId": str(user_id), "token": self.tokens[user_id - FIRST_ID]}
 
+    def noops(self, count: int) -> list[bytes]:
+        """Signed requests that do nothing."""
+        return signed_gets("/api/noop/token", self.login(FIRST_ID), count)
+
     def sends(self, pairs: Sequence[chat_bare.Pair], count: int) -> list[bytes]:
         """Requests, the senders in turn."""
         made = []
@@ -92,6 +97,35 @@ class Talkers:
 def main(rounds: int, seconds: float, stored: int, any_noise: bool, as_json: bool) -> None:
     """Measure chat on this machine; ratios are taken within a round. Exit codes: 0 measured, 1 not measurable."""
     pin_this_process()
+    with _place() as place:
+        others = OthersCpu([place.sql_pid, place.redis_pid, place.web.process.pid])
+        report: dict[str, Any] = {"sending": _sending(place, rounds, seconds)}
+        report["others_cpu"] = round(others.share(), 3)
+        if report["others_cpu"] > MAX_OTHERS_SHARE and not any_noise:
+            raise NotMeasurableError
+        report["bytes_per_message"] = _bytes_per_message(place.talkers)
+    if stored:
+        # Servers of their own, so that few and many are read in turns: the machine's speed changes within minutes.
+        with _place() as few, _place() as many:
+            few_side, many_side = (chat_stored.Side(one.talkers, one.web) for one in (few, many))
+            report["reading"] = chat_stored.measure(few_side, many_side, stored, rounds, seconds)
+            report["bytes_per_message"] = _bytes_per_message(many.talkers)
+    click.echo(json.dumps(report, indent=2) if as_json else _as_text(report))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The product on database servers of its own, and the people on it."""
+
+    talkers: Talkers
+    web: Web
+    database_uri: str
+    sql_pid: int
+    redis_pid: int
+
+
+@contextmanager
+def _place() -> Iterator[_Place]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dt-bench-")))
         database_uri, sql_pid = stack.enter_context(sql_server(folder))
@@ -106,29 +140,21 @@ def main(rounds: int, seconds: float, stored: int, any_noise: bool, as_json: boo
         web = stack.enter_context(
             gunicorn("product", folder, environ=environ, worker_class="gthread", threads=8)
         )
-        others = OthersCpu([sql_pid, redis_pid, web.process.pid])
-        report: dict[str, Any] = {"sending": _sending(talkers, web, database_uri, rounds, seconds)}
-        report["others_cpu"] = round(others.share(), 3)
-        if report["others_cpu"] > MAX_OTHERS_SHARE and not any_noise:
-            raise NotMeasurableError
-        if stored:
-            report["reading"] = chat_stored.measure(talkers, web, stored, rounds, seconds)
-        report["bytes_per_message"] = _bytes_per_message(talkers)
-    click.echo(json.dumps(report, indent=2) if as_json else _as_text(report))
+        yield _Place(talkers, web, database_uri, sql_pid, redis_pid)
 
 
-def _sending(talkers: Talkers, web: Web, uri: str, rounds: int, seconds: float) -> dict[str, Any]:
+def _sending(place: _Place, rounds: int, seconds: float) -> dict[str, Any]:
+    talkers, web = place.talkers, place.web
     found: dict[str, list[dict[str, float]]] = {}
     # Once unmeasured: caches, connections and statements are warm in what counts.
     _http(web, lambda count: talkers.sends(talkers.spread(8), count), 8, seconds)
     for number in range(1, rounds + 1):
-        noop = _http(
-            web, lambda count: signed_gets("/api/noop/token", talkers.login(FIRST_ID), count), 8, seconds
-        )
         for name, shape in (("spread", talkers.spread), ("to one", talkers.hot)):
             for senders in SENDERS:
                 pairs = shape(senders)
-                bare = chat_bare.run(uri, pairs, seconds)
+                # All three one after the other: the machine's speed changes within a round as well.
+                noop = _http(web, talkers.noops, senders, seconds)
+                bare = chat_bare.run(place.database_uri, pairs, seconds)
                 http = _http(web, lambda count, pairs=pairs: talkers.sends(pairs, count), senders, seconds)  # type: ignore[misc]
                 case = {
                     "bare_per_second": bare.per_second,
@@ -208,7 +234,8 @@ def _as_text(report: dict[str, Any]) -> str:
         )
     for name, case in report.get("reading", {}).items():
         lines.append(
-            f"{name:24}{case['few_ms']:>9.2f} ms with few messages, {case['many_ms']:.2f} ms with many"
+            f"{name:24}{case['few_ms']:>9.2f} ms with few messages, {case['many_ms']:.2f} ms with many:"
+            f" {case['ratio']:.2f}"
         )
     lines.append(
         ", ".join(f"{name} {size:g}" for name, size in report["bytes_per_message"].items())

@@ -65,6 +65,8 @@ class ToldEntry(NamedTuple):
     pos: int
 
 
+_ENTRY_COLUMNS = ("user_id", "pos", "kind", "conversation_id", "seq", "peer_id", "by_me")
+
 _low, _high = aliased(Inbox), aliased(Inbox)
 LOCK = (
     select(
@@ -144,33 +146,34 @@ def entries_to_tell(
 ) -> tuple[list[ToldEntry], dict[str, Any]]:
     """The entries with their positions, and the parameters of `event_statements` that write them."""
     told: list[ToldEntry] = []
-    low, high = sorted(pair.heads)
+    heads, conversation_id = pair.heads, pair.conversation_id
+    low, high = sorted(heads)
+    moves = {low: 0, high: 0}
     values: dict[str, Any] = {"low": low, "high": high, "paced": pace[0], "new_pace_ms": pace[1]}
-    moves = dict.fromkeys(pair.heads, 0)
     for entry in entries:
-        if entry.user_id in pair.closed:
+        user_id, kind, peer_id, seq, by_me = entry
+        if user_id in pair.closed:
             continue
-        pair.heads[entry.user_id] += 1
-        moves[entry.user_id] = 1
-        number = len(told)
-        told.append(ToldEntry(entry, pair.heads[entry.user_id]))
-        values |= {
-            f"user_id_{number}": entry.user_id,
-            f"pos_{number}": pair.heads[entry.user_id],
-            f"kind_{number}": entry.kind.value,
-            f"conversation_id_{number}": pair.conversation_id,
-            f"seq_{number}": entry.seq,
-            f"peer_id_{number}": entry.peer_id,
-            f"by_me_{number}": entry.by_me,
-        }
-    return told, {**values, "by_low": moves[low], "by_high": moves[high]}
+        heads[user_id] = pos = heads[user_id] + 1
+        moves[user_id] = 1
+        row = (user_id, pos, kind.value, conversation_id, seq, peer_id, by_me)
+        values.update(zip(_entry_names(len(told)), row, strict=True))
+        told.append(ToldEntry(entry, pos))
+    values["by_low"], values["by_high"] = moves[low], moves[high]
+    return told, values
+
+
+@cache
+def _entry_names(number: int) -> tuple[str, ...]:
+    """The names of the parameters of an entry, in the order of `_ENTRY_COLUMNS`."""
+    return tuple(f"{name}_{number}" for name in _ENTRY_COLUMNS)
 
 
 def event_statements(count: int) -> tuple[Executable, ...]:
     """Statements that write so many entries, and the heads of both streams."""
-    columns = ("user_id", "pos", "kind", "conversation_id", "seq", "peer_id", "by_me")
     rows: list[dict[str, Any]] = [
-        {name: bindparam(f"{name}_{number}") for name in columns} for number in range(count)
+        {column: bindparam(name) for column, name in zip(_ENTRY_COLUMNS, _entry_names(number), strict=True)}
+        for number in range(count)
     ]
     return insert(ChatEvent).values(rows), _MOVE_HEADS
 

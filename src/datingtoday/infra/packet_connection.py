@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
 from pymysql.connections import MAX_PACKET_LEN, Connection
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
@@ -22,6 +23,8 @@ _EOF_BYTES = 5
 _SIZES = {0xFC: 2, 0xFD: 3, 0xFE: 8}
 """Bytes of a number that does not fit into its first byte."""
 
+_CHUNK_BYTES = 16_384
+
 Column = list[bytes]
 
 
@@ -30,7 +33,7 @@ class PacketConnection(Connection):
 
     # PyMySQL's own, of which its type stubs do not tell.
     _sock: socket.socket
-    _rfile: BinaryIO
+    _rfile: BufferedReader
     _read_timeout: float | None
     _write_timeout: float | None
     _current_timeout: float | None
@@ -38,6 +41,10 @@ class PacketConnection(Connection):
     server_version: str
     _execute_command: Callable[[int, str], None]
     _force_close: Callable[[], None]
+
+    # What has come of the answer of a packet, and where its next part begins.
+    _answer = b""
+    _at = 0
 
     def __init__(self, *arguments: Any, client_flag: int = 0, **options: Any) -> None:
         super().__init__(*arguments, client_flag=client_flag | CLIENT.MULTI_STATEMENTS, **options)
@@ -71,6 +78,7 @@ class PacketConnection(Connection):
         if self._current_timeout != self._read_timeout:
             self._sock.settimeout(self._read_timeout)
             self._current_timeout = self._read_timeout
+        self._answer, self._at = b"", 0
         found: list[Column] = []
         more = True
         while more:
@@ -84,6 +92,9 @@ class PacketConnection(Connection):
                 found.append(rows)
             self.server_status = status
             more = bool(status & SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS)
+        if self._at != len(self._answer):
+            # The server said more than was asked: it shuts down, see below. The answer itself is whole.
+            self._force_close()
         return found
 
     def run_and_commit(self, text: str) -> None:
@@ -114,17 +125,45 @@ class PacketConnection(Connection):
             rows.append(row[_number(row, 0)[1] :])
 
     def _next_packet(self) -> bytes:
-        header = self._read_bytes(4)
+        begin = self._at + 4
+        if begin > len(self._answer):
+            begin = self._read_on(4) + 4
+        header = self._answer[begin - 4 : begin]
         size = int.from_bytes(header[:3], "little")
         if header[3] != self._next_seq_id or size == MAX_PACKET_LEN:
             # A server that shuts down sends a packet of its own (MariaDB); and no answer has 16 MB.
             self._force_close()
             raise _lost()
         self._next_seq_id = (header[3] + 1) & 0xFF
-        packet = self._read_bytes(size)
+        if begin + size > len(self._answer):
+            self._at = begin
+            begin = self._read_on(size)
+        self._at = begin + size
+        packet = self._answer[begin : self._at]
         if packet[0] == _ERROR:
             raise_mysql_exception(packet)
         return packet
+
+    def _read_on(self, size: int) -> int:
+        """Read until so many bytes of the answer are there; where they begin.
+
+        Whatever has come is taken at once: an answer of five packets would be ten reads otherwise.
+        """
+        answer = self._answer[self._at :]
+        while len(answer) < size:
+            try:
+                more = self._rfile.read1(_CHUNK_BYTES)
+            except BaseException as error:
+                self._force_close()
+                if isinstance(error, OSError):
+                    raise _lost() from error
+                raise
+            if not more:
+                self._force_close()
+                raise _lost()
+            answer += more
+        self._answer, self._at = answer, 0
+        return 0
 
 
 def _lost() -> OperationalError:

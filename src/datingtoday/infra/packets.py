@@ -28,6 +28,8 @@ OPTION = "datingtoday_tracing"
 
 Rows = Sequence[Sequence[Any]]
 _RUN, _RUN_AND_COMMIT = attrgetter("run_packet"), attrgetter("run_and_commit")
+_AS_TEXT = frozenset({int, bool})
+"""Types whose text is SQL: the driver's escaping comes to the same, after a search through its types."""
 _PLACE = re.compile(r"%\((\w+)\)s")
 
 
@@ -84,9 +86,8 @@ class Packet:
         raw: Any = connection.connection.driver_connection
         values = {**own, **params} if own else params
         escape = raw.escape
-        # The driver's escaping of a whole number is its text, after a search through the types.
         text = template % tuple(
-            [value if type(value := values[name]) is int else escape(value) for name in names]
+            [value if type(value := values[name]) in _AS_TEXT else escape(value) for name in names]
         )
         tracing = connection.get_execution_options().get(OPTION)
         try:

@@ -167,6 +167,7 @@ def test_leaving_leaves_tombstones(api: Api) -> None:
 def test_pushes_are_entries_of_the_stream(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     user, peer = two(api)
     published: list[PushEvent] = []
+    api.parts.base.realtime.flush()
     monkeypatch.setattr(
         type(api.parts.base.realtime), "publish", lambda self, events: published.extend(events)
     )
@@ -177,6 +178,7 @@ def test_pushes_are_entries_of_the_stream(api: Api, monkeypatch: pytest.MonkeyPa
     # Refused and repeated ones tell nothing.
     assert send(api, user, peer, clientId=told["client_id"]).code == 1403
     epoch = api.get("/api/message/sync", user, since="latest").data["epoch"]
+    api.parts.base.realtime.flush()
     for person in (user, peer):
         pushed = [orjson.loads(event.data) for event in published if event.user_id == person.user_id]
         assert [event.name for event in published if event.user_id == person.user_id] == [

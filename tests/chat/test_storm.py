@@ -125,6 +125,7 @@ def test_a_connection_lost_at_commit(api: Api, kept: bool, monkeypatch: pytest.M
     run = PacketConnection.run_and_commit
     lost: list[PacketConnection] = []
     published: list[PushEvent] = []
+    api.parts.base.realtime.flush()
     monkeypatch.setattr(api.parts.base.realtime, "publish", published.extend)
 
     def run_and_lose(self: PacketConnection, text: str) -> None:
@@ -145,6 +146,7 @@ def test_a_connection_lost_at_commit(api: Api, kept: bool, monkeypatch: pytest.M
     assert told["seq"] == 3
     assert contents(api, peer, user) == ["hello", "hello", "once"]
     assert [entry["pos"] for entry in sync(api, peer)] == [1, 2, 3]
+    api.parts.base.realtime.flush()
     # A push is a hint: it is lost with the answer whose commit it follows, and never sent twice.
     assert len(published) == (0 if kept else 2)
 
@@ -152,8 +154,10 @@ def test_a_connection_lost_at_commit(api: Api, kept: bool, monkeypatch: pytest.M
 def test_devices_are_told_once_of_each_message(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     user, peer = two(api, talk=True)
     published: list[PushEvent] = []
+    api.parts.base.realtime.flush()
     monkeypatch.setattr(api.parts.base.realtime, "publish", published.extend)
     client_id = new_id()
     for _ in range(3):
         send(api, user, peer, "once", clientId=client_id)
+    api.parts.base.realtime.flush()
     assert [event.user_id for event in published] == [user.user_id, peer.user_id]

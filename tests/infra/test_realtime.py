@@ -10,6 +10,7 @@ import redis as redis_py
 from datingtoday.infra.realtime import PushEvent, Realtime, channel_of
 from datingtoday.infra.redis import RedisRole
 from tests.plugins.backend import Backend
+from tests.plugins.polling import wait_until
 from tests.plugins.redis_server import RedisServer
 
 
@@ -35,6 +36,32 @@ def test_events_reach_the_channel_of_their_user_only(server: RedisServer, role: 
         assert heard.get_message(timeout=5)["data"] == b'message {"pos":1}'
         assert heard.get_message(timeout=0.05) is None
     assert realtime.counts == {"published": 2}
+
+
+def test_what_is_published_soon_goes_out_by_itself_in_its_order(server: RedisServer, role: RedisRole) -> None:
+    realtime = Realtime(role)
+    with server.client() as client, client.pubsub() as heard:
+        heard.subscribe(channel_of(7))
+        assert heard.get_message(timeout=5)["type"] == "subscribe"
+        for number in range(600):
+            realtime.publish_soon([PushEvent(7, "message", b"%d" % number), PushEvent(8, "read")])
+        assert [heard.get_message(timeout=20)["data"] for _ in range(600)] == [
+            b"message %d" % number for number in range(600)
+        ]
+    wait_until(lambda: realtime.counts == {"published": 1200}, "the counts")
+
+
+def test_what_waits_is_sent_by_who_asks_for_it_and_is_bounded(
+    role: RedisRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    realtime = Realtime(role)
+    # No thread takes them away.
+    monkeypatch.setattr(realtime._sender, "_begin", lambda: None)
+    for _ in range(10_001):
+        realtime.publish_soon([PushEvent(7, "message"), PushEvent(8, "message")])
+    assert realtime.counts == {"failed": 2}
+    realtime.flush()
+    assert realtime.counts == {"failed": 2, "published": 20_000}
 
 
 def test_nothing_to_publish_asks_nothing() -> None:

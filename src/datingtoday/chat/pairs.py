@@ -32,6 +32,7 @@ from sqlalchemy.orm import aliased
 from datingtoday.chat.models import FIRST_EPOCH, ChatEpoch, ChatEvent, Contact, EventKind, Inbox
 from datingtoday.infra.db import Base
 from datingtoday.infra.packets import Packet
+from datingtoday.infra.paired import paired
 
 
 @dataclass(slots=True)
@@ -157,7 +158,7 @@ def entries_to_tell(
         heads[user_id] = pos = heads[user_id] + 1
         moves[user_id] = 1
         row = (user_id, pos, kind.value, conversation_id, seq, peer_id, by_me)
-        values.update(zip(_entry_names(len(told)), row, strict=True))
+        values.update(paired(_entry_names(len(told)), row))
         told.append(ToldEntry(entry, pos))
     values["by_low"], values["by_high"] = moves[low], moves[high]
     return told, values
@@ -172,7 +173,7 @@ def _entry_names(number: int) -> tuple[str, ...]:
 def event_statements(count: int) -> tuple[Executable, ...]:
     """Statements that write so many entries, and the heads of both streams."""
     rows: list[dict[str, Any]] = [
-        {column: bindparam(name) for column, name in zip(_ENTRY_COLUMNS, _entry_names(number), strict=True)}
+        {column: bindparam(name) for column, name in paired(_ENTRY_COLUMNS, _entry_names(number))}
         for number in range(count)
     ]
     return insert(ChatEvent).values(rows), _MOVE_HEADS

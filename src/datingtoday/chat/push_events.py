@@ -27,7 +27,7 @@ class ChatPush:
         *,
         messages: Mapping[int, ReadyJson] | None = None,
     ) -> None:
-        """Publish these entries once the work is committed, in one round trip.
+        """Publish these entries soon after the work is committed.
 
         :param messages: the message that entries of the kind MESSAGE tell of, as each of the two sees it: URLs are
             signed for whoever receives them.
@@ -49,4 +49,4 @@ class ChatPush:
                 message=messages.get(entry.user_id),
             )
             events.append(PushEvent(entry.user_id, form["kind"], to_json({**form, "epoch": pair.epoch})))
-        self._realtime.publish(events)
+        self._realtime.publish_soon(events)

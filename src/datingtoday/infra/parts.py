@@ -41,7 +41,8 @@ class Foundation:
     """None where traces are off: then nothing of them is in the way of a request."""
 
     def flush(self) -> None:
-        """Send what this process has recorded: entries of streams, spans, error reports."""
+        """Send what this process has recorded: push events, entries of streams, spans, error reports."""
+        self.realtime.flush()
         self.streams.flush()
         if self.tracing is not None:
             self.tracing.flush()

@@ -10,12 +10,8 @@ fails too, the entries are lost: counted, and logged. What a wiped Redis loses i
 
 from __future__ import annotations
 
-import atexit
-import os
-import threading
 import time
-import weakref
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +21,7 @@ import structlog
 from redis.exceptions import ResponseError
 from sqlalchemy.orm import Session
 
+from datingtoday.infra.background_sender import BackgroundSender
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.milliseconds import to_s
 from datingtoday.infra.redis import Command, RedisDown, RedisRole
@@ -102,18 +99,13 @@ class Streams:
         self.redis = redis
         self._database = database
         self._streams: dict[str, Stream] = {}
-        # Appending and taking from the left are atomic: no request waits for a lock.
-        self._unsent: deque[tuple[str, bytes]] = deque()
-        self._wake = threading.Event()
-        self._sending = threading.Lock()
-        self._sender: threading.Thread | None = None
+        self._sender: BackgroundSender[tuple[str, bytes]] = BackgroundSender(
+            "streams", self._send, delay_s=SEND_S, max_unsent=MAX_UNSENT, max_at_once=_SENT_AT_ONCE
+        )
         self._direct_until = 0.0
         self.counts: Counter[tuple[str, str]] = Counter()
         """Entries of this process by (stream, outcome)."""
         self.observer: Observer | None = None
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _after_fork(this()))
-        atexit.register(lambda: _at_exit(this()))
 
     def register(self, stream: Stream) -> Appender:
         """Add a stream.
@@ -137,45 +129,12 @@ class Streams:
 
     def note(self, name: str, entry: Sequence[Any]) -> None:
         """See `Appender.append`."""
-        if len(self._unsent) >= MAX_UNSENT:
+        if not self._sender.add((name, orjson.dumps(entry))):
             self.count(name, "lost", 1)
-            return
-        self._unsent.append((name, orjson.dumps(entry)))
-        if not self._wake.is_set():
-            self._wake.set()
-            if self._sender is None:
-                self._begin()
 
     def flush(self) -> None:
         """Send what this process has not sent yet. Never raises for what is down."""
-        with self._sending:
-            while self._unsent:
-                taken = [self._unsent.popleft() for _ in range(min(len(self._unsent), _SENT_AT_ONCE))]
-                self._send(taken)
-
-    def forget_unsent(self) -> None:
-        """In a forked child: the entries are the parent's to send."""
-        self._unsent.clear()
-        self._wake = threading.Event()
-        self._sending = threading.Lock()
-        self._sender = None
-
-    def _begin(self) -> None:
-        with self._sending:
-            if self._sender is None:
-                self._sender = threading.Thread(target=self._send_for_ever, name="streams", daemon=True)
-                self._sender.start()
-
-    def _send_for_ever(self) -> None:
-        while True:
-            self._wake.wait()
-            time.sleep(SEND_S)
-            # In this order: whoever notes something from here on wakes the thread again.
-            self._wake.clear()
-            try:
-                self.flush()
-            except Exception:
-                log.exception("stream_sender_failed")
+        self._sender.flush()
 
     def _send(self, taken: Sequence[tuple[str, bytes]]) -> None:
         by_name: dict[str, list[bytes]] = {}
@@ -254,13 +213,3 @@ class Streams:
         self.counts[name, outcome] += entries
         if self.observer is not None:
             self.observer(name, outcome, entries)
-
-
-def _after_fork(streams: Streams | None) -> None:
-    if streams is not None:
-        streams.forget_unsent()
-
-
-def _at_exit(streams: Streams | None) -> None:
-    if streams is not None:
-        streams.flush()

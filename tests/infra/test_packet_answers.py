@@ -33,7 +33,7 @@ class Sent(PacketConnection):
     """A connection whose server has sent these bytes already."""
 
     def __init__(self, answer: bytes, *, version: str = "8.4.0") -> None:
-        self._rfile = io.BytesIO(answer)
+        self._rfile = io.BufferedReader(io.BytesIO(answer))
         self._next_seq_id = 0
         self.server_version = version
         self._read_timeout = self._current_timeout = None
@@ -50,6 +50,22 @@ class Sent(PacketConnection):
 
     def __del__(self) -> None:
         """Nothing was opened."""
+
+
+class Pieces(io.RawIOBase):
+    """Bytes that come a few at a time."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._data = io.BytesIO(data)
+        self._size = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._data.read(min(self._size, len(buffer)))
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 def ok(affected: bytes = b"\x01", last_id: bytes = b"\x00", status: int = 2) -> bytes:
@@ -97,10 +113,25 @@ class TestBytes:
     def test_several_answers_follow_each_other_while_there_is_more(self) -> None:
         more = 0x000A
         sent = packed(ok(status=more), *rows(b"a", b"b", status=more), *rows(status=more), ok(status=1))
-        connection = Sent(sent + b"unread")
+        connection = Sent(sent)
         assert connection.run_packet("…") == [[], [b"a", b"b"], [], []]
         assert connection.server_status == 1, "in a transaction"
-        assert connection._rfile.read() == b"unread"
+        assert not connection.is_closed
+
+    def test_what_nobody_asked_for_ends_the_connection_and_not_the_answer(self) -> None:
+        """MariaDB tells its connections that it shuts down."""
+        connection = Sent(packed(ok()) + b"x")
+        assert connection.run_packet("…") == [[]]
+        assert connection.is_closed
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 30])
+    def test_an_answer_that_comes_in_pieces(self, size: int) -> None:
+        values = [b"x" * length for length in (0, 1, 3, 300, 2)]
+        connection = Sent(b"")
+        sent = packed(ok(status=0x000A), *rows(*values))
+        connection._rfile = io.BufferedReader(Pieces(sent, size), buffer_size=1)
+        assert connection.run_packet("…") == [[], values]
+        assert not connection.is_closed
 
     def test_packets_are_numbered_round_and_round(self) -> None:
         values = [b"%d" % number for number in range(600)]
@@ -132,7 +163,7 @@ class TestBytes:
             raise error
 
         connection = Sent(b"")
-        connection._rfile = type("File", (), {"read": staticmethod(read)})()
+        connection._rfile = type("File", (), {"read1": staticmethod(read)})()
         expected = pymysql.err.OperationalError if isinstance(error, OSError) else type(error)
         with pytest.raises(expected):
             connection.run_packet("…")
@@ -140,7 +171,7 @@ class TestBytes:
 
     def test_a_wait_that_the_system_ended_is_a_lost_connection(self) -> None:
         connection = Sent(b"")
-        connection._rfile = type("File", (), {"read": staticmethod(lambda _: None)})()
+        connection._rfile = type("File", (), {"read1": staticmethod(lambda _: None)})()
         with pytest.raises(pymysql.err.OperationalError, match="Lost"):
             connection.run_packet("…")
         assert connection.is_closed

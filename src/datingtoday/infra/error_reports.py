@@ -40,16 +40,11 @@ def _start(section: SentrySection) -> None:
         dsn=section.dsn,
         environment=section.environment,
         release=f"datingtoday@{version('datingtoday')}",
-        # Nothing is observed by itself: not requests, not logging, not SQL.
+        # Nothing is observed by itself: not requests, not logging, not SQL; so there are no breadcrumbs and sessions.
         default_integrations=False,
-        auto_enabling_integrations=False,
         include_local_variables=False,
         include_source_context=False,
-        send_default_pii=False,
         max_request_body_size="never",
-        max_breadcrumbs=0,
-        traces_sample_rate=None,
-        auto_session_tracking=False,
         before_send=_masked,
     )
     atexit.register(flush)

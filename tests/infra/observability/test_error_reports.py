@@ -83,6 +83,8 @@ class TestReports:
             "request_id": "req12345",
             "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
         }
+        for frame in [*cause["stacktrace"]["frames"], *error["stacktrace"]["frames"]]:
+            assert not frame.keys() & {"vars", "context_line", "pre_context", "post_context"}
         assert event["environment"] == "test"
         assert event["release"].startswith("datingtoday@")
 

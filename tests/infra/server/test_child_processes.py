@@ -19,19 +19,22 @@ Made = Callable[..., ChildProcesses]
 
 
 class Clock:
-    """Time that passes when the test says so; a sleep lasts until the child has ended, if there is one to wait for."""
+    """Time that passes when the test says so.
+
+    :attr obedient: ends during the next sleep.
+    """
 
     def __init__(self) -> None:
         self.now = 1_000.0
-        self.awaited: ChildProcess | None = None
+        self.obedient: ChildProcess | None = None
 
     def monotonic(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
-        if self.awaited is not None and self.awaited.pid is not None:
-            end_of(self.awaited.pid)
+        if self.obedient is not None and self.obedient.pid is not None:
+            kill(self.obedient.pid)
 
 
 @pytest.fixture
@@ -59,6 +62,11 @@ def made(clock: Clock) -> Iterator[Made]:
 def end_of(pid: int) -> None:
     """Waits for the end of a child, which stays for its parent to be noted."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    end_of(pid)
 
 
 def started(child: ChildProcess) -> int:
@@ -168,50 +176,52 @@ def test_one_that_runs_is_left_alone_and_one_that_another_reaped_is_started_agai
     end_of(started(reaped))
 
 
-def test_those_that_are_told_to_stop_are_not_started_again(made: Made, clock: Clock) -> None:
-    reading, writing = os.pipe()
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Signals that were sent; only SIGKILL arrives."""
+    found: list[tuple[int, int]] = []
+
+    def send(pid: int, number: int) -> None:
+        found.append((pid, number))
+        if number == signal.SIGKILL:
+            os.kill(pid, number)
+
+    monkeypatch.setattr(child_processes, "os", SimpleNamespace(**{**vars(os), "kill": send}))
+    return found
+
+
+def test_those_that_are_told_to_stop_are_not_started_again(
+    made: Made, clock: Clock, sent: list[tuple[int, int]]
+) -> None:
     child = ChildProcess("dt-obeys", hang)
-    processes = made(child, in_child=lambda: os.write(writing, b"1"))
+    processes = made(child)
     processes.tend()
     pid = started(child)
-    assert os.read(reading, 1) == b"1"
-    os.close(reading)
-    os.close(writing)
     processes.request_stop()
-    end_of(pid)
+    assert sent == [(pid, signal.SIGTERM)]
+    kill(pid)
     clock.now += 100
     processes.tend()
     assert child.pid == pid
-    began, clock.awaited = clock.now, child
+    began = clock.now
     processes.stop()
-    assert clock.now == began
+    assert (clock.now, len(sent)) == (began, 1), "nobody is waited for or told"
     assert processes._running() == []
 
 
-def test_one_that_does_not_obey_is_killed_after_five_seconds(made: Made, clock: Clock) -> None:
-    reading, writing = os.pipe()
-
-    def refuse() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        os.write(writing, b"1")
-        hang()
-
-    def obey() -> None:
-        os.write(writing, b"2")
-        hang()
-
-    stubborn, obedient = ChildProcess("dt-refuses", refuse), ChildProcess("dt-obeys", obey)
+def test_one_that_does_not_obey_is_killed_after_five_seconds(
+    made: Made, clock: Clock, sent: list[tuple[int, int]]
+) -> None:
+    stubborn, obedient = ChildProcess("dt-refuses", hang), ChildProcess("dt-obeys", hang)
     processes = made(stubborn, obedient)
     processes.tend()
-    assert {os.read(reading, 1), os.read(reading, 1)} == {b"1", b"2"}
-    pid, began, clock.awaited = started(stubborn), clock.now, obedient
+    pids = started(stubborn), started(obedient)
+    began, clock.obedient = clock.now, obedient
     processes.stop()
-    stubborn.pid = None
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    assert obedient.pid is None
+    assert sent == [(pids[0], signal.SIGTERM), (pids[1], signal.SIGTERM), (pids[0], signal.SIGKILL)]
     assert 5 <= clock.now - began < 5.1
-    os.close(reading)
-    os.close(writing)
+    stubborn.pid = None
+    assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == -signal.SIGKILL
 
 
 def test_a_forked_copy_of_the_parent_touches_nobody(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,8 +229,7 @@ def test_a_forked_copy_of_the_parent_touches_nobody(made: Made, monkeypatch: pyt
     processes = made(child, other)
     processes.tend()
     pid, other_pid = started(child), started(other)
-    os.kill(other_pid, signal.SIGKILL)
-    end_of(other_pid)
+    kill(other_pid)
     with monkeypatch.context() as copy:
         copy.setattr(child_processes, "os", SimpleNamespace(**{**vars(os), "getpid": lambda: 1}))
         processes.tend()

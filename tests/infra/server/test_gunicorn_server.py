@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import gc
 import json
 import logging
+import os
 import selectors
 import signal
 import socket
@@ -63,6 +65,7 @@ class TestSettings:
         assert cfg.preload_app, "workers share the memory of the parent"
         assert (cfg.loglevel, cfg.logger_class) == ("warning", JsonLog)
         assert cfg.worker_connections == max_connections()
+        assert cfg.limit_request_line == 8190, "docs/errors.md promises a 414 for what is longer"
         assert told.calls == []
 
     @pytest.mark.parametrize("worker_class", ["sync", "gevent"])
@@ -97,6 +100,52 @@ def called(monkeypatch: pytest.MonkeyPatch, app: Any, method: str) -> list[str]:
             app.calls = calls
         getattr(arbiter, method)()
     return calls
+
+
+def test_a_new_worker_has_its_own_signals_and_dies_with_its_parent(told: Told, tmp_path: Path) -> None:
+    cfg = server_of(told, tmp_path).cfg
+    reading, writing = os.pipe()
+    noted = {it: signal.signal(it, lambda *_: None) for it in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        pid = os.fork()
+        if pid == 0:
+            cfg.post_fork(None, None)
+            handlers = [signal.getsignal(it) for it in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]
+            with_parent = ctypes.c_int()
+            ctypes.CDLL(None).prctl(2, ctypes.byref(with_parent), 0, 0, 0)
+            names = [signal.Handlers(it).name for it in handlers if isinstance(it, int)]
+            os.write(writing, " ".join([*told.calls, *names, str(with_parent.value)]).encode())
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+    finally:
+        for number, handler in noted.items():
+            signal.signal(number, handler)
+    assert os.read(reading, 1_000) == b"in_child SIG_DFL SIG_DFL SIG_IGN 9"
+    os.close(reading)
+    os.close(writing)
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        cfg.post_worker_init(None)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN, "gunicorn sets its own before"
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+    cfg.when_ready(None)
+    assert told.calls == ["ready"]
+
+
+def test_serving_begins_with_what_is_for_all_workers(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(gunicorn_server, "answer_errors_in_json", lambda: calls.append("errors"))
+    monkeypatch.setattr(gunicorn_server, "settle_collector", lambda: calls.append("settle"))
+    monkeypatch.setattr(Arbiter, "run", lambda _: calls.append("run"))
+    monkeypatch.setattr(Arbiter, "setup", lambda arbiter, app: setattr(arbiter, "app", app))
+    server = server_of(told, tmp_path)
+    server.run()
+    assert calls == ["errors", "settle", "run"]
+    assert server._arbiter is not None and server._arbiter.app is server
+    assert server.load()(None, None) == []
 
 
 def test_children_are_told_first_and_looked_after_last(monkeypatch: pytest.MonkeyPatch) -> None:

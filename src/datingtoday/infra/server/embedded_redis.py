@@ -49,7 +49,7 @@ def end_with_parent(parent_pid: int, signal_number: int) -> None:
     To be called in the child. If the parent is gone already, the process ends here.
     """
     if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+        _libc.prctl(_PR_SET_PDEATHSIG, signal_number)
     if os.getppid() != parent_pid:
         os._exit(1)
 
@@ -57,11 +57,11 @@ def end_with_parent(parent_pid: int, signal_number: int) -> None:
 def name_process(name: str) -> None:
     """Show this name (15 ASCII characters at most) in process lists (Linux only)."""
     if _libc is not None:
-        _libc.prctl(_PR_SET_NAME, name.encode("ascii"), 0, 0, 0)
+        _libc.prctl(_PR_SET_NAME, name.encode("ascii"))
 
 
 # Loaded before any fork: a child must not look for libraries.
-_libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def find_server_binary(configured: str) -> Path:

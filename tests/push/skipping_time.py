@@ -86,8 +86,8 @@ async def turn() -> None:
 class Wire(asyncio.Transport):
     """Remembers what was written, and the second at which it was aborted."""
 
-    def __init__(self) -> None:
-        super().__init__({"peername": ("10.0.0.9", 5), "sockname": ("10.0.0.1", 80), "socket": None})
+    def __init__(self, peer: str = "10.0.0.9") -> None:
+        super().__init__({"peername": (peer, 5), "sockname": ("10.0.0.1", 80), "socket": None})
         self.written = b""
         self.aborted_at: float | None = None
         self.is_closed = False

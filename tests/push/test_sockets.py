@@ -6,61 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
-from datingtoday.push.protocols import TRANSPORT, PushHttp, PushWebSocket
+from datingtoday.push.protocols import TRANSPORT
 from tests.push.raw import frame, head
-from tests.push.skipping_time import Wire, run, until, wait
+from tests.push.site import Site
+from tests.push.skipping_time import run, until, wait
 
 PING, PONG, BINARY, CONT = 9, 10, 2, 0
-
-
-class Site:
-    """One connection to an application that accepts and records."""
-
-    def __init__(self) -> None:
-        self.received: list[Any] = []
-        self.scope: dict[str, Any] = {}
-        self.sent: list[dict[str, Any]] = [{"type": "websocket.accept"}]
-        self.state = ServerState()
-        config = uvicorn.Config(
-            self._serve, ws=PushWebSocket, http=PushHttp, log_config=None, ws_max_size=16_384,
-            ws_ping_interval=None, ws_per_message_deflate=False, lifespan="off", interface="asgi3",
-        )  # fmt: skip
-        config.load()
-        self.http = PushHttp(config, self.state, {})
-        self.wire = Wire()
-        self.protocol: PushHttp | PushWebSocket = self.http
-        self.wire.set_protocol = self._switch  # type: ignore[method-assign]
-        self.http.connection_made(self.wire)
-
-    def _switch(self, protocol: Any) -> None:
-        self.protocol = protocol
-
-    async def _serve(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
-        self.scope = scope
-        assert (await receive())["type"] == "websocket.connect"
-        for message in self.sent:
-            await send(message)
-        while True:
-            self.received.append(await receive())
-
-    @property
-    def websocket(self) -> PushWebSocket:
-        assert isinstance(self.protocol, PushWebSocket)
-        return self.protocol
-
-    async def open(self) -> PushWebSocket:
-        self.protocol.data_received(head("/socket.io/?EIO=4&transport=websocket"))
-        await wait(0.01)
-        assert self.wire.written.startswith(b"HTTP/1.1 101 ")
-        self.wire.written = b""
-        return self.websocket
 
 
 @pytest.mark.parametrize("does", ["nothing", "half", "all", "leaves"])

@@ -27,7 +27,7 @@ class Node:
         self.packets: list[int] = []
         """Numbers of commands that were sent together."""
         self.is_silent = False
-        self.disconnected = 0
+        self.disconnected = self.readers = 0
 
     def pack_commands(self, commands: list[tuple[Any, ...]]) -> Any:
         return commands
@@ -47,12 +47,18 @@ class Node:
 
     async def read_response(self, **options: Any) -> Any:
         assert options["disable_decoding"] is True and options["disconnect_on_error"] is False
-        reply = await self.replies.get()
+        self.readers += 1
+        try:
+            reply = await self.replies.get()
+        finally:
+            await turn()
+            self.readers -= 1
         if isinstance(reply, Exception):
             raise reply
         return reply
 
     async def disconnect(self, *, nowait: bool) -> None:
+        assert self.readers == 0, "nobody reads any more"
         await turn()
         self.disconnected += nowait
 

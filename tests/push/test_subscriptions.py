@@ -51,7 +51,6 @@ class Node:
         try:
             reply = await self.replies.get()
         finally:
-            await turn()
             self.readers -= 1
         if isinstance(reply, Exception):
             raise reply

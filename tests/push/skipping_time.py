@@ -7,12 +7,14 @@ Wire            the transport of a connection: what was written to it, and how i
 from __future__ import annotations
 
 import asyncio
+import itertools
 import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 BEGIN_S = 1000.0
+MAX_TURNS = 200_000
 
 
 class SkippingLoop(asyncio.SelectorEventLoop):
@@ -24,7 +26,11 @@ class SkippingLoop(asyncio.SelectorEventLoop):
         self._now_s = BEGIN_S
         look = selector.select
 
+        turns = itertools.count()
+
         def select(timeout: float | None = None) -> Any:
+            if next(turns) > MAX_TURNS:
+                raise RuntimeError("it goes round in circles")
             found = look(0)
             if not found and timeout:
                 self._now_s += timeout

@@ -74,6 +74,9 @@ class Redis:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, sharded: bool = False) -> None:
         self.sharded = sharded
         self.nodes: list[Node] = []
+        self.links: list[Any] = []
+        self.is_silent = False
+        """Nodes of connections from now on confirm nothing."""
         self.connected_at: list[float] = []
         self.fails: Exception | None = None
         self.closed = 0
@@ -100,6 +103,9 @@ class Redis:
         names = {str(number): node for number, node in enumerate(self.nodes)}
         link = module._Link(names, lambda channel: str(channel[-1] % len(names)), self.sharded)
         link.start(receive, self)
+        for node in self.nodes:
+            node.is_silent = self.is_silent
+        self.links.append(link)
         return link
 
     async def aclose(self) -> None:
@@ -178,6 +184,7 @@ def test_of_a_user_who_left_nothing_is_wanted(redis: Redis) -> None:
         redis.subscriber.unsubscribe(b"push:2")
         await wait(0.1)
         assert redis.node.of("UNSUBSCRIBE") == [b"push:2"]
+        assert not redis.links[-1]._leaving, "nothing is kept of those who left"
         # At once: the user comes back while the server has not answered yet.
         for _ in range(2):
             task = asyncio.create_task(redis.subscriber.subscribe(b"push:2"))
@@ -215,6 +222,24 @@ def test_after_a_loss_all_is_subscribed_to_again_and_a_second_later_the_gap_is_t
         redis.node.told(b"push:2", b"x")
         await wait(0.1)
         assert redis.received == [(b"push:2", b"x")]
+
+    run(work())
+
+
+def test_nothing_is_told_before_all_is_confirmed_again(redis: Redis) -> None:
+    async def work() -> None:
+        await redis.start()
+        await redis.subscriber.subscribe(b"push:2")
+        redis.is_silent = True
+        redis.node.replies.put_nowait(ConnectionError("gone"))
+        await until(5)
+        assert redis.gaps == []
+        with pytest.raises(SubscriberDown):
+            await redis.subscriber.subscribe(b"push:2")
+        for channel in (b"push:2", PROCESSES):
+            redis.node.replies.put_nowait([b"subscribe", channel, 1])
+        await wait(1.1)
+        assert len(redis.gaps) == 1
 
     run(work())
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as MethodUnknown
 from werkzeug.exceptions import NotFound as UrlUnknown
 
 from datingtoday.protocol import envelope
 from datingtoday.protocol.call import LANG
-from datingtoday.protocol.errors import AppError, BodyTooLarge, MethodNotAllowed, NotFound, ParameterError
+from datingtoday.protocol.errors import AppError, MethodNotAllowed, NotFound, ParameterError
 from datingtoday.protocol.guard import as_app_error
 from datingtoday.protocol.language import lang_of
 
@@ -28,9 +28,7 @@ def _answer_http_error(error: HTTPException) -> Response:
         return _respond(MethodNotAllowed(headers={"Allow": allowed}, allowed=allowed))
     if isinstance(error, UrlUnknown):
         return _respond(NotFound())
-    if isinstance(error, RequestEntityTooLarge):
-        return _respond(BodyTooLarge(limit_bytes=0))
-    if error.code is not None and 400 <= error.code < 500:
+    if 400 <= (error.code or 0) < 500:
         return _respond(ParameterError.plain("the request is malformed", "请求格式不正确"))
     return _answer_error(error)
 

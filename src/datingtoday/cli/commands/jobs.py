@@ -1,5 +1,6 @@
 """`datingtoday jobs`: what the background worker did, does and will do."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,22 +72,27 @@ def _show_jobs(states: "list[JobState]", has_work_only: set[str]) -> None:
         in_language("runs", "次数"),
         in_language("failures", "失败"),
     )
-    rows = [
+    for line in table([header, *rows_of(states, has_work_only)]):
+        click.echo(line)
+
+
+def rows_of(states: "Sequence[JobState]", has_work_only: set[str]) -> list[tuple[str, ...]]:
+    """The table's rows. :param has_work_only: jobs that run only when there is work."""
+    return [
         (
             state.name,
             _moment(state.finished_ms),
             f"{to_s(state.took_ms):.1f} s" if state.finished_ms else "-",
-            _next_run(state, has_work_only),
+            next_run(state, has_work_only),
             str(state.runs),
             f"{state.failures} ({state.error})" if state.failures else "0",
         )
         for state in states
     ]
-    for line in table([header, *rows]):
-        click.echo(line)
 
 
-def _next_run(state: "JobState", has_work_only: set[str]) -> str:
+def next_run(state: "JobState", has_work_only: set[str]) -> str:
+    """Words about when a job runs. :param has_work_only: jobs that run only when there is work."""
     if state.holder:
         return in_language(f"running on {state.holder}", f"正由 {state.holder} 运行")
     if state.due_in_ms > 0:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from datingtoday.accounts.errors import SmsCodeWrong
 from datingtoday.accounts.models import UserSession
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.profiles.models import UserInfo, UserStatus
@@ -140,6 +141,25 @@ def test_a_token_of_another_user_is_none(api: Api) -> None:
     user, other = make_user(api), make_user(api)
     with pytest.raises(NoPermission):
         verify(api, User(other.user_id, user.token, ""), datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("age", "is_right"), [(timedelta(seconds=300) - TICK, True), (timedelta(seconds=300), False)]
+)
+def test_a_code_is_good_for_five_minutes(api: Api, age: timedelta, is_right: bool) -> None:
+    phone, database = f"+86{new_phone()}", api.parts.base.database
+    codes, sent_at = api.parts.accounts.service.codes, datetime.now(UTC)
+    code = codes.send(phone, "login", address=api.address, now=sent_at)
+
+    def use() -> None:
+        with database.transaction() as session:
+            codes.check(session, phone, "login", code, address=api.address, now=sent_at + age)
+
+    if is_right:
+        use()
+    else:
+        with pytest.raises(SmsCodeWrong):
+            use()
 
 
 def test_a_try_that_fails_in_the_database_counts_for_nothing(app_with: AppWith) -> None:

@@ -73,7 +73,15 @@ def server(app_of: Callable[..., Api], backend: Backend, monkeypatch: pytest.Mon
 
 def keep(api: Api, *rows: dict[str, Any]) -> None:
     """These jobs and no others; ``due_in_s``, ``beat_s`` before now."""
-    nothing = {"holder": "", "until_ms": 0, "started_ms": 0, "took_ms": 0, "runs": 1, "failures": 0, "error": ""}
+    nothing = {
+        "holder": "",
+        "until_ms": 0,
+        "started_ms": 0,
+        "took_ms": 0,
+        "runs": 1,
+        "failures": 0,
+        "error": "",
+    }
     now = now_ms(api.parts.base.database.engine.dialect.name)
     with api.parts.base.database.transaction() as session:
         session.execute(delete(JobLease))

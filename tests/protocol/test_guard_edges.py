@@ -1,4 +1,4 @@
-"""The guard where few requests come: what is left unread of a body, answers that fail after they began, other errors."""
+"""The guard where few requests come: bodies that are left unread, answers that fail after they began, other errors."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class ApiClient:
             raise CommandFailed(
                 f"--url {url}: an http:// or https:// address", f"--url {url}：应为 http:// 或 https:// 地址"
             )
-        if not settings.app.appkey or not settings.app.appsecret:
+        if not settings.app.appkey:
             raise CommandFailed(
                 "there is no appkey to sign with: set [APP], or name the data folder of a server with --data",
                 "没有可用于签名的 appkey：请设置 [APP]，或用 --data 指定服务的数据目录",

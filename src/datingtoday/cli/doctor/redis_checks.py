@@ -10,7 +10,13 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import (
+    NoPermissionError,
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from datingtoday.cli.doctor.findings import Context, Finding, error, ok, warning
@@ -66,7 +72,7 @@ def _server(context: Context, name: str, role: RedisRole) -> Iterator[Finding]:
         yield error(f"redis.{name}.suitable", failure.text, fix)
         return
     except ResponseError as failure:
-        if not is_guard and str(failure).startswith("NOPERM"):
+        if not is_guard and isinstance(failure, NoPermissionError):
             yield ok(
                 f"redis.{name}.info", "INFO is not permitted, and not needed here", "未授权 INFO，此处不需要"
             )

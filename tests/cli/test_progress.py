@@ -36,6 +36,26 @@ def test_a_rate_begins_anew_with_other_work(
     assert capsys.readouterr().out == "people: 1000, 100/s …\ncells: 1 …\ncells: 9, 2.2/s …\n"
 
 
+def test_a_rate_is_told_after_half_a_second_of_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setattr("datingtoday.cli.progress._LINE_EVERY_S", 0)
+    clock = iter([100.0, 100.25, 100.5, 101.0, 101.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with Progress(total=20) as progress:
+        progress.report(0, "a")
+        progress.report(1, "b")
+        progress.report(10, "c")
+        progress.report(10, "d", total=30)
+    assert capsys.readouterr().out.splitlines() == [
+        "a …",
+        "b, 2.0/s, 0:10 left …",
+        "c, 10/s, 0:01 left …",
+        "d, 10/s, 0:02 left …",
+    ]
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05"), (-3, "0:00")])
 def test_spans(seconds: float, text: str) -> None:
     assert clock(seconds) == text
@@ -68,11 +88,13 @@ def test_a_terminal_sees_one_line_that_moves(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr("sys.stdout", terminal)
         with Progress(total=10) as progress:
             progress.report(5, "5 / 10")
+            progress.say("[b]12[/b] done")
         terminal.flush()
         seen = b""
         while select.select([ours], [], [], 0.2)[0]:
             seen += os.read(ours, 4096)
     os.close(ours)
+    assert b"[b]12[/b] done" in seen, "as it stands, without colours"
     assert b"5 / 10" in seen and b"\x1b[2K" in seen and b":" in seen
     # The line has ended, and the cursor is shown again.
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")

@@ -96,8 +96,6 @@ def read_multipart(
         return parser.finish()
     except BaseException as error:
         parser.close()
-        if isinstance(error, UnicodeDecodeError):
-            raise not_utf8() from None
         if isinstance(error, RequestEntityTooLarge):
             raise BodyTooLarge(limit_bytes=limits.form_bytes) from None
         if isinstance(error, (ValueError, KeyError)):
@@ -197,10 +195,6 @@ class _MultipartForm:
         if not self._limits.file_bytes:
             raise ParameterError.plain(
                 f"{name} is a file; this endpoint takes no file", f"{name} 是文件；该接口不接受文件"
-            )
-        if self.file is not None:
-            raise ParameterError.plain(
-                f"{name} is a second file; one file is taken", f"{name} 是第二个文件；只接受一个文件"
             )
         if name != self._limits.file_name:
             raise ParameterError.plain(

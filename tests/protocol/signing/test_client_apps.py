@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -218,3 +219,21 @@ def test_without_sql_from_the_start_nothing_can_be_judged() -> None:
     apps = ClientApps(Database("mysql+pymysql://nobody@127.0.0.1:1/none", timeout_s=1), CONFIGURED)
     with pytest.raises(DatabaseDown):
         apps.find(APPKEY)
+
+
+def test_names_and_keys_have_their_form(lab: Lab) -> None:
+    with changing(lab) as session:
+        for name in ("a", "n" * 64, " 应用 "):
+            app, secret = client_apps.create(session, name, hmac_only=False, now=now())
+            assert app.name == name.strip() and not app.disabled
+            assert re.fullmatch("[0-9A-F]{12}", app.appkey) and re.fullmatch("[0-9a-f]{48}", secret)
+        for name in ("", " ", "n" * 65, "a\nb"):
+            with pytest.raises(client_apps.ClientAppError, match="1 to 64 characters"):
+                client_apps.create(session, name, hmac_only=False, now=now())
+
+
+def test_a_secret_ends_at_its_moment() -> None:
+    ends_at = now()
+    app = KnownApp("K", (("ends", ends_at), ("stays", None)), False)
+    assert app.live_secrets(ends_at - timedelta(microseconds=1)) == ["ends", "stays"]
+    assert app.live_secrets(ends_at) == ["stays"]

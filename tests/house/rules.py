@@ -29,7 +29,7 @@ _MAY_COMMIT = re.compile(
 )
 _IS_ROUTES = re.compile(r"(^|_)routes$|^routes_")
 _IS_SCHEMAS = re.compile(r"(^|_)(schemas|parameters)$|^schemas_")
-_ROUTE_DECORATORS = frozenset({"endpoint", "route", "get", "post"})
+_ROUTE_DECORATORS = frozenset({"endpoint", "public_route", "route", "get", "post"})
 _SQL_CALL = re.compile(r"session\.(execute|scalars?|query|get|add|add_all|delete|merge|flush)$")
 _SQL_FUNCTIONS = frozenset({"select", "insert", "update", "delete", "text"})
 _WEB = frozenset({"flask", "marshmallow", "werkzeug", "webargs"})

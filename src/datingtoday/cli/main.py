@@ -106,13 +106,13 @@ def run(arguments: list[str]) -> int:
         _tell_usage(error)
         return EXIT_USAGE
     except click.ClickException as error:
-        click.echo(f"datingtoday: {error.format_message()}", err=True)
+        complain(f"datingtoday: {error.format_message()}")
         return EXIT_FAILED
     except (click.Abort, KeyboardInterrupt):
-        click.echo(f"datingtoday: {'已停止' if speaks_chinese() else 'stopped'}", err=True)
+        complain(f"datingtoday: {'已停止' if speaks_chinese() else 'stopped'}")
         return EXIT_INTERRUPTED
     except CommandInterrupted as interrupted:
-        click.echo(f"datingtoday: {in_own_language(interrupted)}", err=True)
+        complain(f"datingtoday: {in_own_language(interrupted)}")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough (`| head`); nothing more can be said to them.
@@ -120,6 +120,11 @@ def run(arguments: list[str]) -> int:
         return EXIT_FAILED
     except Exception as error:
         return _explain(error, debug="--debug" in arguments)
+
+
+def complain(line: str) -> None:
+    """A line for people, on stderr: stdout stays what a script reads."""
+    click.echo(line, err=True)
 
 
 def _formatter() -> type[click.HelpFormatter]:
@@ -135,9 +140,9 @@ def _tell_usage(error: click.UsageError) -> None:
     if speaks_chinese():
         from datingtoday.cli.usage_errors import in_chinese
 
-        click.echo(f"{where}：{in_chinese(error)}（参见 {where} --help）", err=True)
+        complain(f"{where}：{in_chinese(error)}（参见 {where} --help）")
     else:
-        click.echo(f"{where}: {error.format_message()} (see {where} --help)", err=True)
+        complain(f"{where}: {error.format_message()} (see {where} --help)")
 
 
 def _explain(error: Exception, *, debug: bool) -> int:
@@ -152,12 +157,12 @@ def _explain(error: Exception, *, debug: bool) -> int:
             if speaks_chinese()
             else f"unexpected {name}: {text} (the stack trace: datingtoday --debug …)"
         )
-        click.echo(f"datingtoday: {message}", err=True)
+        complain(f"datingtoday: {message}")
         return EXIT_FAILED
     from datingtoday.infra.config.settings import ConfigError
 
     for part in error.all if isinstance(error, ConfigError) else (error,):
-        click.echo(f"datingtoday: {in_own_language(part)}", err=True)
+        complain(f"datingtoday: {in_own_language(part)}")
     return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
 
 

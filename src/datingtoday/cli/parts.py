@@ -31,7 +31,7 @@ def open_parts(
     from datingtoday.infra.redis_suitability import RedisUnsuitable
     from datingtoday.infra.server.embedded_redis import with_redis
 
-    settings = load_settings(config_file, data_dir, create_secrets=False)
+    settings = load_settings(config_file, data_dir)
     require_schema(settings)
     configure_logs(settings.log.level)
     with with_redis(settings) if needs_redis else nullcontext(_as_it_is(settings)) as reachable:
@@ -64,11 +64,16 @@ def _as_it_is(settings: Settings) -> Settings:
 
 
 @contextmanager
-def transaction(
-    config_file: Path | None, data_dir: Path | None, *, write: bool = True
-) -> Iterator[tuple["Parts", "Session"]]:
+def transaction(config_file: Path | None, data_dir: Path | None) -> Iterator[tuple["Parts", "Session"]]:
     """The parts and one transaction, which is committed at the end."""
-    with open_parts(config_file, data_dir) as parts, parts.base.database.transaction(write=write) as session:
+    with open_parts(config_file, data_dir) as parts, parts.base.database.transaction() as session:
+        yield parts, session
+
+
+@contextmanager
+def reading(config_file: Path | None, data_dir: Path | None) -> Iterator[tuple["Parts", "Session"]]:
+    """The parts and one transaction that only reads."""
+    with open_parts(config_file, data_dir) as parts, parts.base.database.reading() as session:
         yield parts, session
 
 

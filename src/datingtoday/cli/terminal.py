@@ -1,10 +1,11 @@
 """Output of commands in the language of the terminal, and tables that line up with Chinese text."""
 
+import json
 from collections.abc import Iterator, Sequence
 
 import click
 
-from datingtoday.cli.main import speaks_chinese
+from datingtoday.cli.main import complain, speaks_chinese
 from datingtoday.cli.text_width import columns
 from datingtoday.infra.paired import paired
 
@@ -21,7 +22,12 @@ def say(en: str, zh: str) -> None:
 
 def note(en: str, zh: str) -> None:
     """For people, on stderr; stdout stays what a script reads."""
-    click.echo(f"datingtoday: {in_language(en, zh)}", err=True)
+    complain(f"datingtoday: {in_language(en, zh)}")
+
+
+def say_json(value: object) -> None:
+    """A result as JSON, to be read by people as well."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

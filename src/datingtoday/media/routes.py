@@ -15,7 +15,7 @@ from datingtoday.media.http_ranges import Delivery
 from datingtoday.media.processing.inspect import Kind
 from datingtoday.media.service import MediaService
 from datingtoday.protocol.call import Call
-from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.endpoint import endpoint, public_route
 from datingtoday.protocol.errors import NotFound, ParameterError, RateLimited, Unavailable
 from datingtoday.protocol.multipart_form import UploadedFile
 
@@ -48,14 +48,11 @@ def media_routes(media: MediaService, delivery: MediaDelivery, *, max_file_bytes
         return media.upload(call.user_id, Kind(kind), _file(call).stream, call.now)
 
     @bp.get("/<media_id>")
-    @endpoint(
+    @public_route(
         "Download a photo, image, audio or video by a URL the server signed",
         "通过服务器生成的链接获取照片、图片、音频或视频的内容",
-        require_token=False,
-        require_sign=False,
         params=schemas.DeliveryParams,
         transaction="manual",
-        own_format=True,
         own_answers={
             200: Text("the bytes", "内容"),
             206: Text("the part that `Range` asks for", "`Range` 请求的部分"),

@@ -99,6 +99,14 @@ def endpoint(
     return decorate
 
 
+def public_route(en: str, zh: str, **options: Any) -> Callable[[View], View]:
+    """Declare a public route in a format of its own: a page, a file, or what another program asks for.
+
+    :param options: as for `endpoint`.
+    """
+    return endpoint(en, zh, require_token=False, require_sign=False, own_format=True, **options)
+
+
 def declared_endpoint(view: Callable[..., Any]) -> Endpoint | None:
     """Declaration of a view function by ``@endpoint``; None if it was not decorated."""
     found = getattr(view, "endpoint", None)

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from datingtoday.infra.payments.provider import MAX_NOTICE_BYTES
 from datingtoday.infra.text import Text
 from datingtoday.protocol.call import Call
-from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.endpoint import endpoint, public_route
 from datingtoday.protocol.errors import ClientIdReused, NotFound, Unavailable
 from datingtoday.protocol.paging import PageRequest, page_schema
 from datingtoday.vip import schemas
@@ -114,12 +114,9 @@ def notify_routes(notifications: Notifications) -> Blueprint:
     bp = Blueprint("pay", __name__, url_prefix="/api/pay")
 
     @bp.post("/notify/<channel>")
-    @endpoint(
+    @public_route(
         "Take a payment provider's notification",
         "接收支付平台的通知",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
         transaction="manual",
         own_answers={
             200: Text(

@@ -18,7 +18,7 @@ from datingtoday.infra.config.settings import Settings
 from datingtoday.infra.paired import paired
 from datingtoday.protocol import envelope
 from datingtoday.protocol.call import Call
-from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.endpoint import public_route
 from datingtoday.protocol.errors import NotFound
 
 _FOLDER = files("datingtoday.web") / "demo"
@@ -45,34 +45,29 @@ def demo_routes(settings: Settings) -> Blueprint:
     code = settings.demo.login_code if settings.embedded else ""
 
     @bp.get("/demo")
-    @endpoint("The demo client", "演示客户端", require_token=False, require_sign=False, own_format=True)
+    @public_route("The demo client", "演示客户端")
     def page(call: Call) -> Response:
         return _file("index.html")
 
     @bp.get("/demo/")
-    @endpoint("The same page", "同一页面", require_token=False, require_sign=False, own_format=True)
+    @public_route("The same page", "同一页面")
     def page_with_slash(call: Call) -> Response:
         return Response(status=308, headers={"Location": "../demo"})
 
     @bp.get("/demo/split")
-    @endpoint(
-        "Two phones side by side", "并排的两部手机", require_token=False, require_sign=False, own_format=True
-    )
+    @public_route("Two phones side by side", "并排的两部手机")
     def split(call: Call) -> Response:
         return _file("split.html")
 
     @bp.get("/demo/heart.svg")
-    @endpoint("The icon", "图标", require_token=False, require_sign=False, own_format=True)
+    @public_route("The icon", "图标")
     def icon(call: Call) -> Response:
         return _file("heart.svg")
 
     @bp.get("/demo/config.json")
-    @endpoint(
+    @public_route(
         "What the demo client is configured with",
         "演示客户端的配置",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
         raises=(NotFound,),
     )
     def config(call: Call) -> Response:
@@ -91,12 +86,9 @@ def demo_routes(settings: Settings) -> Blueprint:
         )
 
     @bp.get("/demo/assets/<name>")
-    @endpoint(
+    @public_route(
         "Files of the demo client",
         "演示客户端的文件",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
         raises=(NotFound,),
     )
     def asset(call: Call, name: str) -> Response:

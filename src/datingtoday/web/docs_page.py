@@ -15,7 +15,7 @@ from flask import Blueprint, Response, request
 
 from datingtoday.protocol import envelope
 from datingtoday.protocol.call import Call
-from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.endpoint import public_route
 from datingtoday.protocol.errors import NotFound
 from datingtoday.web.document import Document
 from datingtoday.web.postman.collection import as_text, build_environment
@@ -64,12 +64,9 @@ def docs_routes(document: Document, events: Document, postman: Document, *, key:
     bp = Blueprint("docs", __name__)
 
     @bp.get("/openapi.json")
-    @endpoint(
+    @public_route(
         "The OpenAPI 3.1 document",
         "OpenAPI 3.1 文档",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
     )
     def openapi_json(call: Call) -> Response:
         response = Response(document.body, content_type=envelope.CONTENT_TYPE)
@@ -77,12 +74,9 @@ def docs_routes(document: Document, events: Document, postman: Document, *, key:
         return _conditional(response)
 
     @bp.get("/asyncapi.json")
-    @endpoint(
+    @public_route(
         "The AsyncAPI 3.0 document: the events of push",
         "AsyncAPI 3.0 文档：推送事件",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
     )
     def asyncapi_json(call: Call) -> Response:
         response = Response(events.body, content_type=envelope.CONTENT_TYPE)
@@ -90,28 +84,22 @@ def docs_routes(document: Document, events: Document, postman: Document, *, key:
         return _conditional(response)
 
     @bp.get("/docs")
-    @endpoint(
+    @public_route(
         "Interactive API documentation",
         "可在线调试的文档",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
     )
     def page(call: Call) -> Response:
         return _file(_OWN / "index.html", "text/html; charset=utf-8")
 
     @bp.get("/docs/")
-    @endpoint("The same page", "同一页面", require_token=False, require_sign=False, own_format=True)
+    @public_route("The same page", "同一页面")
     def page_with_slash(call: Call) -> Response:
         return Response(status=308, headers={"Location": "../docs"})
 
     @bp.get("/docs/keys.json")
-    @endpoint(
+    @public_route(
         "Get the credentials the page signs with (this machine only)",
         "文档页在本机使用的密钥",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
         raises=(NotFound,),
     )
     def keys(call: Call) -> Response:
@@ -123,12 +111,9 @@ def docs_routes(document: Document, events: Document, postman: Document, *, key:
         )
 
     @bp.get("/docs/postman_collection.json")
-    @endpoint(
+    @public_route(
         "The Postman collection; Apifox imports it, too",
         "Postman 集合，Apifox 也可导入",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
     )
     def postman_collection(call: Call) -> Response:
         response = Response(postman.body, content_type=envelope.CONTENT_TYPE)
@@ -136,12 +121,9 @@ def docs_routes(document: Document, events: Document, postman: Document, *, key:
         return _conditional(response)
 
     @bp.get("/docs/postman_environment.json")
-    @endpoint(
+    @public_route(
         "The environment of the collection, with this server's address (and its key, on this machine only)",
         "集合的环境变量：本服务器的地址（仅限本机时含密钥）",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
     )
     def postman_environment(call: Call) -> Response:
         shown = key if key is not None and call.is_local and _asked_by_own_page() else PageKey("", "")
@@ -153,12 +135,9 @@ def docs_routes(document: Document, events: Document, postman: Document, *, key:
         )
 
     @bp.get("/docs/<name>")
-    @endpoint(
+    @public_route(
         "Files of the page",
         "文档页的文件",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
         raises=(NotFound,),
     )
     def file(call: Call, name: str) -> Response:

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from datingtoday.infra.config.settings import Settings
 from datingtoday.protocol.call import Call
-from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.endpoint import public_route
 from datingtoday.protocol.errors import NotFound
 from datingtoday.web.docs_page import PAGE_HEADERS
 
@@ -78,22 +78,19 @@ def index_routes(settings: Settings) -> Blueprint:
     ).encode()
 
     @bp.get("/")
-    @endpoint("The start page", "首页", require_token=False, require_sign=False, own_format=True)
+    @public_route("The start page", "首页")
     def index(call: Call) -> Response:
         return Response(body, content_type="text/html; charset=utf-8", headers=PAGE_HEADERS)
 
     @bp.get("/favicon.ico")
-    @endpoint("The icon", "图标", require_token=False, require_sign=False, own_format=True)
+    @public_route("The icon", "图标")
     def favicon(call: Call) -> Response:
         return _file("heart.svg")
 
     @bp.get("/static/<name>")
-    @endpoint(
+    @public_route(
         "Files of the start page",
         "首页的文件",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
         raises=(NotFound,),
     )
     def file(call: Call, name: str) -> Response:

@@ -14,7 +14,7 @@ from datingtoday.infra.readiness import NEEDED, Readiness
 from datingtoday.infra.text import Text
 from datingtoday.protocol import envelope
 from datingtoday.protocol.call import Call
-from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.endpoint import public_route
 from datingtoday.protocol.errors import NotFound, Unavailable
 from datingtoday.protocol.metrics import Metrics
 from datingtoday.protocol.peer import networks, within
@@ -44,12 +44,9 @@ def internal_routes(
             raise NotFound
 
     @bp.get("/healthz")
-    @endpoint(
+    @public_route(
         "Check that the process is alive",
         "进程是否存活",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
         raises=(NotFound,),
     )
     def healthz(call: Call) -> Response:
@@ -60,12 +57,9 @@ def internal_routes(
         return _fresh(envelope.success())
 
     @bp.get("/readyz")
-    @endpoint(
+    @public_route(
         "Check that the database and Redis answer",
         "数据库和 Redis 是否可用",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
         own_answers={
             200: Text(
                 "`data` names the parts, and how long each took (`latency_ms`); its `status` is `ready`, or `degraded` "
@@ -93,12 +87,9 @@ def internal_routes(
         return bp
 
     @bp.get("/metrics")
-    @endpoint(
+    @public_route(
         "Get metrics for Prometheus",
         "Prometheus 指标",
-        require_token=False,
-        require_sign=False,
-        own_format=True,
         raises=(NotFound,),
     )
     def numbers(call: Call) -> Response:

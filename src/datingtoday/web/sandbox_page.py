@@ -12,7 +12,7 @@ from datingtoday.infra.payments.models import SandboxTrade, TradeState
 from datingtoday.infra.payments.provider import PAGE_PATH
 from datingtoday.infra.text import Text
 from datingtoday.protocol.call import Call
-from datingtoday.protocol.endpoint import endpoint
+from datingtoday.protocol.endpoint import public_route
 from datingtoday.protocol.errors import NotFound
 from datingtoday.vip.sandbox_desk import SandboxDesk
 
@@ -60,16 +60,16 @@ def sandbox_routes(desk: SandboxDesk) -> Blueprint:
     about = {200: Text("the page", "页面"), 303: Text("paid, or not: the page says so", "结果见页面")}
 
     @bp.get(f"{PAGE_PATH}<page_key>")
-    @endpoint(
-        "Show the sandbox's page", "沙箱支付页面", require_token=False, require_sign=False, own_format=True,
+    @public_route(
+        "Show the sandbox's page", "沙箱支付页面",
         transaction="manual", own_answers=about, raises=(NotFound,),
     )  # fmt: skip
     def show(call: Call, page_key: str) -> Response:
         return _page(desk.find(page_key), call)
 
     @bp.post(f"{PAGE_PATH}<page_key>")
-    @endpoint(
-        "Pay at the sandbox", "在沙箱页面支付", require_token=False, require_sign=False, own_format=True,
+    @public_route(
+        "Pay at the sandbox", "在沙箱页面支付",
         transaction="manual", own_answers=about, raises=(NotFound,),
     )  # fmt: skip
     def pay(call: Call, page_key: str) -> Response:

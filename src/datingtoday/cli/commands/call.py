@@ -1,13 +1,12 @@
 """`datingtoday call`: one signed request to a running server."""
 
-import json
 from pathlib import Path
 
 import click
 
 from datingtoday.cli.main import EXIT_FAILED
 from datingtoday.cli.options import settings_options
-from datingtoday.cli.terminal import in_language
+from datingtoday.cli.terminal import in_language, say_json
 from datingtoday.infra.config.settings import load_settings
 
 
@@ -45,7 +44,7 @@ def command(
     """
     from datingtoday.cli.api_client import ApiClient
 
-    settings = load_settings(config_file, data_dir, create_secrets=False)
+    settings = load_settings(config_file, data_dir)
     given = dict(_pair(text) for text in params)
     if not path.startswith("/"):
         raise click.UsageError(
@@ -64,7 +63,7 @@ def command(
     answer = request.send()
     if phone and client.is_ended(answer):
         answer = client.request(method, path, {**given, **client.login(phone, code, anew=True)}).send()
-    click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+    say_json(answer)
     return 0 if answer.get("code") == 0 else EXIT_FAILED
 
 

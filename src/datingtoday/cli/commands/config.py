@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from datingtoday.cli.main import EXIT_USAGE, in_own_language
+from datingtoday.cli.main import EXIT_USAGE, complain, in_own_language
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.terminal import say
 from datingtoday.infra.config.fields import masked, notes_of
@@ -35,7 +35,7 @@ def check(config_file: Path | None, data_dir: Path | None) -> int:
     # Key files are read and libraries imported only where no key is missing: one line says enough.
     problems = serving_problems(settings) or provider_problems(settings)
     for problem in problems:
-        click.echo(f"datingtoday: {in_own_language(problem)}", err=True)
+        complain(f"datingtoday: {in_own_language(problem)}")
     if problems:
         return EXIT_USAGE
     say("The settings are valid.", "设置正确。")

@@ -57,7 +57,7 @@ def command(
     configure_logs("error")
     _check_url(url)
     try:
-        settings: Settings = load_settings(config_file, data_dir, create_secrets=False)
+        settings: Settings = load_settings(config_file, data_dir)
     except ConfigError as problem:
         findings = [config_finding(part) for part in problem.all]
         _print_all(findings, as_json=as_json)

@@ -6,7 +6,7 @@ import click
 
 from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
-from datingtoday.cli.parts import transaction
+from datingtoday.cli.parts import reading, transaction
 from datingtoday.cli.terminal import in_language, say, table
 from datingtoday.cli.text_arguments import clean_text
 
@@ -28,7 +28,7 @@ def list_(config_file: Path | None, data_dir: Path | None) -> None:
 
     Exit codes: 0 shown, 1 failed, 2 the settings are wrong.
     """
-    with transaction(config_file, data_dir, write=False) as (parts, session):
+    with reading(config_file, data_dir) as (parts, session):
         rows = [
             (str(row.id), in_language(GENDERS[row.gender], _GENDERS_ZH[row.gender]), row.name, row.meaning)
             for row in parts.profiles.labels.all(session)

@@ -9,7 +9,7 @@ import click
 
 from datingtoday.cli.main import EXIT_FAILED, CommandFailed
 from datingtoday.cli.options import settings_options
-from datingtoday.cli.parts import open_parts, transaction
+from datingtoday.cli.parts import open_parts, reading, transaction
 from datingtoday.cli.progress import Progress
 from datingtoday.cli.terminal import in_language, note, say, table
 from datingtoday.infra.text import Text
@@ -116,7 +116,7 @@ def list_(verdict: str, most: int, config_file: Path | None, data_dir: Path | No
     from datingtoday.media.moderation import Verdict
 
     now = datetime.now(UTC)
-    with transaction(config_file, data_dir, write=False) as (parts, session):
+    with reading(config_file, data_dir) as (parts, session):
         found = parts.media.service.judged(session, Verdict(verdict), most=most)
         rows = [_row(row, parts.media.service.urls(row, row.user_id, now)["url"]) for row in found]
     if not rows:

@@ -11,8 +11,8 @@ import click
 
 from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
-from datingtoday.cli.parts import transaction
-from datingtoday.cli.terminal import in_language, note, say, table
+from datingtoday.cli.parts import reading, transaction
+from datingtoday.cli.terminal import in_language, note, say, say_json, table
 from datingtoday.cli.text_arguments import clean_text
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def list_(
     from datingtoday.safety.models import ReportState
 
     wanted = None if state == "all" else ReportState(state)
-    with transaction(config_file, data_dir, write=False) as (parts, session):
+    with reading(config_file, data_dir) as (parts, session):
         found = parts.safety.moderation.reports(session, state=wanted, peer_id=user_id, most=most)
         rows = [_row(report) for report in found]
     if not rows:
@@ -96,7 +96,7 @@ def show(report_id: int, photos_dir: Path | None, config_file: Path | None, data
 
     Exit codes: 0 shown, 1 failed (no such report), 2 wrong usage or settings.
     """
-    with transaction(config_file, data_dir, write=False) as (parts, session):
+    with reading(config_file, data_dir) as (parts, session):
         report = parts.safety.moderation.report(session, report_id)
         if report is None:
             raise _no_report(report_id)
@@ -117,7 +117,7 @@ def show(report_id: int, photos_dir: Path | None, config_file: Path | None, data
             "note": report.note,
             "evidence": json.loads(report.evidence),
         }
-    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    say_json(data)
 
 
 @command.command()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datingtoday.cli.banner import banner
-from datingtoday.cli.main import EXIT_INTERRUPTED, CommandFailed
+from datingtoday.cli.main import EXIT_INTERRUPTED, CommandFailed, complain
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.progress import Progress
 from datingtoday.cli.terminal import in_language, note
@@ -200,7 +200,7 @@ def _migrate(settings: Settings, *, asked: bool, with_people: bool) -> None:
     if current is None and settings.embedded and with_people:
         (settings.data_dir / UNFINISHED_SEED).touch()
     if current != migrations.head():
-        migrations.upgrade(settings.database.uri, lambda line: click.echo(f"database: {line}", err=True))
+        migrations.upgrade(settings.database.uri, lambda line: complain(f"database: {line}"))
 
 
 def _seed_if_unfinished(parts: Any, users: int) -> None:

@@ -63,7 +63,7 @@ def explain(
 
     host, path, query = _split(path)
     given = {**query, **_given(params)}
-    secret = secret or load_settings(config_file, data_dir, create_secrets=False).app.appsecret
+    secret = secret or load_settings(config_file, data_dir).app.appsecret
     if not secret:
         raise click.UsageError(
             in_language(

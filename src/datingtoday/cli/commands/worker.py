@@ -28,7 +28,7 @@ def command(config_file: Path | None, data_dir: Path | None) -> None:
     from datingtoday.protocol.metrics import count_across_processes
     from datingtoday.worker import run_until_told
 
-    settings = load_settings(config_file, data_dir, create_secrets=False)
+    settings = load_settings(config_file, data_dir)
     raise_together(missing_libraries(settings))
     require_schema(settings)
     configure_logs(settings.log.level, reporter_of(settings.sentry))

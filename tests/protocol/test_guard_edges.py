@@ -24,7 +24,7 @@ class Connection:
         self.closes = 0
         self.started: list[tuple[str, dict[str, str], Any]] = []
 
-    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         self.started.append((status, dict(headers), exc_info))
 
     def force_close(self) -> None:
@@ -36,6 +36,11 @@ def environ(path: str, **more: Any) -> dict[str, Any]:
         "REQUEST_METHOD": "POST", "PATH_INFO": path, "QUERY_STRING": "", "SERVER_NAME": "x", "SERVER_PORT": "80",
         "REMOTE_ADDR": "127.0.0.1", "wsgi.input": io.BytesIO(), "wsgi.url_scheme": "http", **more,
     }  # fmt: skip
+
+
+def ask(app: Flask, sent: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """The body of the answer."""
+    return app.wsgi_app(sent, start_response)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,7 @@ def test_a_connection_with_more_left_than_gunicorn_reads_is_closed(
     """gunicorn reads 64 KiB of what a refused request sent, so that the connection can be used again."""
     connection = Connection()
     sent = environ(ECHO, QUERY_STRING="a=1&a=2", **header)
-    body = b"".join(lab.flask.wsgi_app(sent, connection.start_response))
+    body = b"".join(ask(lab.flask, sent, connection.start_response))
     [(status, headers, _)] = connection.started
     assert b'"code":' in body and headers["Content-Length"] == str(len(body)), status
     assert connection.closes == closes
@@ -67,7 +72,7 @@ def test_a_connection_with_more_left_than_gunicorn_reads_is_closed(
 def test_a_server_that_cannot_be_told_to_close(lab: Lab) -> None:
     started: list[str] = []
     sent = environ(ECHO, QUERY_STRING="a=1&a=2", CONTENT_LENGTH="70000")
-    lab.flask.wsgi_app(sent, lambda status, *_: started.append(status))
+    ask(lab.flask, sent, lambda status, *_: started.append(status))
     assert len(started) == 1
 
 
@@ -79,11 +84,11 @@ def test_an_answer_that_fails_after_it_was_begun(lab: Lab) -> None:
         start_response("200 OK", [])
         raise ZeroDivisionError
 
-    broken.wsgi_app = begin_and_fail  # type: ignore[method-assign]
+    broken.wsgi_app = begin_and_fail  # type: ignore[method-assign, assignment]
     lab.guard.install(broken)
     connection = Connection()
     with capture_logs():
-        broken.wsgi_app(environ("/other"), connection.start_response)
+        ask(broken, environ("/other"), connection.start_response)
     (first, _, no_error), (second, _, error) = connection.started
     assert (first, no_error) == ("200 OK", None)
     assert (second, error[0]) == ("500 Internal Server Error", ZeroDivisionError)
@@ -107,7 +112,7 @@ def test_errors_of_flask(status: int, answered: int, code: int) -> None:
     answer_errors(app)
 
     @app.get("/fails")
-    def fails() -> None:
+    def fails() -> str:
         if status == 404:
             abort(404)
         error = HTTPException("x")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from datingtoday.infra.config.demo import ANSWERING_PHONE
+from datingtoday.infra.milliseconds import moment_of
 from datingtoday.infra.realtime import PushEvent
 from datingtoday.web.jobs import DemoAnswers
 from tests.chat.talking import contents, send
@@ -43,6 +44,27 @@ def test_who_blocks_it_silences_it_for_nobody_else(demo: Api, monkeypatch: pytes
     assert not answers.has_work(datetime.now(UTC))
     assert len(contents(demo, patient, answering)) == 2
     assert contents(demo, blocking, answering) == ["hello"]
+
+
+def test_it_thinks_for_two_seconds_and_answers_once(demo: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[PushEvent] = []
+    monkeypatch.setattr(demo.parts.base.realtime, "publish", told.extend)
+    answers, answering, user = (
+        DemoAnswers(demo.parts.base, demo.parts.chat),
+        demo.new_user(ANSWERING_PHONE),
+        make_user(demo),
+    )
+    message = send(demo, user, answering).data
+    written_at = moment_of(message["send_ms"])
+    told.clear()
+    answers.run(written_at + timedelta(seconds=2, milliseconds=-1))
+    assert [it.user_id for it in told if it.name == "typing"] == [user.user_id]
+    assert len(contents(demo, user, answering)) == 1
+    assert answers.has_work(written_at)
+    for _ in range(2):
+        answers.run(written_at + timedelta(seconds=2))
+        assert len(contents(demo, user, answering)) == 2
+    assert not answers.has_work(written_at)
 
 
 def _leave(api: Api, user: User) -> None:

@@ -20,6 +20,7 @@ from datingtoday.protocol import envelope
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import public_route
 from datingtoday.protocol.errors import NotFound
+from datingtoday.web.kept_answers import kept
 
 _FOLDER = files("datingtoday.web") / "demo"
 _ASSETS = (
@@ -126,9 +127,5 @@ def _file(name: str) -> Response:
     content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     if content_type.startswith("text/"):
         content_type += "; charset=utf-8"
-    response = Response(_FOLDER.joinpath(*name.split("/")).read_bytes(), content_type=content_type)
-    response.headers.update(_HEADERS)
-    response.headers["Cache-Control"] = "no-cache"
-    response.add_etag()
-    response.make_conditional(request.environ)
-    return response
+    content = _FOLDER.joinpath(*name.split("/")).read_bytes()
+    return kept(Response(content, content_type=content_type), _HEADERS)

@@ -18,6 +18,7 @@ from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import public_route
 from datingtoday.protocol.errors import NotFound
 from datingtoday.web.document import Document
+from datingtoday.web.kept_answers import kept
 from datingtoday.web.postman.collection import as_text, build_environment
 
 _OWN = files("datingtoday.web") / "static"
@@ -69,9 +70,7 @@ def docs_routes(document: Document, events: Document, postman: Document, *, key:
         "OpenAPI 3.1 文档",
     )
     def openapi_json(call: Call) -> Response:
-        response = Response(document.body, content_type=envelope.CONTENT_TYPE)
-        response.set_etag(document.etag)
-        return _conditional(response)
+        return _document(document)
 
     @bp.get("/asyncapi.json")
     @public_route(
@@ -79,9 +78,7 @@ def docs_routes(document: Document, events: Document, postman: Document, *, key:
         "AsyncAPI 3.0 文档：推送事件",
     )
     def asyncapi_json(call: Call) -> Response:
-        response = Response(events.body, content_type=envelope.CONTENT_TYPE)
-        response.set_etag(events.etag)
-        return _conditional(response)
+        return _document(events)
 
     @bp.get("/docs")
     @public_route(
@@ -116,9 +113,7 @@ def docs_routes(document: Document, events: Document, postman: Document, *, key:
         "Postman 集合，Apifox 也可导入",
     )
     def postman_collection(call: Call) -> Response:
-        response = Response(postman.body, content_type=envelope.CONTENT_TYPE)
-        response.set_etag(postman.etag)
-        return _conditional(response)
+        return _document(postman)
 
     @bp.get("/docs/postman_environment.json")
     @public_route(
@@ -163,14 +158,10 @@ def _asked_by_own_page() -> bool:
 
 
 def _file(path: Traversable, content_type: str) -> Response:
-    response = Response(path.read_bytes(), content_type=content_type)
-    response.add_etag()
-    return _conditional(response)
+    return kept(Response(path.read_bytes(), content_type=content_type), PAGE_HEADERS)
 
 
-def _conditional(response: Response) -> Response:
-    response.headers.update(PAGE_HEADERS)
-    # Kept by the browser, but asked about each time: an update of the server shows at once.
-    response.headers["Cache-Control"] = "no-cache"
-    response.make_conditional(request.environ)
-    return response
+def _document(document: Document) -> Response:
+    response = Response(document.body, content_type=envelope.CONTENT_TYPE)
+    response.set_etag(document.etag)
+    return kept(response, PAGE_HEADERS)

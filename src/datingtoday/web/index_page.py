@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from datingtoday.infra.config.settings import Settings
 from datingtoday.protocol.call import Call
 from datingtoday.protocol.endpoint import public_route
 from datingtoday.protocol.errors import NotFound
 from datingtoday.web.docs_page import PAGE_HEADERS
+from datingtoday.web.kept_answers import kept
 
 _STATIC = files("datingtoday.web") / "static"
 _FILES = {
@@ -102,9 +103,4 @@ def index_routes(settings: Settings) -> Blueprint:
 
 
 def _file(name: str) -> Response:
-    response = Response((_STATIC / name).read_bytes(), content_type=_FILES[name])
-    response.headers.update(PAGE_HEADERS)
-    response.headers["Cache-Control"] = "no-cache"
-    response.add_etag()
-    response.make_conditional(request.environ)
-    return response
+    return kept(Response((_STATIC / name).read_bytes(), content_type=_FILES[name]), PAGE_HEADERS)

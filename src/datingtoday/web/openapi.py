@@ -122,8 +122,6 @@ def _headers(cls: type[AppError] | None = None) -> Json:
     headers: Json = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
     if cls is not None and cls.http_status in (429, 503):
         headers["Retry-After"] = {"schema": {"type": "integer", "minimum": 1}, "description": "s"}
-    if cls is not None and cls.http_status == 405:
-        headers["Allow"] = {"schema": {"type": "string"}}
     return headers
 
 
@@ -271,8 +269,6 @@ def _responses(route: Route, plugin: SchemaPlugin) -> Json:
     http = [cls for cls in own if cls.http_status != 200]
     if not declared.own_format:
         http += parts.HTTP_ERRORS
-    if route.variables and not any(cls.http_status == 404 for cls in http):
-        http.append(NotFound)
     for status in sorted({cls.http_status for cls in http}):
         responses.setdefault(str(status), _refusal([cls for cls in http if cls.http_status == status]))
     return responses

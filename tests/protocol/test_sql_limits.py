@@ -1,0 +1,91 @@
+"""Limits and numbers that are counted in SQL, at the moment at which a row is old enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from datingtoday.accounts.models import SmsCode
+from datingtoday.accounts.send_limits import SmsRules
+from datingtoday.accounts.sms_metrics import SmsNumbers
+from datingtoday.infra.db import Base, Database
+from datingtoday.protocol.errors import RateLimited
+from datingtoday.protocol.sql_limits import refuse_above
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+TICK, HOUR, DAY = timedelta(microseconds=1), timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/limits.db")
+    Base.metadata.create_all(database.engine, tables=[Base.metadata.tables["sms_code"]])
+    yield database
+    database.dispose()
+
+
+def keep(
+    database: Database, *ages: timedelta, prefix: str = "+86139", purpose: str = "login", used: int = 0
+) -> None:
+    """Codes of these ages; of ``used`` the first were used."""
+    with database.transaction() as session:
+        for number, age in enumerate(ages):
+            session.add(
+                SmsCode(
+                    phone=f"{prefix}00000000", prefix=prefix, network="", purpose=purpose, code_hash="0" * 64,
+                    sent_at=NOW - age, expires_at=NOW, used_at=NOW if number < used else None,
+                )
+            )  # fmt: skip
+
+
+def wait_s(database: Database, most: int | None) -> int | None:
+    """Seconds that one more has to wait; None: it need not."""
+    with database.reading() as session:
+        try:
+            refuse_above(session, SmsCode.sent_at, most, HOUR, NOW)
+        except RateLimited as refused:
+            assert refused.data is not None
+            return int(refused.data["retry_after_s"])
+    return None
+
+
+def test_a_row_counts_until_it_is_as_old_as_the_span(database: Database) -> None:
+    keep(database, HOUR, HOUR - TICK, HOUR / 2)
+    assert wait_s(database, 3) is None
+    assert wait_s(database, 2) == 1
+    assert wait_s(database, 1) == 1800, "until the newest is old enough"
+    assert wait_s(database, None) is None
+
+
+def test_without_rows_nobody_waits(database: Database) -> None:
+    assert wait_s(database, 1) is None
+
+
+def samples(database: Database, **rules: int) -> dict[str, dict[str, float]]:
+    numbers = SmsNumbers(database, SmsRules(**rules))
+    return {
+        metric.name.removeprefix("datingtoday_sms_"): {
+            sample.labels["prefix"]: sample.value for sample in metric.samples
+        }
+        for metric in numbers.read(NOW)
+    }
+
+
+def test_messages_of_a_day_and_what_became_of_them(database: Database) -> None:
+    keep(database, DAY, DAY - TICK, HOUR, HOUR, HOUR, used=2)
+    keep(database, HOUR, prefix="+85261", purpose="delete", used=1)
+    found = samples(database, per_prefix_per_day=8, in_all_per_day=50)
+    sent, converted, ceiling = found.values()
+    assert sent == {"+86139": 4, "+85261": 1, "all": 5}
+    assert converted == {"+86139": 0.25, "all": 0.25}, "the oldest of those used is a day old"
+    assert ceiling == {"+86139": 0.5, "+85261": 0.125, "all": 0.1}
+
+
+def test_fifty_prefixes_have_a_series_and_all_of_them_are_added_up(database: Database) -> None:
+    for number in range(51):
+        keep(database, *[HOUR] * (2 if number else 1), prefix=f"+1{number:04}")
+    sent = next(iter(samples(database).values()))
+    assert len(sent) == 51 and "+10000" not in sent and sent["all"] == 101

@@ -64,8 +64,8 @@ def test_without_rows_nobody_waits(database: Database) -> None:
     assert wait_s(database, 1) is None
 
 
-def samples(database: Database, **rules: int) -> dict[str, dict[str, float]]:
-    numbers = SmsNumbers(database, SmsRules(**rules))
+def samples(database: Database, rules: SmsRules) -> dict[str, dict[str, float]]:
+    numbers = SmsNumbers(database, rules)
     return {
         metric.name.removeprefix("datingtoday_sms_"): {
             sample.labels["prefix"]: sample.value for sample in metric.samples
@@ -77,7 +77,7 @@ def samples(database: Database, **rules: int) -> dict[str, dict[str, float]]:
 def test_messages_of_a_day_and_what_became_of_them(database: Database) -> None:
     keep(database, DAY, DAY - TICK, HOUR, HOUR, HOUR, used=2)
     keep(database, HOUR, prefix="+85261", purpose="delete", used=1)
-    found = samples(database, per_prefix_per_day=8, in_all_per_day=50)
+    found = samples(database, SmsRules(per_prefix_per_day=8, in_all_per_day=50))
     sent, converted, ceiling = found.values()
     assert sent == {"+86139": 4, "+85261": 1, "all": 5}
     assert converted == {"+86139": 0.25, "all": 0.25}, "the oldest of those used is a day old"
@@ -87,5 +87,5 @@ def test_messages_of_a_day_and_what_became_of_them(database: Database) -> None:
 def test_fifty_prefixes_have_a_series_and_all_of_them_are_added_up(database: Database) -> None:
     for number in range(51):
         keep(database, *[HOUR] * (2 if number else 1), prefix=f"+1{number:04}")
-    sent = next(iter(samples(database).values()))
+    sent = next(iter(samples(database, SmsRules()).values()))
     assert len(sent) == 51 and "+10000" not in sent and sent["all"] == 101

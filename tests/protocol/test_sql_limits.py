@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
-from datingtoday.accounts.models import SmsCode
+from datingtoday.accounts.jobs import purge
+from datingtoday.accounts.models import SmsCode, SmsNumber
 from datingtoday.accounts.send_limits import SmsRules
 from datingtoday.accounts.sms_metrics import SmsNumbers
 from datingtoday.infra.db import Base, Database
@@ -22,7 +24,8 @@ TICK, HOUR, DAY = timedelta(microseconds=1), timedelta(hours=1), timedelta(days=
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{tmp_path}/limits.db")
-    Base.metadata.create_all(database.engine, tables=[Base.metadata.tables["sms_code"]])
+    names = ("sms_code", "sms_number", "user_session")
+    Base.metadata.create_all(database.engine, tables=[Base.metadata.tables[name] for name in names])
     yield database
     database.dispose()
 
@@ -58,6 +61,22 @@ def test_a_row_counts_until_it_is_as_old_as_the_span(database: Database) -> None
     assert wait_s(database, 2) == 1
     assert wait_s(database, 1) == 1800, "until the newest is old enough"
     assert wait_s(database, None) is None
+
+
+def test_codes_and_numbers_are_kept_for_two_days(database: Database) -> None:
+    """Twice as long as a limit looks back."""
+    keep(database, 2 * DAY, 2 * DAY + TICK, HOUR)
+    with database.transaction() as session:
+        for number, at in enumerate((NOW - 2 * DAY, NOW - 2 * DAY - TICK, NOW, None)):
+            session.add(SmsNumber(phone=f"+8613900000{number}", last_sent_at=at))
+    for _ in range(2):
+        removed = purge(database, NOW)
+    assert removed == {"sms_code": 0, "sms_number": 0, "user_session": 0}, "the second time nothing is left"
+    with database.reading() as session:
+        ages = [NOW - at for at in session.scalars(select(SmsCode.sent_at).order_by(SmsCode.sent_at))]
+        assert ages == [2 * DAY, HOUR]
+        phones = session.scalars(select(SmsNumber.phone).order_by(SmsNumber.phone)).all()
+        assert phones == ["+86139000000", "+86139000002"]
 
 
 def test_without_rows_nobody_waits(database: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from datingtoday.infra.config.settings import Settings
+from datingtoday.infra.config.settings import Settings, load_settings
 from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import now_ms
 from datingtoday.infra.jobs.models import JobLease
@@ -99,6 +100,8 @@ def test_jobs_that_fail_and_a_worker_that_is_silent(
     database.dispose()
     found = examined(load(tmp_path / "data", DATABASE_URI=database_uri), "processes")
     assert {name: states(found)[f"processes.{name}"] for name in ("worker", "jobs")} == expected
+    if beat_s == 50:
+        assert re.search(r"no background worker runs \(5\d s\)", found["processes.worker"][0].message.en)
     if failures > 3:
         [finding] = found["processes.jobs"]
         assert finding.message.en == "the job purge failed 4 times: no disk"
@@ -118,6 +121,17 @@ def test_a_table_and_a_column_that_are_missing(tmp_path: Path, database_uri: str
     database.dispose()
     [finding] = examined(settings, "schema")["schema.columns"]
     assert finding.message.en.startswith("replay_bucket lacks the columns first_used_at, holder, lost_at")
+
+
+def test_secrets_that_can_be_guessed(tmp_path: Path) -> None:
+    assert states(examined(load(tmp_path), "secrets"))["secrets.strength"] == "ok"
+    for name, key in (("APP_APPSECRET", "appsecret"), ("SECURITY_SECRET_KEY", "secret_key")):
+        found = examined(load(tmp_path, **{name: "0123" * 16}), "secrets")
+        assert found[f"secrets.{key}"][0].state == "error" and "secrets.strength" not in found
+    same = dict.fromkeys(("APP_APPSECRET", "SECURITY_SECRET_KEY"), "8c6f1b2e9d3a4057" * 4)
+    assert states(examined(load(tmp_path, **same), "secrets"))["secrets.reused"] == "error"
+    nothing = examined(load_settings(None, tmp_path, {}), "secrets")
+    assert set(nothing) == {"secrets.files"}, "nothing to judge before the first start"
 
 
 class TestRedis:

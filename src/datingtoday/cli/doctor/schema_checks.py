@@ -60,23 +60,31 @@ def _structure(connection: Connection, settings: Settings) -> Iterator[Finding]:
     # The models register themselves when the application is imported.
     import datingtoday.app  # noqa: F401
 
+    found = list(_differences(connection, settings))
+    yield from found
+    if not found:
+        count = len(Base.metadata.sorted_tables)
+        yield ok("schema.structure", f"{count} tables with all indexes", f"{count} 张表，索引齐全")
+    if connection.dialect.name != "sqlite":
+        wrong = list(_table_options(connection, settings))
+        yield from wrong
+        if not wrong:
+            yield ok("schema.options", "all tables are InnoDB and utf8mb4", "所有表均为 InnoDB 与 utf8mb4")
+
+
+def _differences(connection: Connection, settings: Settings) -> Iterator[Finding]:
     inspector = inspect(connection)
     existing = set(inspector.get_table_names())
-    found = 0
     for table in Base.metadata.sorted_tables:
         if table.name not in existing:
-            found += 1
             yield error(
                 "schema.tables",
                 Text(f"the table {table.name} is missing", f"缺少表 {table.name}"),
                 Text("restore it from a backup", "从备份恢复"),
             )
             continue
-        for finding in _columns(inspector, table):
-            found += 1
-            yield finding
+        yield from _columns(inspector, table)
         for index in missing_indexes(inspector, table, connection.dialect):
-            found += 1
             statement = str(CreateIndex(index).compile(dialect=connection.dialect)).strip()
             yield error(
                 "schema.indexes",
@@ -86,11 +94,6 @@ def _structure(connection: Connection, settings: Settings) -> Iterator[Finding]:
                 ),
                 _run(connection, settings, statement),
             )
-    if not found:
-        count = len(Base.metadata.sorted_tables)
-        yield ok("schema.structure", f"{count} tables with all indexes", f"{count} 张表，索引齐全")
-    if connection.dialect.name != "sqlite":
-        yield from _table_options(connection, settings)
 
 
 def _columns(inspector: Inspector, table: Table) -> Iterator[Finding]:
@@ -123,11 +126,9 @@ def _table_options(connection: Connection, settings: Settings) -> Iterator[Findi
         )
     )
     ours = {table.name for table in Base.metadata.sorted_tables}
-    wrong = 0
     for name, engine, collation in rows:
         if name not in ours or (engine == "InnoDB" and str(collation).startswith("utf8mb4")):
             continue
-        wrong += 1
         statement = (
             f"ALTER TABLE {name} ENGINE = InnoDB, CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
         )
@@ -139,8 +140,6 @@ def _table_options(connection: Connection, settings: Settings) -> Iterator[Findi
             ),
             _run(connection, settings, statement),
         )
-    if not wrong:
-        yield ok("schema.options", "all tables are InnoDB and utf8mb4", "所有表均为 InnoDB 与 utf8mb4")
 
 
 def _run(connection: Connection, settings: Settings, statement: str) -> str:

@@ -8,11 +8,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
+from datingtoday.discovery.hot.models import HotPerson
+from datingtoday.discovery.hot.ranking import Attention
+from datingtoday.discovery.nearby.models import Location
+from datingtoday.media.models import Media
+from datingtoday.media.moderation import Verdict
+from datingtoday.media.personal_data import MediaData
+from datingtoday.profiles.models import UserInfo
+from tests.discovery.locations import new_area, person_at
 from tests.media.uploads import small_photo
 from tests.plugins.api import Api, User
 from tests.plugins.statements import statements
-from tests.profiles.factories import make_photo, make_user
+from tests.profiles.factories import judge, make_photo, make_user
 from tests.vip.purchases import make_order, notify, paid_at_provider, pay, refund
 
 pytestmark = pytest.mark.parametrize("shared_backend", ["real"], indirect=True)
@@ -83,6 +92,51 @@ def _upload(api: Api, user: User) -> Callable[[], Any]:
     return lambda: api.upload("/api/media/upload", user, small_photo(), kind="photo", filename="a.jpg").data
 
 
+def _in_transaction(change: Callable[[Api, Session, User], Any]) -> Callable[[Api, User], Callable[[], Any]]:
+    """A change of a service, without an endpoint."""
+
+    def prepare(api: Api, user: User) -> Callable[[], Any]:
+        def run() -> None:
+            with api.parts.base.database.transaction() as session:
+                change(api, session, user)
+
+        return run
+
+    return prepare
+
+
+def _judge(api: Api, user: User) -> Callable[[], Any]:
+    media_id = make_photo(api, user)
+    return lambda: judge(api, media_id, Verdict.REFUSED)
+
+
+def _purge_media(api: Api, user: User) -> Callable[[], Any]:
+    make_photo(api, user)
+    return _in_transaction(
+        lambda api, session, user: MediaData(api.parts.media.service).remove(session, user.user_id, 10)
+    )(api, user)
+
+
+def _rename(api: Api, user: User) -> Callable[[], Any]:
+    def change(api: Api, session: Session, user: User) -> None:
+        api.parts.profiles.labels.rename(session, 1, f"label {user.user_id}", None)
+
+    return _in_transaction(change)(api, user)
+
+
+def _phone(api: Api, session: Session, user: User) -> None:
+    service = api.parts.profiles.service
+    service.set_phone(session, service.lock(session, user.user_id), None, datetime.now(UTC))
+
+
+def _ban(api: Api, session: Session, user: User) -> None:
+    api.parts.profiles.service.ban(session, user.user_id, until=None, reason="spam", now=datetime.now(UTC))
+
+
+def _attention(api: Api, session: Session, user: User) -> None:
+    api.parts.discovery.scores.note(session, user.user_id, 1, Attention.ACTIVE, datetime.now(UTC))
+
+
 LOCKS: dict[str, tuple[Callable[[Api, User], Callable[[], Any]], list[str]]] = {
     "update": (_of_user("/api/user/update", intro="hello"), ["user_info", "location"]),
     "follow": (_of_user("/api/user/follow", peerId=_peer), ["user_info"]),
@@ -91,6 +145,12 @@ LOCKS: dict[str, tuple[Callable[[Api, User], Callable[[], Any]], list[str]]] = {
     "labels": (_of_user("/api/user/label/update", labelIds="1"), ["user_info", "label (shared)"]),
     "album": (_photo, ["user_info", "media"]),
     "upload": (_upload, ["media_usage"]),
+    "judgement": (_judge, ["media"]),
+    "purge of uploads": (_purge_media, ["media"]),
+    "label": (_rename, ["label"]),
+    "ban": (_in_transaction(_ban), ["user_info", "location"]),
+    "phone": (_in_transaction(_phone), ["user_info"]),
+    "attention": (_in_transaction(_attention), ["hot_person"]),
     "order": (
         _of_user("/api/order/create", productId=1, channel="sandbox", clientId="a" * 16),
         ["user_order"],
@@ -108,3 +168,55 @@ def test_a_change_locks_what_it_decides_on(api: Api, name: str) -> None:
     prepare, expected = LOCKS[name]
     change = prepare(api, make_user(api))
     assert locked_by(api, change) == expected
+
+
+ANEW: dict[
+    str, tuple[Callable[[Api, User], tuple[type[Any], Any]], str, Any, Callable[[Api, Session, Any], Any]]
+] = {
+    "person": (
+        lambda _, user: (UserInfo, user.user_id),
+        "intro",
+        "after",
+        lambda api, session, key: api.parts.profiles.service.lock(session, key),
+    ),
+    "ban": (
+        lambda _, user: (UserInfo, user.user_id),
+        "intro",
+        "after",
+        lambda api, session, key: api.parts.profiles.service.unban(session, key, datetime.now(UTC)),
+    ),
+    "upload": (
+        lambda api, user: (Media, make_photo(api, user)),
+        "reference",
+        "after",
+        lambda api, session, key: api.parts.media.service.detach(session, [key], datetime.now(UTC)),
+    ),
+    "place": (
+        lambda api, user: (Location, person_at(api, new_area()).user_id),
+        "ip_addr",
+        "192.0.2.1",
+        lambda api, session, key: api.parts.discovery.places.refresh(session, [key], datetime.now(UTC)),
+    ),
+    "attention": (
+        lambda _, user: (HotPerson, user.user_id),
+        "bonus",
+        7.0,
+        lambda api, session, key: api.parts.discovery.scores.note(
+            session, key, 1, Attention.ACTIVE, datetime.now(UTC)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ANEW)
+def test_a_row_that_is_locked_is_read_anew(api: Api, name: str) -> None:
+    """What another transaction wrote while this one waited for the lock counts, also where this one had read it."""
+    prepare, column, after, lock = ANEW[name]
+    table, key = prepare(api, make_user(api))
+    with api.parts.base.database.transaction() as session:
+        row = session.get_one(table, key)
+        assert getattr(row, column) != after
+        with api.parts.base.database.transaction() as another:
+            setattr(another.get_one(table, key), column, after)
+        lock(api, session, key)
+        assert getattr(row, column) == after

@@ -87,6 +87,17 @@ class TestUses:
         detach(api, [media.id], at + DAY)
         assert state() == (0, at), "nothing is taken away that was not there"
 
+    def test_several_in_one_transaction(self, api: Api) -> None:
+        user, at = make_user(api), datetime(2026, 5, 1, tzinfo=UTC)
+        media = make_media(api, user)
+        service = api.parts.media.service
+        with api.parts.base.database.transaction() as session:
+            for _ in range(3):
+                service.attach(session, user.user_id, media.id)
+            service.detach(session, [media.id], at)
+        row = row_of(api, media.id)
+        assert row is not None and row.uses == 2
+
     def test_at_the_same_time(self, api: Api) -> None:
         user = make_user(api)
         media = make_media(api, user)
@@ -168,12 +179,13 @@ class TestModeration:
     def test_an_upload_is_judged_once(
         self, api: Api, vendor: Callable[..., Vendor], verdict: Verdict
     ) -> None:
-        asked = vendor(Judgement(verdict, "because " * 100, "case-1"))
+        asked = vendor(Judgement(verdict, "because " * 100, "case-1 " * 100))
         user = make_user(api)
         told = upload(api, user).data
         row = row_of(api, told["media_id"])
         assert row is not None
-        assert (row.verdict, row.reference, row.reason) == (verdict, "case-1", ("because " * 100)[:200])
+        assert (row.verdict, row.reason) == (verdict, ("because " * 100)[:200])
+        assert row.reference == ("case-1 " * 100)[:100]
         assert row.asked_at is not None
         ((subject, seen),) = asked.asked
         assert (subject.media_id, subject.kind, subject.owner_id) == (row.id, "photo", user.user_id)

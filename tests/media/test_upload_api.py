@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
@@ -195,7 +196,8 @@ class TestQuota:
         api = app_of(MEDIA_USER_FILES=2)
         user = make_user(api)
         assert [upload(api, user).code for _ in range(3)] == [0, 0, 1201]
-        assert "2 / 2" in upload(api, user).msg
+        assert "2 / 2, 0 / " in upload(api, user).msg
+        assert "2 / 2" in upload(api, user, b"no photo").msg, "without a look at the file"
         assert upload(api, make_user(api)).code == 0
         assert count(api, Media, user_id=user.user_id) == 2
 
@@ -262,6 +264,16 @@ class TestQuota:
 
 
 class TestFailures:
+    @pytest.mark.parametrize(("took_s", "is_taken"), [(1800.0, True), (1800.1, False)])
+    def test_storing_takes_half_an_hour_at_most(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch, took_s: float, is_taken: bool
+    ) -> None:
+        """The purge may take the files for garbage after an hour."""
+        user, clock = make_user(api), iter([0.0, took_s])
+        monkeypatch.setattr("datingtoday.media.service.time", SimpleNamespace(monotonic=lambda: next(clock)))
+        assert (upload(api, user).status == 200) is is_taken
+        assert count(api, Media, user_id=user.user_id) == is_taken
+
     @pytest.mark.parametrize("puts_before", [0, 1, 2])
     def test_of_the_store(
         self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch, puts_before: int

@@ -98,7 +98,7 @@ def shares_of(threads: int, parallel: int) -> tuple[int, int]:
     at most half of the others wait, so that some are always left for everything else.
     """
     decoding = max(1, min(parallel, threads // 2))
-    return decoding, max(0, threads - decoding) // 2
+    return decoding, (threads - decoding) // 2
 
 
 def _storage(settings: Settings) -> Storage:

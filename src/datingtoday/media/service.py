@@ -42,8 +42,8 @@ _MEGABYTE = 1024 * 1024
 class Quota:
     """Storage limit of one person, all forms counted; what the unused-uploads job removes is free again."""
 
-    files: int = 5000
-    stored_bytes: int = 5 * 1024 * _MEGABYTE
+    files: int
+    stored_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,6 @@ class MediaService:
         row = _usable(_locked(session, media_id), user_id, kinds)
         row.uses += 1
         row.unused_since = None
-        session.flush()
         return row
 
     def detach(self, session: Session, media_ids: Collection[str], now: datetime) -> None:
@@ -112,7 +111,6 @@ class MediaService:
                 continue
             row.uses -= 1
             row.unused_since = None if row.uses else now
-        session.flush()
 
     def read(self, session: Session, media_ids: Collection[str]) -> dict[str, Media]:
         """Existing ones of these uploads, in one statement."""
@@ -279,7 +277,6 @@ class MediaService:
     def _judged(self, session: Session, row: Media, judgement: Judgement, now: datetime) -> None:
         before = row.verdict
         _write(row, judgement, now)
-        session.flush()
         if row.verdict != before:
             self._events.announce(session, MediaJudged(row.id, row.user_id, row.kind, judgement.verdict))
 

@@ -44,7 +44,6 @@ def drop(session: Session, rows: Sequence[Media]) -> None:
         if not is_shared(row.storage_key):
             # Some moment of the past: to be collected as soon as this is committed.
             session.add(MediaGarbage(storage_key=row.storage_key, collect_after=row.create_time, stored=True))
-    session.flush()
     session.execute(delete(Media).where(Media.id.in_([row.id for row in rows])))
     for user_id in sorted(files):
         session.execute(

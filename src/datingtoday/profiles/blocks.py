@@ -60,7 +60,6 @@ class Blocks:
                 )
             )
         )
-        session.flush()
         self._visibility.ties_changed(session, [(user_id, peer_id)])
         self._events.announce(session, Blocked(user_id, peer_id, now))
 

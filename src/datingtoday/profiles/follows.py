@@ -60,7 +60,6 @@ class Follows:
         ties = relations[peer_id].ties
         if not ties.follows:
             session.add(UserFollow(user_id=user_id, peer_id=peer_id, create_time=now))
-            session.flush()
             self._visibility.ties_changed(session, [(user_id, peer_id)])
             self._events.announce(session, Followed(user_id, peer_id, now))
         return FollowState(following=True, mutual=ties.followed)

@@ -75,7 +75,6 @@ class Labels:
             UserLabel(user_id=user_id, label_id=label_id, position=position)
             for position, label_id in enumerate(label_ids)
         )
-        session.flush()
         self._cards.changed(session, [user_id])
         return [{"label_id": label_id, "name": names[label_id]} for label_id in label_ids]
 

@@ -170,7 +170,6 @@ class Profiles:
             setattr(person, name, value)
         if changed:
             person.update_time = now
-            session.flush()
             self._changed(session, user_id, now)
         entry = self._cards.own.make(session, [user_id], now)[user_id]
         signature_of = self._cards.signer.for_viewer(user_id)

@@ -91,7 +91,6 @@ class HotScores:
                 session.add(new)
             today = days[given.user_id, given.day]
             counted += self._count(session, given, weight, ranking, today, known.get(given[:3]))
-        session.flush()
         return counted
 
     @staticmethod

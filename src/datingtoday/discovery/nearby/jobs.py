@@ -204,7 +204,6 @@ class Rebuilding:
             if cell not in rows:
                 rows[cell] = LocationCell(cell=cell, **NOBODY._asdict(), changed_at=self._now)
                 session.add(rows[cell])
-        session.flush()
         people: Any = session.execute(
             select(Location.shown_cell, Location.gender, func.count())
             .where(Location.shown_cell.in_(cells))
@@ -221,7 +220,6 @@ class Rebuilding:
             row.unknown, row.men, row.women = now_is
             keys.add(self._places.tiles.key(Grid.tile_of(cell)))
             keys.update(self._places.buckets.key(bucket) for bucket in _buckets_of(cell, now_is))
-        session.flush()
         session.execute(
             delete(LocationCell).where(
                 LocationCell.cell.in_(cells),

@@ -246,7 +246,6 @@ class Places:
                 changes.append((row, before, after))
         keys = {self.places.key(row.user_id) for row, _ in listings}
         self._cache.forget(session, keys | self._count(session, changes, now))
-        session.flush()
 
     def _is_shown(self, row: Location, person: Standing | None, now: datetime) -> bool:
         return (
@@ -305,7 +304,6 @@ class Places:
         if difference is not None:
             row.unknown, row.men, row.women = (max(0, had + more) for had, more in paired(before, difference))
             row.changed_at = now
-            session.flush()
         return before, counts_of(row)
 
 

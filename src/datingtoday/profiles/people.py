@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from sqlalchemy import select
@@ -231,14 +231,15 @@ def age_in_years(born: date | None, today: date) -> int | None:
 
 def next_birthday(born: date, today: date) -> date:
     """The next day, after today, on which the age changes."""
-    for year in (today.year, today.year + 1):
-        try:
-            day = born.replace(year=year)
-        except ValueError:
-            day = date(year, 3, 1)
-        if day > today:
-            return day
-    return today + timedelta(days=366)
+    this_year = _birthday_in(today.year, born)
+    return this_year if this_year > today else _birthday_in(today.year + 1, born)
+
+
+def _birthday_in(year: int, born: date) -> date:
+    try:
+        return born.replace(year=year)
+    except ValueError:
+        return date(year, 3, 1)
 
 
 def _basics(person: Person, now: datetime, *, to_owner: bool) -> dict[str, Any]:

@@ -178,9 +178,12 @@ def test_pages_by_number(own: Api) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("hidden", "goes_on"), [(100, False), (520, True)])
+@pytest.mark.parametrize(("hidden", "goes_on"), [(501, False), (502, True)])
 def test_looking_for_a_next_page_ends(own: Api, hidden: int, goes_on: bool) -> None:
-    """Behind very many whom one may not find in a row there may be a user: the next page goes on looking."""
+    """Behind 500 in a row whom one may not find there may be a user: the next page goes on looking.
+
+    Two more people are judged together with the page.
+    """
     viewer = make_user(own, authority=0)
     people = [make_user(own) for _ in range(3)]
     for at, person in enumerate(people):

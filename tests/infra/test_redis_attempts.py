@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from datingtoday.infra import redis as redis_module
-from datingtoday.infra.redis import RedisDown, RedisRole
+from datingtoday.infra.redis import RUN_ID, WHICH_SERVER, RedisDown, RedisRole
+from datingtoday.infra.redis_suitability import RedisUnsuitable, ServerFacts
 from datingtoday.infra.tracing import TracedRedisRole
 from tests.plugins.polling import wait_until
 
@@ -76,3 +77,20 @@ def test_a_span_names_eight_commands_at_most(monkeypatch: pytest.MonkeyPatch) ->
     found = [(name, attributes.get("db.operation.batch.size")) for name, attributes in spans]
     assert found == [("GET", None), ("GET", "2"), (" ".join(f"C{number}" for number in range(8)), "9")]
     assert all(attributes["db.operation.name"] == name for name, attributes in spans)
+
+
+def test_a_connection_that_may_not_say_which_server_it_is_stays_for_what_needs_no_answer() -> None:
+    role, sent = RedisRole("redis://127.0.0.1:1/0"), list[Any]()
+    connection = SimpleNamespace(
+        server_facts=ServerFacts(None, "NOPERM"),
+        send_packed_command=sent.append,
+        read_response=lambda **_: b"PONG",
+    )
+    role._idle.append(connection)
+    for command in (("ECHO", RUN_ID), WHICH_SERVER):
+        with pytest.raises(RedisUnsuitable, match="INFO"):
+            role.execute(*command)
+        assert (role._idle, sent) == ([connection], [])
+        role._down_until = 0.0
+    assert role.execute("PING") == b"PONG"
+    assert (role._idle, len(sent)) == ([connection], 1)

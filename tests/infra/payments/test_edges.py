@@ -360,3 +360,11 @@ class TestApple:
                 assert made(apple_of, app_store).query("", "123", NOW) is None
         finally:
             app_store.misbehave = None
+
+    def test_a_payment_that_was_revoked_is_none(self, app_store: AppStoreStandIn) -> None:
+        bought = app_store.buy(TOKEN)
+        told = app_store.notice("ONE_TIME_CHARGE", bought)
+        assert fact_of(outcome(made(apple_of, app_store), told, datetime.now(UTC))).kind is FactKind.PAID
+        app_store.give_back(bought)
+        told = app_store.notice("ONE_TIME_CHARGE", bought)
+        assert outcome(made(apple_of, app_store), told, datetime.now(UTC)) == "wrong: revoked"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from datingtoday.infra.sms import provider as provider_module
 from datingtoday.infra.sms.console import ConsoleSms
 from datingtoday.infra.sms.provider import LoggedSms, SmsFailed, SmsFailureKind
 from datingtoday.infra.sms.remote import http_failure
+from tests.infra.sms.vendors import Aliyun, Tencent
 
 PHONE, CODE = "+8613812345678", "918273"
 
@@ -121,3 +123,20 @@ def test_the_terminal_shows_how_long_a_code_works(
 ) -> None:
     ConsoleSms().send_code(PHONE, CODE, purpose="login", ttl_s=ttl_s)
     assert f"login code {CODE} (valid {shown})\n" in capfd.readouterr().out
+
+
+def test_sdks_write_down_nothing_of_a_request(aliyun: Aliyun, tencent: Tencent) -> None:
+    sdks = ("darabonba-core", "alibabacloud-tea", "credentials", "tencentcloud_sdk_common")
+    loggers = {name: logging.getLogger(name) for name in (*sdks, "urllib3.connectionpool")}
+    for logger in loggers.values():
+        # As in a process in which nobody has made a provider yet.
+        logger.filters.clear()
+    aliyun.provider()
+    tencent.provider()
+    for name in sdks:
+        record = logging.LogRecord(name, logging.ERROR, "sdk.py", 1, "POST %s", (CODE,), None)
+        assert not loggers[name].filter(record)
+    arguments = ("GET", f"/?PhoneNumbers={PHONE}&TemplateParam={CODE}", 200)
+    record = logging.LogRecord("urllib3", logging.DEBUG, "pool.py", 1, '"%s %s" %s', arguments, None)
+    assert loggers["urllib3.connectionpool"].filter(record)
+    assert record.getMessage() == '"GET /" 200'

@@ -109,7 +109,8 @@ def test_check_tells_of_trouble(server: Api, capsys: Capture) -> None:
 
     code, out, _ = checked(beat, {"name": name, "due_in_s": -100})
     assert code == 0 and "worker: running" in out
-    assert f"{name} " in out and out.splitlines()[0].split()[0] == "job"
+    assert out.splitlines()[0].split()[0] == "job"
+    assert [line.split()[5] for line in out.splitlines() if line.startswith(f"{name} ")] == ["due"], out
     assert [line.split()[1] for line in out.splitlines() if line.startswith("stream ")] == [
         f"{stream.name}:" for stream in server.parts.base.streams.all()
     ]

@@ -1,4 +1,4 @@
-"""Public limits, periods, sizes, codes and defaults: each value stands in `tests/data/constants.txt` again.
+"""Public limits, periods, sizes, codes, defaults and options: each value stands in `tests/data/constants.txt` again.
 
 Tests that compute with a constant of the program pass with any value of it. A changed value therefore needs a
 changed line there, where a review sees it: `python -m tests.house.test_constants write` writes the file. Private
@@ -20,9 +20,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import sqlalchemy as sa
 
 import datingtoday
+from datingtoday.cli.main import cli
 from datingtoday.infra.db import Base
 from tests.house.source import PROJECT
 
@@ -115,6 +117,38 @@ def of_columns() -> Iterator[tuple[str, str]]:
                 yield f"{table.name}.{column.name}", str(_text(column.default.arg))
 
 
+def of_commands(command: click.Command = cli, *path: str) -> Iterator[tuple[str, str]]:
+    """Arguments and options of the command line: what they take, and their defaults."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from of_commands(below, *path, name)
+    for parameter in command.params:
+        name = parameter.opts[-1]
+        # These two are the same everywhere.
+        where = "*" if name in ("--config", "--data") else " ".join(path)
+        if (found := _taken(parameter)) is not None:
+            yield f"{where} {name}", found
+
+
+def _taken(parameter: click.Parameter) -> str | None:
+    told: dict[str, Any] = {**parameter.to_info_dict()}
+    of_type: dict[str, Any] = told["type"]
+    facts = {name: told.get(name) for name in ("required", "multiple", "nargs", "default", "is_flag")}
+    facts |= {name: of_type.get(name) for name in ("min", "max", "file_okay", "dir_okay")}
+    facts["shown"] = getattr(parameter, "show_default", None)
+    usual = {"nargs": 1, "file_okay": True, "dir_okay": True}
+    shown = [
+        f"{name}: {value}"
+        for name, value in facts.items()
+        # The default of a path is where this program lies.
+        if value is not None and not isinstance(value, Path) and value != usual.get(name, False)
+    ]
+    return ", ".join(shown) or None
+
+
 def all_of_them() -> str:
     lines = {
         f"{module.__name__.removeprefix('datingtoday.')}.{name} = {text}"
@@ -122,6 +156,7 @@ def all_of_them() -> str:
         for name, text in of_module(module)
     }
     lines |= {f"column {name} = {text}" for name, text in of_columns()}
+    lines |= {f"command {name} = {text}" for name, text in of_commands()}
     return "\n".join(sorted(lines)) + "\n"
 
 

@@ -135,19 +135,16 @@ def _run(view: View, call: Call, path_values: Mapping[str, str]) -> Response | b
         except AppError as error:
             _finish_refused(call, error)
             raise
-        except PoolTimeoutError as error:
+        except BaseException as error:
             call.finish(keep=False)
-            raise DatabaseDown(str(error)) from error
-        except DBAPIError as error:
-            call.finish(keep=False)
-            if attempt < _ATTEMPTS and _may_repeat(declared, error):
-                call.restart(datetime.now(UTC))
-                attempt += 1
-                continue
-            raise_if_down(error)
-            raise
-        except BaseException:
-            call.finish(keep=False)
+            if isinstance(error, PoolTimeoutError):
+                raise DatabaseDown(str(error)) from error
+            if isinstance(error, DBAPIError):
+                if attempt < _ATTEMPTS and _may_repeat(declared, error):
+                    call.restart(datetime.now(UTC))
+                    attempt += 1
+                    continue
+                raise_if_down(error)
             raise
         return result if isinstance(result, (Response, bytes)) else Response(result)
 

@@ -203,3 +203,21 @@ def test_a_guess_that_is_wrong_decides_nothing(own: Api, monkeypatch: pytest.Mon
         own.parts.profiles.service, "keys_to_show", lambda *_: [f"own:{{{other.user_id}}}", "", "x"]
     )
     assert asks(own, one, SHOW)["nickname"] == "甲"
+
+
+def test_the_hot_list_is_guessed_from_what_a_viewer_got_last(quiet: Api) -> None:
+    """The cards of the page, and of two people after it; of a viewer who never asked nothing is known."""
+    people = ranked(quiet, 12)
+    viewer, stranger = make_user(quiet, authority=0), make_user(quiet, authority=0)
+    edition(quiet)
+    assert ids(quiet, viewer, pageCount=5) == numbers(people[:5])
+    hot, finding = quiet.parts.discovery.hot, quiet.parts.profiles.finding
+    preferences = quiet.parts.profiles.cards.preferences_key(viewer.user_id)
+    for page, shown in ((PageRequest(1, 5, None), people[:7]), (PageRequest(2, 5, None), people[5:12])):
+        expected = [preferences, *finding.keys(viewer.user_id, numbers(shown))]
+        assert hot.keys_ahead(viewer.user_id, page) == expected
+    assert hot.keys_ahead(stranger.user_id, PageRequest(1, 5, None)) == [
+        quiet.parts.profiles.cards.preferences_key(stranger.user_id),
+        *finding.keys(stranger.user_id, []),
+    ]
+    assert hot.keys_ahead(viewer.user_id, PageRequest(1, 5, "no cursor")) == []

@@ -18,6 +18,7 @@ from PIL import Image
 
 from datingtoday.infra.storage.storage import StorageError
 from datingtoday.media.errors import FileRefused
+from datingtoday.media.jobs import purge_rows
 from datingtoday.media.models import Media, MediaGarbage, MediaUsage
 from datingtoday.media.processing import images
 from datingtoday.media.processing.inspect import Kind
@@ -196,7 +197,7 @@ class TestQuota:
         api = app_of(MEDIA_USER_FILES=2)
         user = make_user(api)
         assert [upload(api, user).code for _ in range(3)] == [0, 0, 1201]
-        assert "2 / 2, 0 / " in upload(api, user).msg
+        assert "(2 / 2, 0 / 5120 MB)" in upload(api, user).msg
         assert "2 / 2" in upload(api, user, b"no photo").msg, "without a look at the file"
         assert upload(api, make_user(api)).code == 0
         assert count(api, Media, user_id=user.user_id) == 2
@@ -297,6 +298,25 @@ class TestFailures:
         assert files_in_store(api) == 0
         monkeypatch.undo()
         assert upload(api, user).code == 0
+
+    def test_a_purge_leaves_an_upload_alone_that_is_being_stored(
+        self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """For an hour from its beginning; the upload whose files were taken nevertheless is refused."""
+        api = app_of()
+        user, media = make_user(api), api.parts.media.service
+        put, age = media.storage.put, timedelta(minutes=59)
+
+        def put_and_purge(*arguments: Any) -> None:
+            put(*arguments)
+            purge_rows(media, datetime.now(UTC) + age, unused_for=timedelta(days=1))
+
+        monkeypatch.setattr(media.storage, "put", put_and_purge)
+        assert upload(api, user).code == 0
+        assert files_in_store(api) == 3
+        age = timedelta(minutes=61)
+        assert upload(api, user).status == 503
+        assert count(api, Media, user_id=user.user_id) == 1
 
     def test_of_a_store_that_cannot_delete_either(
         self, app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,8 @@ MAX_ANSWER_TIME = timedelta(minutes=5)
 """A moderator that has not answered for so long failed, or the process that asked it died."""
 
 
+MAX_BATCH_ROWS = 200
+"""Rows that one transaction of a purge changes."""
 LOOK_AGAIN = timedelta(days=1)
 """After which an object that was not where it should be is looked for again."""
 
@@ -44,7 +46,7 @@ def purge(
     now: datetime,
     *,
     unused_for: timedelta,
-    batch_rows: int = 200,
+    batch_rows: int = MAX_BATCH_ROWS,
     report_progress: Callable[[str, int], None] = lambda what, count: None,
 ) -> Purged:
     """Remove uploads that nothing has shown for so long, and every file that no row refers to.
@@ -66,7 +68,7 @@ def purge_rows(
     now: datetime,
     *,
     unused_for: timedelta,
-    batch_rows: int = 200,
+    batch_rows: int = MAX_BATCH_ROWS,
     report_progress: Callable[[str, int], None] = lambda what, count: None,
 ) -> tuple[int, int, int]:
     """The part of `purge` that SQL knows of: how many uploads and objects went, and how many objects are missing."""

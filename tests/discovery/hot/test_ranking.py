@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from datingtoday.discovery.hot.ranking import (
     DETAILS,
     GENDERS,
+    NEWCOMER,
+    SHELVES,
+    Attention,
     ForwardDecay,
     completeness_bonus,
     day_of,
@@ -94,3 +97,30 @@ def test_both_sides_wishes_are_respected_where_they_are_set(gender: int, sexual:
             wanted = sexual in (0, its_gender)
             wants = gender == 0 or its_wanted in (0, gender)
             assert (shelf_of(its_gender, its_wanted) in fitting) is (wanted and wants)
+
+
+def test_points_are_those_of_the_documentation() -> None:
+    """docs/hot-list.md, and rows of `hot_day` that were written before."""
+    assert {kind.name: int(kind) for kind in Attention} == {
+        "VISIT": 1,
+        "ACTIVE": 2,
+        "FOLLOW": 3,
+        "CONTACT": 4,
+    }
+    assert NEWCOMER == 20
+    # A complete profile is worth twice as much, and each of eight details an eighth.
+    assert [2 ** completeness_bonus(given) for given in range(9)] == pytest.approx(
+        [1 + n / 8 for n in range(9)]
+    )
+
+
+def test_days_are_counted_from_the_beginning_of_2026_in_utc() -> None:
+    assert day_of(datetime(2026, 1, 1, tzinfo=UTC)) == 0
+    assert day_of(datetime(2026, 1, 1, 7, 59, tzinfo=timezone(timedelta(hours=8)))) == -1
+    assert day_of(datetime(2027, 1, 1, 23, 59, tzinfo=UTC)) == 365
+
+
+def test_every_kind_of_people_has_a_shelf_of_its_own() -> None:
+    """Numbers that rows of `hot_person` hold."""
+    kinds = [(gender, sexual) for gender in (0, 1, 2) for sexual in (0, 1, 2)]
+    assert [shelf_of(*kind) for kind in kinds] == list(range(9)) == list(SHELVES)

@@ -89,7 +89,7 @@ class Settings(BaseModel):
     data_dir: Path
     embedded: bool
     config_file: Path | None = None
-    origins: Mapping[str, str] = Field(default_factory=dict, repr=False)
+    origins: Mapping[str, str] = Field(default_factory=dict)
     """`SECTION key` → where the value came from."""
 
     app: AppSection = AppSection()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -261,3 +262,23 @@ def test_answers_are_those_of_the_protocol(sandbox: SandboxPayments) -> None:
 def test_its_key_is_the_configured_one_or_the_servers_own() -> None:
     assert sandbox_secret("given", b"k") == b"given"
     assert sandbox_secret("", b"k") != sandbox_secret("", b"l")
+
+
+def test_its_page_pays_and_tells_the_server_of_what_was_paid(sandbox: SandboxPayments) -> None:
+    from datingtoday.vip.sandbox_desk import SandboxDesk
+
+    received: list[tuple[str, bytes]] = []
+    notifications: Any = SimpleNamespace(
+        receive=lambda name, _headers, body, _now: received.append((name, body))
+    )
+    desk = SandboxDesk(sandbox, notifications)
+    key = sandbox.create(PAYMENT, NOW)["pay_url"].rpartition("/")[2]
+    assert desk.pay("x", NOW) is None and desk.find("x") is None
+    late = desk.pay(key, END)
+    assert late is not None and (late.state, received) == ("open", [])
+    paid = desk.pay(key, NOW)
+    assert paid is not None and paid.state == "paid"
+    ((name, body),) = received
+    assert (name, json.loads(body)["trade_no"]) == ("sandbox", "T1")
+    found = desk.find(key)
+    assert found is not None and found.transaction_id == paid.transaction_id

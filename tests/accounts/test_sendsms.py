@@ -166,6 +166,7 @@ class TestKnownAndUnknownNumbers:
                     latlng=None,
                     address=new_address(),
                     now=datetime.now(UTC),
+                    needs_code=True,
                 )
             works.append(work)
         assert bodies[0] == bodies[1]

@@ -84,7 +84,7 @@ class Accounts:
         latlng: tuple[float, float] | None,
         address: str,
         now: datetime,
-        needs_code: bool = True,
+        needs_code: bool,
     ) -> NewLogin:
         """Log in, and register a number that is new; the code is used up in the same transaction.
 

@@ -48,7 +48,7 @@ class SignatureCheck:
     :param explains: whether wrong signatures of peers on this machine are explained to them.
     """
 
-    def __init__(self, apps: ClientApps, replay: ReplayGuard, *, explains: bool = False) -> None:
+    def __init__(self, apps: ClientApps, replay: ReplayGuard, *, explains: bool) -> None:
         self._apps = apps
         self.replay = replay
         self._explains = explains

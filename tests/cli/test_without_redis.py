@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from datingtoday.cli.commands.app import Duration
 from datingtoday.cli.doctor.servers import raw_engine, reason_of
 from datingtoday.cli.main import run, speaks_chinese
 from datingtoday.cli.terminal import say_json
@@ -108,3 +111,24 @@ def test_the_language_of_the_terminal(
 def test_json_is_printed_for_people_too(capsys: Capture) -> None:
     say_json({"name": "小红"})
     assert capsys.readouterr().out == '{\n  "name": "小红"\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("1s", 1),
+        ("1m", 60),
+        ("2h", 7_200),
+        ("366d", 31_622_400),
+        ("367d", None),
+        ("1.5h", None),
+        ("00", None),
+    ],
+)
+def test_durations(text: str, seconds: int | None) -> None:
+    if seconds is None:
+        with pytest.raises(click.BadParameter, match="up to 366d"):
+            Duration().convert(text, None, None)
+    else:
+        assert Duration().convert(text, None, None) == timedelta(seconds=seconds)

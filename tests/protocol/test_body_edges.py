@@ -161,3 +161,14 @@ def test_a_body_of_another_type() -> None:
                 params_of(sent)
             assert refused.value.http_status == code
             assert refused.value.headers == {"Accept-Encoding": "identity"}
+
+
+def test_a_form_with_a_file_may_have_16_kib_for_its_boundaries_and_headers() -> None:
+    for length, said in ((20 + 5 + 16_384, "shorter than Content-Length"), (20 + 5 + 16_385, None)):
+        sent = environ(b"", CONTENT_LENGTH=str(length), CONTENT_TYPE="multipart/form-data; boundary=b")
+        with pytest.raises(AppError) as refused:
+            read_params(sent, max_form_bytes=20, max_file_bytes=5)
+        if said is None:
+            assert refused.value.values == {"limit_bytes": 16_409}
+        else:
+            assert said in str(refused.value)

@@ -24,6 +24,8 @@ from datingtoday.protocol.fields import (
     length_of,
 )
 from datingtoday.protocol.paging import Cursors, PageRequest, newest_first
+from datingtoday.protocol.phone_numbers import to_e164
+from datingtoday.safety.schemas import ReportParams
 
 
 @pytest.mark.parametrize(
@@ -126,3 +128,20 @@ class TestPagesByCursor:
         assert self.numbers(database, 2, by_cursor=by_cursor) == [[4, 2], [7, 6], [5, 3], [1]]
         assert self.numbers(database, 3, by_cursor=by_cursor) == [[4, 2, 7], [6, 5, 3], [1]]
         assert self.numbers(database, 7, by_cursor=by_cursor) == [[4, 2, 7, 6, 5, 3, 1]]
+
+
+def test_a_phone_number_of_so_many_signs() -> None:
+    for blanks, is_good in ((18, True), (19, False)):
+        text = f"+86{' ' * blanks}13912345678"
+        assert (len(text) == 32) is is_good
+        if is_good:
+            assert to_e164(text) == "+8613912345678"
+        else:
+            with pytest.raises(ValueError, match="not a phone number"):
+                to_e164(text)
+
+
+def test_a_message_is_reported_by_any_number_that_it_may_have() -> None:
+    field = ReportParams().load_fields["message_id"]
+    assert isinstance(field, Integer)
+    assert is_taken(field, "9223372036854775807") and not is_taken(field, "9223372036854775808")

@@ -28,7 +28,7 @@ def told(page: str) -> dict[str, tuple[float, str]]:
     found += [(*it, "") for it in re.findall(r"`(\w+)` \((\d+) (s)\)", text)]
     rows = {name: (float(number or 1) * PERIODS.get(unit, 0), more) for name, number, unit, more in found}
     if (daily := re.search(r"`(\w+)` and `(\w+)` \(daily\)", text)) is not None:
-        rows |= {name: (86_400.0, "") for name in daily.groups()}
+        rows |= dict.fromkeys(daily.groups(), (86400.0, ""))
     return rows
 
 

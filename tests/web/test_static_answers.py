@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from datingtoday.web.connection_report import is_proved, proof
+from datingtoday.web.connection_report import is_proved, proof, report
 from tests.plugins.api import Answer, Api
 
 HERE = "127.0.0.1"
@@ -70,3 +70,13 @@ def test_a_proof_is_good_for_ten_minutes(age_s: float, is_good: bool) -> None:
     assert is_proved(KEY, proof(KEY, 1_795_305_600, "0" * 16), 1_795_305_600 + age_s) is is_good
     assert not is_proved(b"", proof(b"", 1_795_305_600, "0" * 16), 1_795_305_600)
     assert not is_proved(bytes(32), proof(KEY, 1_795_305_600, "0" * 16), 1_795_305_600)
+
+
+def test_a_report_cuts_long_headers() -> None:
+    told = report({"HTTP_FORWARDED": "x" * 600, "HTTP_X_FORWARDED_FOR": ""}, "1.2.3.4", trusted=True)
+    assert told == {
+        "peer": "unix",
+        "address": "1.2.3.4",
+        "trusted": True,
+        "forwarding": {"Forwarded": "x" * 500},
+    }

@@ -13,13 +13,13 @@ from datetime import datetime
 
 import structlog
 
+from datingtoday.infra.days import HOUR_S
 from datingtoday.infra.ratelimit import RateLimits, TooMany
 from datingtoday.protocol.peer import limit_key
 from datingtoday.protocol.phone_numbers import prefix_of
 
 log = structlog.get_logger(__name__)
 
-_HOUR_S = 3600
 _NOT_COUNTED = "-"
 """A receipt that is nowhere."""
 
@@ -71,4 +71,4 @@ class GuessBrakes:
             self._limits.forgive(place.name, place.key)
 
     def _take(self, name: str, key: str, most: int | None, now: datetime) -> _Place:
-        return _Place(name, key, self._limits.hit(name, key, most, per_s=_HOUR_S, now=now))
+        return _Place(name, key, self._limits.hit(name, key, most, per_s=HOUR_S, now=now))

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from datingtoday.accounts.errors import region_not_served
 from datingtoday.accounts.models import SmsCode
+from datingtoday.infra.days import DAY, HOUR
 from datingtoday.protocol.errors import RateLimited
 from datingtoday.protocol.phone_numbers import prefix_of, region_of
 from datingtoday.protocol.sql_limits import refuse_above
@@ -23,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 MAX_TRIES_PER_DAY = 90
 """Tries of all codes of one number; a code has a million possible values."""
-_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ class SendLimits:
                 raise RateLimited(min(left_s, rules.gap_s))
         of_number = SmsCode.phone == phone
         clear, unclear = SmsCode.unclear.is_(False), SmsCode.unclear.is_(True)
-        refuse_above(session, SmsCode.sent_at, rules.per_hour, _HOUR, now, of_number, clear)
-        refuse_above(session, SmsCode.sent_at, rules.per_day, _DAY, now, of_number, clear)
-        refuse_above(session, SmsCode.sent_at, rules.per_hour, _HOUR, now, of_number, unclear)
+        refuse_above(session, SmsCode.sent_at, rules.per_hour, HOUR, now, of_number, clear)
+        refuse_above(session, SmsCode.sent_at, rules.per_day, DAY, now, of_number, clear)
+        refuse_above(session, SmsCode.sent_at, rules.per_hour, HOUR, now, of_number, unclear)
         if rules.is_limited:
             # A code sent just before the day began may still be tried within it.
-            span = _DAY + timedelta(seconds=rules.code_ttl_s)
+            span = DAY + timedelta(seconds=rules.code_ttl_s)
             refuse_above(
                 session, SmsCode.sent_at, max(1, MAX_TRIES_PER_DAY // rules.code_tries), span, now, of_number
             )
@@ -89,13 +89,13 @@ class SendLimits:
         prefix, rules = prefix_of(phone), self._rules
         try:
             refuse_above(
-                session, SmsCode.sent_at, rules.per_prefix_per_day, _DAY, now, SmsCode.prefix == prefix
+                session, SmsCode.sent_at, rules.per_prefix_per_day, DAY, now, SmsCode.prefix == prefix
             )
         except RateLimited:
             log.error("sms_ceiling_reached", prefix=prefix, per_day=rules.per_prefix_per_day)
             raise
         try:
-            refuse_above(session, SmsCode.sent_at, rules.in_all_per_day, _DAY, now)
+            refuse_above(session, SmsCode.sent_at, rules.in_all_per_day, DAY, now)
         except RateLimited:
             log.error("sms_ceiling_reached", prefix="all", per_day=rules.in_all_per_day)
             raise

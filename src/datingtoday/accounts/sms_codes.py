@@ -27,6 +27,7 @@ from datingtoday.accounts.guess_brakes import GuessBrakes
 from datingtoday.accounts.models import SmsCode, SmsNumber
 from datingtoday.accounts.send_limits import SendLimits, SmsRules
 from datingtoday.accounts.sms_metrics import count_message
+from datingtoday.infra.days import HOUR_S
 from datingtoday.infra.db import Database
 from datingtoday.infra.ratelimit import RateLimits
 from datingtoday.infra.sms.provider import SmsFailed, SmsFailureKind, SmsProvider
@@ -38,7 +39,6 @@ log = structlog.get_logger(__name__)
 
 PURPOSES = ("login", "delete", "phone", "export")
 CODE_DIGITS = 6
-_HOUR_S = 3600
 _MAX_IN_FORCE = 8
 """Number of codes examined for one number and purpose; more than one only where a provider was unclear."""
 
@@ -124,7 +124,7 @@ class SmsCodes:
         place = self._take("sms-address", limit_key(address), most, now)
         try:
             self._limits.refuse_if_reached(
-                "sms-unclear-address", limit_key(address), most, per_s=_HOUR_S, now=now
+                "sms-unclear-address", limit_key(address), most, per_s=HOUR_S, now=now
             )
             return self._send_to_number(phone, purpose, address, now)
         except SmsFailed as error:
@@ -133,7 +133,7 @@ class SmsCodes:
                 raise phone_not_served() from error
             self._give_back(place)
             if error.maybe_sent:
-                self._limits.count("sms-unclear-address", limit_key(address), most, per_s=_HOUR_S, now=now)
+                self._limits.count("sms-unclear-address", limit_key(address), most, per_s=HOUR_S, now=now)
             raise Unavailable from error
         except BaseException:
             self._give_back(place)
@@ -275,7 +275,7 @@ class SmsCodes:
         return newest
 
     def _take(self, name: str, key: str, most: int | None, now: datetime) -> _Counted:
-        return _Counted(name, key, self._limits.hit(name, key, most, per_s=_HOUR_S, now=now))
+        return _Counted(name, key, self._limits.hit(name, key, most, per_s=HOUR_S, now=now))
 
     def _give_back(self, *places: _Counted) -> None:
         for place in places:

@@ -8,11 +8,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from datingtoday.accounts.service import Accounts
+from datingtoday.infra.days import DAY_S
 from datingtoday.infra.db import on_commit
 from datingtoday.infra.personal_data import PersonalData
 from datingtoday.infra.ratelimit import RateLimits
-
-_A_DAY_S = 86_400
 
 
 class Export:
@@ -47,11 +46,11 @@ class Export:
         :param code: sent to their own number for the purpose ``export``.
         :raises TooMany: once a day; the code is still good. :raises SmsCodeWrong:
         """
-        self._limits.refuse_if_reached("export", str(user_id), self._per_day, per_s=_A_DAY_S, now=now)
+        self._limits.refuse_if_reached("export", str(user_id), self._per_day, per_s=DAY_S, now=now)
         self._accounts.confirm(session, user_id, "export", code, address=address, now=now)
         data = {store.name: store.export(session, user_id, now) for store in self._stores}
         on_commit(
             session,
-            lambda: self._limits.count("export", str(user_id), self._per_day, per_s=_A_DAY_S, now=now),
+            lambda: self._limits.count("export", str(user_id), self._per_day, per_s=DAY_S, now=now),
         )
         return {"user_id": user_id, "exported_at": now, **data}

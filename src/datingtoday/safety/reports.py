@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
 from sqlalchemy.orm import Session
 
+from datingtoday.infra.days import DAY
 from datingtoday.media.errors import MediaNotFound
 from datingtoday.media.service import MediaService
 from datingtoday.profiles.enumerations import Choice
@@ -32,7 +33,6 @@ REASONS = (
     Choice("fraud", "asks for money, fraud", "索要钱财或诈骗"),
     Choice("other", "something else", "其他"),
 )
-_A_DAY = timedelta(days=1)
 HELD_PHOTOS = "held_photos"
 """Key of the evidence that lists the uploads (photos, and what a message shows) it keeps from being removed."""
 
@@ -123,4 +123,4 @@ class Reports:
 
     def _refuse_above_limit(self, session: Session, user_id: int, now: datetime) -> None:
         is_theirs = UserReport.user_id == user_id
-        refuse_above(session, UserReport.create_time, self._per_day, _A_DAY, now, is_theirs)
+        refuse_above(session, UserReport.create_time, self._per_day, DAY, now, is_theirs)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
+from datingtoday.cli.doctor.servers import reason_of
 from datingtoday.infra.config.settings import Settings, load_settings
 from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import now_ms
@@ -128,10 +129,18 @@ def test_secrets_that_can_be_guessed(tmp_path: Path) -> None:
     for name, key in (("APP_APPSECRET", "appsecret"), ("SECURITY_SECRET_KEY", "secret_key")):
         found = examined(load(tmp_path, **{name: "0123" * 16}), "secrets")
         assert found[f"secrets.{key}"][0].state == "error" and "secrets.strength" not in found
+    for secret, is_good in (("01234567" * 8, True), ("0123456" * 9 + "0", False)):
+        found = examined(load(tmp_path, SECURITY_SECRET_KEY=secret), "secrets")
+        assert ("secrets.strength" in found) is is_good, "eight different characters"
     same = dict.fromkeys(("APP_APPSECRET", "SECURITY_SECRET_KEY"), "8c6f1b2e9d3a4057" * 4)
     assert states(examined(load(tmp_path, **same), "secrets"))["secrets.reused"] == "error"
     nothing = examined(load_settings(None, tmp_path, {}), "secrets")
     assert set(nothing) == {"secrets.files"}, "nothing to judge before the first start"
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert reason_of(OSError("x" * 300)) == "x" * 200
+    assert reason_of(OSError("a\n b")) == "a b" and reason_of(OSError()) == "OSError"
 
 
 class TestRedis:

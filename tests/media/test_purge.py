@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from datingtoday.infra.storage.storage import StorageError, new_key
 from datingtoday.media.errors import MediaNotFound
-from datingtoday.media.jobs import purge
+from datingtoday.media.jobs import purge, purge_rows
 from datingtoday.media.models import Media, MediaGarbage, MediaUsage
 from datingtoday.media.processing.inspect import Kind
 from tests.accounts.at_once import at_once
@@ -44,10 +45,10 @@ def detach(api: Api, media_ids: list[str], at: datetime) -> None:
 
 class TestPurge:
     def test_what_nothing_shows_goes_after_a_day(self, stored_api: Api) -> None:
-        api, at = stored_api, now()
+        api, at = stored_api, now().replace(microsecond=0)
         user = make_user(api)
         old = [make_media(api, user, unused_since=at - DAY - timedelta(seconds=n)) for n in range(1, 6)]
-        young = make_media(api, user, unused_since=at - DAY + timedelta(minutes=1))
+        young = make_media(api, user, unused_since=at - DAY)
         used = make_media(api, user, uses=1, create_time=at - 9 * DAY)
         told: list[tuple[str, int]] = []
 
@@ -70,6 +71,20 @@ class TestPurge:
         assert usage_of(api, user) == (2, young.stored_bytes + used.stored_bytes)
         again = purge(api.parts.media.service, at, unused_for=DAY)
         assert (again.unused, again.objects) == (0, 0)
+
+    def test_garbage_goes_at_its_moment(self, api: Api) -> None:
+        at = now().replace(microsecond=0)
+        due, later = new_key(), new_key()
+        with api.parts.base.database.transaction() as session:
+            session.add(MediaGarbage(storage_key=due, collect_after=at))
+            session.add(MediaGarbage(storage_key=later, collect_after=at + timedelta(seconds=1)))
+        for moment, left in ((at, {later}), (at + timedelta(seconds=1), set())):
+            purge_rows(api.parts.media.service, moment, unused_for=9 * DAY)
+            with api.parts.base.database.reading() as session:
+                keys = session.scalars(
+                    select(MediaGarbage.storage_key).where(MediaGarbage.storage_key.in_([due, later]))
+                )
+                assert set(keys) == left
 
     def test_what_was_shown_goes_a_day_after_it_was_not(self, app_of: Callable[..., Api]) -> None:
         api, at = app_of(), now()

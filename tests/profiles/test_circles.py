@@ -1,4 +1,4 @@
-"""What a viewer's circle tells of a person, and when SQL has to be asked."""
+"""Finding people by a viewer's circle, and when SQL has to be asked."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ NOW = datetime(2026, 7, 1, 0, 0, 1, tzinfo=UTC)
 
 
 def days_of(api: Api, table: type[HotAttention | HotDay], user_id: int) -> list[int]:
-    """How many days ago the rows are of."""
+    """Ages of the rows in days."""
     with api.parts.base.database.reading() as session:
         days = session.scalars(select(table.day).where(table.user_id == user_id))
         return sorted(day_of(NOW) - day for day in days if day <= day_of(NOW))

@@ -16,7 +16,7 @@ from datingtoday.infra.db import Database
 from datingtoday.infra.jobs.leases import now_ms
 from datingtoday.infra.jobs.models import JobLease
 from datingtoday.infra.jobs.status import HEARTBEAT
-from tests.cli.doctor.conftest import examined, fix_of, load, states
+from tests.cli.doctor.conftest import SECRETS, examined, fix_of, load, states
 from tests.plugins.redis_server import RedisServer
 from tests.plugins.schema import bring_up
 from tests.stand_ins.http_server import Answer, Hangup, HttpStandIn
@@ -136,6 +136,16 @@ def test_secrets_that_can_be_guessed(tmp_path: Path) -> None:
     assert states(examined(load(tmp_path, **same), "secrets"))["secrets.reused"] == "error"
     nothing = examined(load_settings(None, tmp_path, {}), "secrets")
     assert set(nothing) == {"secrets.files"}, "nothing to judge before the first start"
+
+
+def test_the_file_of_the_settings_is_named(tmp_path: Path, database_uri: str) -> None:
+    [finding] = examined(load(tmp_path, DATABASE_URI=database_uri), "settings")["settings.valid"]
+    assert finding.message.en == "valid (-)"
+    file = tmp_path / "config.ini"
+    file.write_text(f"[DATABASE]\nuri = {database_uri}\n")
+    environ = {f"DATINGTODAY_{name}": value for name, value in SECRETS.items()}
+    [finding] = examined(load_settings(file, tmp_path, environ), "settings")["settings.valid"]
+    assert finding.message.en == f"valid ({file})"
 
 
 def test_a_long_reason_is_cut() -> None:

@@ -165,6 +165,15 @@ def test_scans_of_parts_add_up() -> None:
         assert not image_child.has_every_scan(begin + b"".join(rest))
 
 
+def test_what_looks_like_segments_inside_of_another_does_not_count() -> None:
+    """Thumbnails in EXIF are JPEGs, too."""
+    thumbnail = segment(0xE1, frame(0xC0, 1) + scan(0, 63, 0, 1))
+    begin = b"\xff\xd8" + frame(0xC2, 3) + thumbnail
+    assert not image_child.has_every_scan(begin)
+    assert image_child.has_every_scan(begin + scan(0, 63, 0, 1, 2, 3))
+    assert not image_child.has_every_scan(b"\xff\xd8" + segment(0xE0, b"JFIF"))
+
+
 def test_a_scan_whose_head_ends_the_file() -> None:
     assert image_child.has_every_scan(b"\xff\xd8" + frame(0xC0, 1) + scan(0, 63, 0, 1)[:10])
 
@@ -176,7 +185,8 @@ def test_a_jpeg_without_its_end(tmp_path: Path, progressive: bool) -> None:
     expected = Image.open(io.BytesIO(whole))
     assert image_child.without_end_mark(file, (640, 480)).tobytes() == expected.tobytes()
     assert image_child.without_end_mark(file, (80, 60)).size == (80, 60)
-    for cut in (whole[:-100], whole[: len(whole) // 2]):
+    last_scan = whole.rindex(b"\xff\xda")
+    for cut in (whole[:-100], whole[: len(whole) // 2], whole[:last_scan]):
         with pytest.raises(Refused, match="damaged"):
             image_child.without_end_mark(written(tmp_path, cut), (640, 480))
 

@@ -197,11 +197,8 @@ def has_every_scan(data: bytes) -> bool:
     """True if the scans of a JPEG hold everything of every component: a progressive one may be cut between two."""
     components = 0
     known: set[tuple[int, int]] = set()
-    at = 2
-    while at + 4 <= len(data):
-        found = _MARKER.search(data, at)
-        if found is None:
-            break
+    at = 0
+    while found := _MARKER.search(data, at):
         marker, at = found[1][0], found.end()
         length = int.from_bytes(data[at : at + 2], "big")
         segment = data[at + 2 : at + length]

@@ -138,7 +138,7 @@ class DroppingProxy:
         longest_s = self._every_s
         while not self._ended.wait(self._random.uniform(0.3, 1) * longest_s):
             # Longer and longer: on a machine so slow that a request takes longer, the client would never end.
-            longest_s *= 1.1
+            longest_s = min(longest_s * 1.1, 4 * self._every_s)
             with self._lock:
                 some = list(self._open)
             self.drops += len(some) // 2

@@ -9,11 +9,17 @@ from typing import Any
 
 from tests.chat.checker import Account, Sender, check
 from tests.chat.connections import Request
+from tests.chat.lab import pause
 from tests.chat.listeners import Listener
 from tests.chat.program import load_program
 from tests.plugins.api import User
 
 Connect = Callable[[User], Request]
+
+
+def _wait(pause_s: float) -> None:
+    """A real pause also at the end: a server that comes back is not helped by clients that ask without one."""
+    pause(min(pause_s, 0.5))
 
 
 class Writer:
@@ -25,7 +31,7 @@ class Writer:
         self.sent = Sender(user.user_id)
         self._user, self._peers, self._ended = user, peers, ended
         self._random = random.Random(seed)
-        self._client = load_program()(connect(user), wait=lambda pause_s: ended.wait(min(pause_s, 0.5)))
+        self._client = load_program()(connect(user), wait=_wait)
         self._client.keep = self.sent.acknowledged.append
 
     def run(self) -> None:
@@ -61,7 +67,7 @@ class Reader:
         self.user_id = user.user_id
         self.entries: list[dict[str, Any]] = []
         self._ended = ended
-        self._client = load_program()(connect(user), wait=lambda pause_s: ended.wait(min(pause_s, 0.5)))
+        self._client = load_program()(connect(user), wait=_wait)
         self._client.take = self.entries.append
 
     def run(self) -> None:

@@ -56,7 +56,7 @@ def test_what_waits_is_sent_by_who_asks_for_it_and_is_bounded(
 ) -> None:
     realtime = Realtime(role)
     # No thread takes them away.
-    monkeypatch.setattr(realtime._sender, "_begin", lambda: None)
+    monkeypatch.setattr(realtime._unsent, "_start", lambda: None)
     for _ in range(10_001):
         realtime.publish_soon([PushEvent(7, "message"), PushEvent(8, "message")])
     assert realtime.counts == {"failed": 2}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +15,7 @@ from datingtoday.infra.redis import RUN_ID, WHICH_SERVER, RedisDown, RedisRole
 from datingtoday.infra.redis_suitability import RedisUnsuitable, ServerFacts
 from datingtoday.infra.tracing import TracedRedisRole
 from tests.plugins.polling import wait_until
+from tests.plugins.redis_server import RedisServer
 
 
 class Hangup:
@@ -49,6 +50,18 @@ def server() -> Iterator[Hangup]:
     yield made
     made.listener.shutdown(socket.SHUT_RDWR)
     made.listener.close()
+
+
+def test_connections_never_run_out(private_redis: Callable[..., RedisServer]) -> None:
+    """A server that was away, or ends connections, costs connections for as long as the process lives."""
+    server = private_redis()
+    role = RedisRole(server.uri, timeout_s=5)
+    with server.client() as other:
+        for _ in range(300):
+            assert role.execute("PING") == b"PONG"
+            role._idle.pop().disconnect()
+        assert len(other.client_list()) <= 3
+    role.close()
 
 
 def test_one_attempt_and_then_a_pause(server: Hangup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,10 +271,10 @@ def test_both_down_is_counted(backend: Backend, private_redis: Callable[..., Red
 
 def test_a_fork_sends_only_its_own(lab: Lab) -> None:
     lab.streams.flush()
-    lab.streams._sender._unsent.append(("visits", b"[1]"))
+    lab.streams._unsent._items.append(("visits", b"[1]"))
     pid = os.fork()
     if pid == 0:
-        ok = not lab.streams._sender._unsent
+        ok = not lab.streams._unsent._items
         lab.database.dispose(close=False)
         lab.appender.append([2])
         lab.streams.flush()
@@ -286,9 +286,9 @@ def test_a_fork_sends_only_its_own(lab: Lab) -> None:
 
 
 def test_memory_is_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab.streams._sender, "max_unsent", 10)
+    monkeypatch.setattr(lab.streams._unsent, "_max_items", 10)
     # No thread takes them away.
-    monkeypatch.setattr(lab.streams._sender, "_begin", lambda: None)
+    monkeypatch.setattr(lab.streams._unsent, "_start", lambda: None)
     for number in range(15):
         lab.appender.append([number])
     assert lab.counted("lost") == 5

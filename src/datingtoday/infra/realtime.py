@@ -15,7 +15,7 @@ import structlog
 from marshmallow import Schema
 from redis.exceptions import ResponseError
 
-from datingtoday.infra.background_sender import BackgroundSender
+from datingtoday.infra.batches import Batches
 from datingtoday.infra.paired import paired
 from datingtoday.infra.redis import RedisDown, RedisRole
 from datingtoday.infra.text import Text
@@ -95,11 +95,11 @@ class Realtime:
         self.observer: Observer | None = None
         self._kinds = {RESYNC.name: RESYNC}
         # By name: `publish` is found when it is called.
-        self._sender: BackgroundSender[PushEvent] = BackgroundSender(
+        self._unsent: Batches[PushEvent] = Batches(
             "push events",
             lambda events: self.publish(events),
             delay_s=SEND_S,
-            max_unsent=MAX_UNSENT,
+            max_items=MAX_UNSENT,
             max_at_once=_SENT_AT_ONCE,
         )
 
@@ -149,12 +149,12 @@ class Realtime:
         (docs/decisions/chat-in-sql.md). Call it after the commit of what they tell.
         """
         for event in events:
-            if not self._sender.add(event):
+            if not self._unsent.add(event):
                 self._count("failed", 1)
 
     def flush(self) -> None:
         """Publish now what was to be published soon."""
-        self._sender.flush()
+        self._unsent.flush()
 
     def connected(self, user_ids: Collection[int]) -> set[int]:
         """The users with a device that receives events now; on a cluster all of them, since nobody knows.

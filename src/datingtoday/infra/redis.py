@@ -216,7 +216,9 @@ class RedisRole:
         return answers
 
     def _new_connection(self) -> Any:
-        connection: Any = self.client.connection_pool.make_connection()
+        # Not the pool's make_connection(): that counts all that were ever made, and after so many makes no more.
+        pool = self.client.connection_pool
+        connection: Any = pool.connection_class(**pool.connection_kwargs)
         connection.connect()
         let_system_time(connection, self._timeout_s)
         return connection

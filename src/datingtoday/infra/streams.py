@@ -21,7 +21,7 @@ import structlog
 from redis.exceptions import ResponseError
 from sqlalchemy.orm import Session
 
-from datingtoday.infra.background_sender import BackgroundSender
+from datingtoday.infra.batches import Batches
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.milliseconds import to_s
 from datingtoday.infra.redis import Command, RedisDown, RedisRole
@@ -99,8 +99,8 @@ class Streams:
         self.redis = redis
         self._database = database
         self._streams: dict[str, Stream] = {}
-        self._sender: BackgroundSender[tuple[str, bytes]] = BackgroundSender(
-            "streams", self._send, delay_s=SEND_S, max_unsent=MAX_UNSENT, max_at_once=_SENT_AT_ONCE
+        self._unsent: Batches[tuple[str, bytes]] = Batches(
+            "streams", self._send, delay_s=SEND_S, max_items=MAX_UNSENT, max_at_once=_SENT_AT_ONCE
         )
         self._direct_until = 0.0
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -129,12 +129,12 @@ class Streams:
 
     def note(self, name: str, entry: Sequence[Any]) -> None:
         """See `Appender.append`."""
-        if not self._sender.add((name, orjson.dumps(entry))):
+        if not self._unsent.add((name, orjson.dumps(entry))):
             self.count(name, "lost", 1)
 
     def flush(self) -> None:
         """Send what this process has not sent yet. Never raises for what is down."""
-        self._sender.flush()
+        self._unsent.flush()
 
     def _send(self, taken: Sequence[tuple[str, bytes]]) -> None:
         by_name: dict[str, list[bytes]] = {}

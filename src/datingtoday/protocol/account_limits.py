@@ -9,7 +9,7 @@ then nobody is over.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,8 +17,8 @@ from typing import Any
 import structlog
 from flask import Response
 
+from datingtoday.infra.batches import Batches
 from datingtoday.infra.bounded_memory import BoundedMemory
-from datingtoday.infra.notes import Notes
 from datingtoday.infra.redis import Command, RedisDown, RedisRole
 from datingtoday.protocol.call import Call, Shown
 from datingtoday.protocol.errors import RateLimited
@@ -127,7 +127,7 @@ class PeopleShown:
     def __init__(self, redis: RedisRole, limits: Mapping[Shown, PeopleLimit]) -> None:
         self._redis = redis
         self._limits = limits
-        self._notes: Notes[tuple[Shown, int, frozenset[int], float]] = Notes(
+        self._notes: Batches[tuple[Shown, int, frozenset[int], float]] = Batches(
             "people shown", self._count_noted
         )
 
@@ -167,7 +167,7 @@ class PeopleShown:
         """Count what was noted. Never raises: what cannot be counted is logged, and counts for nobody."""
         self._notes.flush()
 
-    def _count_noted(self, notes: list[tuple[Shown, int, frozenset[int], float]]) -> None:
+    def _count_noted(self, notes: Sequence[tuple[Shown, int, frozenset[int], float]]) -> None:
         seen: dict[tuple[Shown, int], set[int]] = {}
         for shown, user_id, people, _ in notes:
             seen.setdefault((shown, user_id), set()).update(people)

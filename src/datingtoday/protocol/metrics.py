@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import structlog
 from flask import Flask
 
+from datingtoday.infra.batches import Batches
 from datingtoday.infra.bounded_memory import Reads, reads_by_name
 from datingtoday.infra.db import DatabaseDown
 from datingtoday.infra.metric_declarations import declare, process_counter, process_registry
-from datingtoday.infra.notes import Notes
 from datingtoday.infra.readiness import Readiness, gauges_of
 from datingtoday.infra.redis import RedisDown
 from datingtoday.protocol.call import Environ
@@ -129,7 +129,7 @@ class Metrics:
         self._memory_reads = MEMORY_READS.counter(self.registry)
         self._stream_entries = STREAM_ENTRIES.counter(self.registry)
         self._push_events = PUSH_EVENTS.counter(self.registry)
-        self._notes: Notes[tuple[str, str, int, int]] = Notes("metrics", self._count, self._begin)
+        self._notes: Batches[tuple[str, str, int, int]] = Batches("metrics", self._count, begin=self._begin)
 
     def count_stream(self, stream: str, outcome: str, entries: int) -> None:
         """Count entries of a stream. Never raises: what cannot be counted is logged."""
@@ -159,7 +159,7 @@ class Metrics:
         # Reads before a fork are the parent's to count.
         self._memory_counted = reads_by_name()
 
-    def _count(self, notes: list[tuple[str, str, int, int]]) -> None:
+    def _count(self, notes: Sequence[tuple[str, str, int, int]]) -> None:
         counts: Counter[tuple[str, str, int]] = Counter()
         try:
             for endpoint, status, code, elapsed_ns in notes:

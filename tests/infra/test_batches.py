@@ -1,12 +1,14 @@
-"""Notes that a thread of each process counts later."""
+"""Batches that a thread of each process handles later."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from datingtoday.infra.notes import Notes
+from datingtoday.infra.batches import Batches
 from tests.plugins.polling import wait_until
 
 
@@ -24,13 +26,13 @@ def in_child(run: Callable[[], bool]) -> bool:
 
 def test_a_thread_counts_notes_in_their_order() -> None:
     counted: list[int] = []
-    notes = Notes("notes in order", counted.extend)
+    notes = Batches("notes in order", counted.extend)
     for number in range(100):
         notes.add(number)
     wait_until(lambda: counted == list(range(100)), "the notes to be counted")
-    wait_until(lambda: not running("notes in order"), "the thread to end")
     notes.add(100)
-    wait_until(lambda: counted == list(range(101)), "a thread to begin again")
+    wait_until(lambda: counted == list(range(101)), "one that comes later")
+    assert len(running("notes in order")) == 1
 
 
 def running(name: str) -> list[threading.Thread]:
@@ -40,10 +42,10 @@ def running(name: str) -> list[threading.Thread]:
 def test_one_thread_counts_them_all() -> None:
     may_end = threading.Event()
 
-    def count(_: list[int]) -> None:
+    def count(_: Sequence[int]) -> None:
         may_end.wait(60)
 
-    notes = Notes("one thread", count)
+    notes = Batches("one thread", count)
     for number in range(50):
         notes.add(number)
     found = running("one thread")
@@ -53,7 +55,7 @@ def test_one_thread_counts_them_all() -> None:
 
 def test_flushing_counts_each_note_once() -> None:
     counted: list[int] = []
-    notes = Notes("notes", counted.extend)
+    notes = Batches("notes", counted.extend)
     notes.add(1)
     notes.flush()
     notes.add(2)
@@ -68,13 +70,13 @@ def test_a_forked_child_counts_only_its_own() -> None:
     is_counting, may_end = threading.Event(), threading.Event()
     begun: list[int] = []
 
-    def count(notes: list[int]) -> None:
+    def count(notes: Sequence[int]) -> None:
         counted.extend(notes)
         if notes == [1]:
             is_counting.set()
             may_end.wait(60)
 
-    notes = Notes("notes", count, lambda: begun.append(os.getpid()))
+    notes = Batches("notes", count, begin=lambda: begun.append(os.getpid()))
     notes.add(1)
     assert is_counting.wait(60)
     notes.add(2)
@@ -93,3 +95,39 @@ def test_a_forked_child_counts_only_its_own() -> None:
         may_end.set()
     wait_until(lambda: counted == [1, 2], "the parent's")
     assert begun == [os.getpid()]
+
+
+def test_batches_are_bounded_in_memory_and_in_size() -> None:
+    handled: list[Sequence[int]] = []
+    notes = Batches("bounded", handled.append, delay_s=3600, max_items=5, max_at_once=2)
+    assert [notes.add(number) for number in range(7)] == [True] * 5 + [False] * 2
+    notes.flush()
+    assert handled == [[0, 1], [2, 3], [4]]
+    assert notes.add(7)
+
+
+def test_one_that_fails_keeps_no_other_from_being_handled() -> None:
+    handled: list[int] = []
+
+    def handle(notes: Sequence[int]) -> None:
+        if notes[0] == 0:
+            raise ValueError
+        handled.extend(notes)
+
+    notes = Batches("failing", handle, delay_s=0.001, max_at_once=1)
+    notes.add(0)
+    wait_until(lambda: not notes._items, "the first to be handled")
+    notes.add(1)
+    wait_until(lambda: handled == [1], "the second")
+
+
+def test_a_process_that_ends_handles_what_is_left() -> None:
+    code = (
+        "from datingtoday.infra.batches import Batches\n"
+        "notes = Batches('at the end', print, delay_s=3600)\n"
+        "notes.add(1), notes.add(2)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[1, 2]\n"

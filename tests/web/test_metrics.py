@@ -109,11 +109,6 @@ class TestWhatIsCounted:
                 done.result()
         assert count(self.metrics(own), "/healthz") == 400
 
-    def test_a_thread_counts_without_being_asked(self, own: Api) -> None:
-        for number in (1, 2):
-            own.send("GET", "/healthz", address=HERE)
-            wait_until(lambda number=number: count(self.metrics(own), "/healthz") == number, "the count")
-
     def test_can_be_switched_off(self, app_of: Callable[..., Api]) -> None:
         off = app_of(METRICS_ENABLED=0)
         assert off.send("GET", "/metrics", address=HERE).status == 404

@@ -1,4 +1,4 @@
-"""Batches that a thread of each process handles later."""
+"""Items that requests leave in memory: sent in batches, in order, by a thread that nobody waits for; never too many."""
 
 from __future__ import annotations
 
@@ -7,9 +7,125 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import pytest
+
+from datingtoday.infra import batches
 from datingtoday.infra.batches import Batches
+from datingtoday.infra.realtime import PushEvent, Realtime
+from datingtoday.infra.redis import RedisRole
 from tests.plugins.polling import wait_until
+
+NEVER_S = 3_600.0
+"""The thread would send after the end of the test."""
+
+
+class Sent:
+    """Batches that were sent; each may be made to fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.failures = 0
+
+    def __call__(self, batch: Sequence[int]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("away")
+        self.batches.append(list(batch))
+
+
+Make = Callable[..., Batches[int]]
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+@pytest.fixture
+def make(sent: Sent) -> Make:
+    def made(delay_s: float = NEVER_S, **options: Any) -> Batches[int]:
+        limits: dict[str, Any] = {"max_items": 100, "max_at_once": 3, **options}
+        return Batches("test sender", sent, delay_s=delay_s, **limits)
+
+    return made
+
+
+def threads() -> int:
+    return sum(thread.name == "test sender" for thread in threading.enumerate())
+
+
+def test_batches_in_order(make: Make, sent: Sent) -> None:
+    sender = make()
+    assert all(sender.add(number) for number in range(7))
+    sender.flush()
+    assert sent.batches == [[0, 1, 2], [3, 4, 5], [6]]
+    sender.flush()
+    assert len(sent.batches) == 3, "each once"
+
+
+def test_one_too_many_is_refused_until_there_is_room(make: Make, sent: Sent) -> None:
+    sender = make(max_items=2)
+    assert [sender.add(number) for number in range(3)] == [True, True, False]
+    sender.flush()
+    assert sender.add(3)
+    sender.flush()
+    assert sent.batches == [[0, 1], [3]]
+
+
+def test_a_thread_sends_again_and_again_and_survives_a_failure(make: Make, sent: Sent) -> None:
+    before = threads()
+    sender = make(delay_s=0.001)
+    assert threads() == before, "none before there is something to send"
+    sender.add(1)
+    wait_until(lambda: sent.batches == [[1]], "the first")
+    sent.failures = 1
+    sender.add(2)
+    wait_until(lambda: not sent.failures, "the failure")
+    sender.add(3)
+    wait_until(lambda: sent.batches[-1] == [3], "the next")
+    assert threads() == before + 1
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "test sender")
+
+
+def test_a_forked_child_sends_only_its_own(make: Make, sent: Sent) -> None:
+    sender = make()
+    sender.add(1)
+    pid = os.fork()
+    if pid == 0:
+        sender.add(2)
+        sender.flush()
+        os._exit(0 if (sent.batches, threads()) == ([[2]], 1) else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    sender.flush()
+    assert sent.batches == [[1]]
+
+
+def test_a_process_that_ends_sends_first(make: Make, sent: Sent) -> None:
+    sender = make()
+    sender.add(1)
+    batches._at_exit(sender)
+    # It may be gone by then, and so may what a fork has left.
+    batches._at_exit(None)
+    batches._after_fork(None)
+    assert sent.batches == [[1]]
+
+
+def test_events_are_published_five_hundred_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    realtime, published = Realtime(RedisRole("redis://127.0.0.1:1/0")), list[int]()
+
+    def publish(events: Sequence[PushEvent]) -> list[int]:
+        published.append(len(events))
+        return []
+
+    sender: Any = realtime._unsent
+    monkeypatch.setattr(realtime, "publish", publish)
+    sender._delay_s = NEVER_S
+    for number in range(1_100):
+        sender.add(PushEvent(number, "x"))
+    sender.flush()
+    assert published == [500, 500, 100]
 
 
 def in_child(run: Callable[[], bool]) -> bool:
@@ -22,17 +138,6 @@ def in_child(run: Callable[[], bool]) -> bool:
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
-def test_a_thread_counts_notes_in_their_order() -> None:
-    counted: list[int] = []
-    notes = Batches("notes in order", counted.extend)
-    for number in range(100):
-        notes.add(number)
-    wait_until(lambda: counted == list(range(100)), "the notes to be counted")
-    notes.add(100)
-    wait_until(lambda: counted == list(range(101)), "one that comes later")
-    assert len(running("notes in order")) == 1
 
 
 def running(name: str) -> list[threading.Thread]:
@@ -51,17 +156,6 @@ def test_one_thread_counts_them_all() -> None:
     found = running("one thread")
     may_end.set()
     assert [thread.daemon for thread in found] == [True], "a process may end while it runs"
-
-
-def test_flushing_counts_each_note_once() -> None:
-    counted: list[int] = []
-    notes = Batches("notes", counted.extend)
-    notes.add(1)
-    notes.flush()
-    notes.add(2)
-    notes.flush()
-    notes.flush()
-    assert counted == [1, 2]
 
 
 def test_a_forked_child_counts_only_its_own() -> None:
@@ -95,30 +189,6 @@ def test_a_forked_child_counts_only_its_own() -> None:
         may_end.set()
     wait_until(lambda: counted == [1, 2], "the parent's")
     assert begun == [os.getpid()]
-
-
-def test_batches_are_bounded_in_memory_and_in_size() -> None:
-    handled: list[Sequence[int]] = []
-    notes = Batches("bounded", handled.append, delay_s=3600, max_items=5, max_at_once=2)
-    assert [notes.add(number) for number in range(7)] == [True] * 5 + [False] * 2
-    notes.flush()
-    assert handled == [[0, 1], [2, 3], [4]]
-    assert notes.add(7)
-
-
-def test_one_that_fails_keeps_no_other_from_being_handled() -> None:
-    handled: list[int] = []
-
-    def handle(notes: Sequence[int]) -> None:
-        if notes[0] == 0:
-            raise ValueError
-        handled.extend(notes)
-
-    notes = Batches("failing", handle, delay_s=0.001, max_at_once=1)
-    notes.add(0)
-    wait_until(lambda: not notes._items, "the first to be handled")
-    notes.add(1)
-    wait_until(lambda: handled == [1], "the second")
 
 
 def test_a_process_that_ends_handles_what_is_left() -> None:

@@ -93,3 +93,24 @@ def test_a_thread_that_hangs_is_told_and_not_waited_for(
     assert done == [False]
     may_end.set()
     hanging.join(10)
+
+
+def test_a_batch_in_hand_is_waited_for(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "STOP_S", 60)
+    worker, is_written, done = Worker(parts), threading.Event(), list[bool]()
+    worker._readers = [threading.Thread(target=is_written.wait, args=(60,), daemon=True)]
+    # Not before the jobs are at their end.
+    end_jobs = worker._runner.stop
+
+    def stop(patience_s: float) -> bool:
+        is_done = end_jobs(patience_s)
+        threading.Timer(0.2, is_written.set).start()
+        return is_done
+
+    monkeypatch.setattr(worker._runner, "stop", stop)
+    thread = threading.Thread(target=lambda: done.append(worker.run()))
+    thread.start()
+    wait_until(lambda: has_beaten(parts), "the first beat")
+    worker.stop()
+    thread.join(60)
+    assert done == [True]

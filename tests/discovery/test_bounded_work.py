@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from datingtoday.discovery.hot.ranking import Attention
 from datingtoday.discovery.person_facts import next_people
+from datingtoday.discovery.search import service as search
 from datingtoday.discovery.search.statements import Leader, LeaderKind, rarest
 from datingtoday.profiles.models import UserLabel
 from tests.discovery.rankings import note
@@ -64,3 +67,16 @@ def test_rebuilding_reads_nothing_but_its_group(own: Api) -> None:
         values = each.values.values() if isinstance(each.values, dict) else each.values
         assert "user_id IN (" in each.text, each.text
         assert ids <= set(values), each
+
+
+def test_a_search_ends_with_its_leader(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was looked at in the first step is not looked for in a second."""
+    user, _ = make_user(own), make_user(own, education=3)
+    counts = []
+    # Once before: cards and logins are remembered in what counts.
+    for steps in ((2_000,), (2_000,), (2_000, 8_000)):
+        monkeypatch.setattr(search, "LOOKED_AT", steps)
+        with statements(own.parts.base.database) as seen:
+            assert len(own.get("/api/user/search", user, education=3).data["list"]) == 1
+        counts.append(len(seen))
+    assert counts[1] == counts[2]

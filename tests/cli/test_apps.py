@@ -88,6 +88,8 @@ def test_the_life_of_a_client_program(app: Program, backend: Backend) -> None:
     ends_at = secrets[first]
     assert ends_at is not None
     assert abs(ends_at - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=5)
+    assert app("list") == 0
+    assert f"2 live, the older until {ends_at:%Y-%m-%d %H:%M} UTC" in app.out
 
     assert app("rotate", appkey) == 1
     assert app.out == ""

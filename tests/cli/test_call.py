@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -98,6 +99,16 @@ def test_explained_signatures(
     assert (sign in printed) is is_right
     mistake = "another timestamp" if sign_method == "md5" else "another method"
     assert ("your sign is right" if is_right else mistake) in printed
+
+
+def test_an_empty_value_in_an_address_is_signed_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    params = {"bio": "", "appkey": "432ABZ", "timestamp": "1795305600", "nonce": "4f3a"}
+    sign = sign_md5(next(md5_strings(params, SECRET)))
+    address = "/api/user/show?" + urlencode({**params, "sign": sign})
+    assert cli.run(["sign", "explain", "GET", address, "--secret", SECRET, "--data", str(tmp_path)]) == 0
+    assert "your sign is right" in capsys.readouterr().out
 
 
 def explained(

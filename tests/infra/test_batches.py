@@ -201,3 +201,9 @@ def test_a_process_that_ends_handles_what_is_left() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "[1, 2]\n"
+
+
+def test_an_idle_thread_waits(make: Make, sent: Sent) -> None:
+    sender = make(delay_s=0.001)
+    sender.add(1)
+    wait_until(lambda: sent.batches == [[1]] and not sender._wake.is_set(), "the thread to wait")

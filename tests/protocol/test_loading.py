@@ -6,10 +6,10 @@ import random
 from typing import Any
 
 import pytest
-from marshmallow import Schema, ValidationError
+from marshmallow import Schema, ValidationError, fields
 
 from datingtoday.protocol.endpoint import declared_endpoint
-from datingtoday.protocol.errors import AppError
+from datingtoday.protocol.errors import AppError, ParameterError
 from datingtoday.protocol.fields import Parameter, ParamsSchema
 from datingtoday.protocol.loading import load_params
 from tests.plugins.api import Api
@@ -27,6 +27,20 @@ def by_marshmallow(schema: Schema, params: dict[str, str]) -> Any:
         return schema.load(params)
     except ValidationError:
         return None
+
+
+class Plain(Schema):
+    """Not made of parameters."""
+
+    number = fields.Integer(required=True)
+
+
+def test_what_a_plain_schema_refuses_names_the_field() -> None:
+    assert load_params(Plain(), {"number": "7"}) == {"number": 7}
+    for params in ({"number": "x"}, {}):
+        with pytest.raises(ParameterError) as refused:
+            load_params(Plain(), params)
+        assert "number" in refused.value.message("en")
 
 
 @pytest.mark.parametrize("shared_backend", ["embedded"], indirect=True)

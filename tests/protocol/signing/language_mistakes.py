@@ -184,6 +184,7 @@ MISTAKES = [
     Mistake("python", "open('secret').read() with md5", MD5, lambda p: md5(md5_string(p) + "\n"), BLANK),
     Mistake("python", "bytes.fromhex(secret)", HMAC, keyed(bytes.fromhex(SECRET)), HEX),
     Mistake("python", "requests drops None", HMAC, with_(email="None"), "email=None but did not send it"),
+    Mistake("python", "requests drops None as a language", HMAC, with_(lang="None"), "lang=None but did not send it"),
     Mistake("python", "sha256(string + secret)", HMAC, sha256_of_both, "hashed string and secret"),
     Mistake("python", "time.time() twice", MD5, md5_with(timestamp="1795305600131"), OTHER_TIME),
     Mistake("python", "quote() for md5", MD5, lambda p: md5(md5_string({n: quote(v) for n, v in p.items()})), "URL-"),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.hot.models import HotPerson
@@ -16,7 +17,7 @@ from datingtoday.discovery.nearby.models import Location
 from datingtoday.media.models import Media
 from datingtoday.media.moderation import Verdict
 from datingtoday.media.personal_data import MediaData
-from datingtoday.profiles.models import UserInfo
+from datingtoday.profiles.models import Label, UserInfo
 from tests.discovery.locations import new_area, person_at
 from tests.media.uploads import small_photo
 from tests.plugins.api import Api, User
@@ -119,7 +120,9 @@ def _purge_media(api: Api, user: User) -> Callable[[], Any]:
 
 def _rename(api: Api, user: User) -> Callable[[], Any]:
     def change(api: Api, session: Session, user: User) -> None:
-        api.parts.profiles.labels.rename(session, 1, f"label {user.user_id}", None)
+        # To its own name: the label is everybody's.
+        name = session.scalars(select(Label.name).where(Label.id == 1)).one()
+        api.parts.profiles.labels.rename(session, 1, name, None)
 
     return _in_transaction(change)(api, user)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from datingtoday.discovery.nearby import jobs
 from datingtoday.discovery.nearby.entries import (
@@ -30,6 +32,26 @@ from tests.plugins.api import Api
 EMBEDDED = pytest.mark.parametrize("shared_backend", ["embedded"], indirect=True)
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 SECOND, HOUR, MONTH = timedelta(seconds=1), timedelta(hours=1), timedelta(days=30)
+
+
+@pytest.fixture(autouse=True)
+def _true_counts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Wrong counts are not left to other tests of the same application."""
+    api: Api | None = request.getfixturevalue("api") if "api" in request.fixturenames else None
+    yield
+    if api is None:
+        return
+    with api.parts.base.database.transaction() as session:
+        session.execute(delete(LocationCell))
+        counts: dict[int, Counter[int]] = {}
+        for cell, gender in session.execute(
+            select(Location.shown_cell, Location.gender).where(Location.shown_cell.is_not(None))
+        ):
+            counts.setdefault(int(cell or 0), Counter())[gender] += 1
+        session.add_all(
+            LocationCell(cell=cell, unknown=it[0], men=it[1], women=it[2], changed_at=NOW)
+            for cell, it in counts.items()
+        )
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ def two(api: Api, *, talk: bool = False) -> tuple[User, User]:
     if talk:
         send(api, one, other).data  # noqa: B018 - asserts success
         send(api, other, one).data  # noqa: B018
+        # Whoever connects now is not told of these any more.
+        api.parts.base.realtime.flush()
     return one, other
 
 

@@ -127,7 +127,7 @@ def test_the_command_plays_the_provider(client: Client, server: RunningServer) -
             client.call("GET", "/api/order/show", user, orderId=lost["order_id"])["data"]["state"] == "paid"
         ),
         "the poll",
-        deadline_s=150,
+        deadline_s=250,
     )
     agreed = run_pay(server, "reconcile")
     assert agreed.returncode == 0, agreed.stdout + agreed.stderr

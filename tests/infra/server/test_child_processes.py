@@ -15,6 +15,9 @@ import pytest
 from datingtoday.infra.server import child_processes
 from datingtoday.infra.server.child_processes import ChildProcess, ChildProcesses
 
+pytestmark = pytest.mark.long
+# Forks of a process that has run thousands of tests take seconds each.
+
 Made = Callable[..., ChildProcesses]
 
 

@@ -43,7 +43,7 @@ LOOK_EVERY_S = 1.0
 """Frequency with which a process that reads looks in SQL for another epoch, and for what Redis was not told."""
 MAX_UNSENT = 5_000
 """Changes that are told one by one; when there are more a new epoch begins."""
-_ONLY = 0  # bucket of a server that is no cluster
+_ONLY_BUCKET = 0  # of a server that is no cluster
 _WAIT_S = 3.0
 """Time for which one thread waits for another that finds out the epoch."""
 _ATTEMPTS, _CHUNK = 3, 500
@@ -109,14 +109,14 @@ class Memory:
         self._keep_up()
         if self.redis.is_cluster:
             return [self._name(key, self._epoch(_bucket_of(key))) for key in keys]
-        end = "@" + self._epoch(_ONLY)
+        end = "@" + self._epoch(_ONLY_BUCKET)
         return [key + end for key in keys]
 
     def prepare(self) -> None:
         """Find out the epoch now, where a new one may have begun; best before a transaction that writes."""
         if not self._epochs and not self.redis.is_cluster:
             try:
-                self._epoch(_ONLY)
+                self._epoch(_ONLY_BUCKET)
             except RedisDown as error:
                 log.info("memory_not_prepared", memory=self.name, reason=str(error))
 
@@ -128,7 +128,7 @@ class Memory:
         if self.redis.is_cluster:
             marker = self._marker(_bucket_of(keys[0]))
             return Reading(keys, names, [("EVAL", memory_scripts.READ, len(names) + 1, marker, *names, "")])
-        return Reading(keys, names, [WHICH_SERVER, ("MGET", self._marker(_ONLY), *names)])
+        return Reading(keys, names, [WHICH_SERVER, ("MGET", self._marker(_ONLY_BUCKET), *names)])
 
     def values(self, reading: Reading, answers: Sequence[Any]) -> list[bytes | None] | None:
         """The values of what was read; None if it is not to be believed, and the epoch has to be found out anew.
@@ -346,7 +346,7 @@ class Memory:
                 waiting = waiting.where(UnsentChange.memory.in_(self._all_names()))
                 numbers = dict(session.execute(waiting).all())
             for name, number in numbers.items():
-                bucket = int(name.rpartition(":")[2]) if self.redis.is_cluster else _ONLY
+                bucket = int(name.rpartition(":")[2]) if self.redis.is_cluster else _ONLY_BUCKET
                 if number > MAX_UNSENT or not self._sent(name, bucket):
                     # So many, or not this epoch's memory: in a new epoch there is nothing that they could be about.
                     self._epochs[bucket] = self._bind(bucket, anew=True)
@@ -373,7 +373,7 @@ class Memory:
     # --- names
 
     def _bucket(self, key: str) -> int:
-        return _bucket_of(key) if self.redis.is_cluster else _ONLY
+        return _bucket_of(key) if self.redis.is_cluster else _ONLY_BUCKET
 
     def _by_bucket(self, keys: Iterable[str]) -> dict[int, list[str]]:
         groups: dict[int, list[str]] = {}

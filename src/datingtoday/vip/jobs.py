@@ -292,7 +292,7 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
 
 def _refund_pause(tries: int) -> timedelta:
     """Time after so many tries until the next."""
-    return MAX_REFUND_RETRY if tries > 9 else timedelta(seconds=30 * 2**tries)
+    return min(timedelta(seconds=30 * 2 ** min(tries, REFUND_TRIES)), MAX_REFUND_RETRY)
 
 
 def _forget_people(session: Session, before: datetime) -> None:

@@ -14,7 +14,6 @@ from datingtoday.infra.jobs.leases import JobState, now_ms
 from datingtoday.infra.jobs.models import JobLease
 from datingtoday.infra.jobs.status import HEARTBEAT
 from tests.plugins.api import Api
-from tests.plugins.backend import Backend
 
 Capture = pytest.CaptureFixture[str]
 EMBEDDED = pytest.mark.parametrize("backend", ["embedded"], indirect=True)
@@ -58,17 +57,8 @@ def test_the_last_run() -> None:
 
 
 @pytest.fixture
-def server(app_of: Callable[..., Api], backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
-    api = app_of()
-    for name, value in (
-        ("DATABASE_URI", backend.database_uri),
-        ("REDIS_URI", backend.redis_uri),
-        ("REDIS_CACHE_URI", backend.cache_uri),
-        ("SECURITY_SECRET_KEY", api.parts.base.settings.security.secret_key),
-        ("DATA", str(api.parts.base.settings.data_dir)),
-    ):
-        monkeypatch.setenv(f"DATINGTODAY_{name}", value)
-    return api
+def server(app_with_commands: Callable[..., Api]) -> Api:
+    return app_with_commands()
 
 
 def keep(api: Api, *rows: dict[str, Any]) -> None:

@@ -13,26 +13,14 @@ from datingtoday.cli.main import run
 from datingtoday.media.models import Media
 from tests.media.uploads import count, make_media, row_of, stored
 from tests.plugins.api import Api
-from tests.plugins.backend import Backend
 from tests.profiles.factories import make_user
 
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def server(app_of: Callable[..., Api], backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """A server on the same database, Redis and data folder as the commands."""
-    api = app_of()
-    for name, value in (
-        ("DATABASE_URI", backend.database_uri),
-        ("REDIS_URI", backend.redis_uri),
-        ("REDIS_CACHE_URI", backend.cache_uri),
-        ("SECURITY_SECRET_KEY", api.parts.base.settings.security.secret_key),
-        ("DATA", str(api.parts.base.settings.data_dir)),
-    ):
-        monkeypatch.setenv(f"DATINGTODAY_{name}", value)
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    return api
+def server(app_with_commands: Callable[..., Api]) -> Api:
+    return app_with_commands()
 
 
 def hours_ago(hours: int) -> datetime:

@@ -11,7 +11,6 @@ from sqlalchemy import select
 from datingtoday.cli.main import run
 from datingtoday.vip.models import Product
 from tests.plugins.api import Api
-from tests.plugins.backend import Backend
 from tests.profiles.factories import make_user
 from tests.vip.purchases import MONTH, grants_of, make_order, pay, state_of
 
@@ -20,19 +19,8 @@ EMBEDDED = pytest.mark.parametrize("backend", ["embedded"], indirect=True)
 
 
 @pytest.fixture
-def server(app_of: Callable[..., Api], backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """A server on the same database, Redis and data folder as the commands."""
-    api = app_of()
-    for name, value in (
-        ("DATABASE_URI", backend.database_uri),
-        ("REDIS_URI", backend.redis_uri),
-        ("REDIS_CACHE_URI", backend.cache_uri),
-        ("SECURITY_SECRET_KEY", api.parts.base.settings.security.secret_key),
-        ("DATA", str(api.parts.base.settings.data_dir)),
-    ):
-        monkeypatch.setenv(f"DATINGTODAY_{name}", value)
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    return api
+def server(app_with_commands: Callable[..., Api]) -> Api:
+    return app_with_commands()
 
 
 def on_sale(api: Api) -> dict[int, dict[str, Any]]:

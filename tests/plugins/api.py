@@ -276,6 +276,29 @@ def app_of(backend: Backend, tmp_path: Path) -> Callable[..., Api]:
     return lambda **values: make_api(backend, tmp_path, **values)
 
 
+@pytest.fixture
+def app_with_commands(
+    app_of: Callable[..., Api], backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Api]:
+    """Makes an application; the commands of this test use its database, Redis, data folder and settings, in English."""
+
+    def made(**values: Any) -> Api:
+        api = app_of(**values)
+        for name, value in {
+            **values,
+            "DATABASE_URI": backend.database_uri,
+            "REDIS_URI": backend.redis_uri,
+            "REDIS_CACHE_URI": backend.cache_uri,
+            "SECURITY_SECRET_KEY": api.parts.base.settings.security.secret_key,
+            "DATA": str(api.parts.base.settings.data_dir),
+        }.items():
+            monkeypatch.setenv(f"DATINGTODAY_{name}", str(value))
+        monkeypatch.setenv("LC_ALL", "C.UTF-8")
+        return api
+
+    return made
+
+
 @pytest.fixture(scope="session")
 def _shared_api(shared_backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     api = make_api(shared_backend, tmp_path_factory.mktemp("data"))

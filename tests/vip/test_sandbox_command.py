@@ -10,7 +10,6 @@ import pytest
 
 from datingtoday.cli.main import run
 from tests.plugins.api import Api
-from tests.plugins.backend import Backend
 from tests.profiles.factories import make_user
 from tests.stand_ins.http_server import Answer, HttpStandIn, Received
 from tests.vip.purchases import NOTIFY, make_order, state_of
@@ -34,19 +33,8 @@ def notified() -> Iterator[Notified]:
 
 
 @pytest.fixture
-def shop(app_of: Callable[..., Api], backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
-    api = app_of()
-    for name, value in (
-        ("DATABASE_URI", backend.database_uri),
-        ("REDIS_URI", backend.redis_uri),
-        ("REDIS_CACHE_URI", backend.cache_uri),
-        ("SECURITY_SECRET_KEY", api.parts.base.settings.security.secret_key),
-        ("PAY_SANDBOX", "1"),
-        ("DATA", str(api.parts.base.settings.data_dir)),
-    ):
-        monkeypatch.setenv(f"DATINGTODAY_{name}", value)
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    return api
+def shop(app_with_commands: Callable[..., Api]) -> Api:
+    return app_with_commands(PAY_SANDBOX="1")
 
 
 def play(trade_no: str, *more: str, url: str | None) -> int:

@@ -13,7 +13,6 @@ import structlog
 from datingtoday.cli.main import run
 from datingtoday.vip import jobs, notifications, orders
 from tests.plugins.api import Api, User
-from tests.plugins.backend import Backend
 from tests.profiles.factories import make_user
 from tests.stand_ins.http_server import Hangup
 from tests.vip.providers import Wechat
@@ -32,24 +31,12 @@ def wechat() -> Iterator[Wechat]:
 @pytest.fixture
 def shop(
     wechat: Wechat,
-    app_of: Callable[..., Api],
-    backend: Backend,
+    app_with_commands: Callable[..., Api],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Api:
     """A server with WeChat Pay, and the same settings for commands."""
-    settings = {**wechat.settings(tmp_path), "PAY_SANDBOX": "0"}
-    api = app_of(**settings)
-    for name, value in {
-        **settings,
-        "DATABASE_URI": backend.database_uri,
-        "REDIS_URI": backend.redis_uri,
-        "REDIS_CACHE_URI": backend.cache_uri,
-        "SECURITY_SECRET_KEY": api.parts.base.settings.security.secret_key,
-        "DATA": str(api.parts.base.settings.data_dir),
-    }.items():
-        monkeypatch.setenv(f"DATINGTODAY_{name}", value)
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    api = app_with_commands(**wechat.settings(tmp_path), PAY_SANDBOX="0")
     # A logger keeps the stderr of its first record, and capsys closes that one after the test.
     for module in (jobs, notifications, orders):
         monkeypatch.setattr(module, "log", structlog.get_logger())

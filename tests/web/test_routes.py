@@ -44,6 +44,14 @@ UNSIGNED = {
 }
 """Neither signed nor with a login; each has a guard of its own, or nothing to hide."""
 
+REPEATABLE = {
+    "POST /api/contacts/remove",
+    "POST /api/message/send",
+    "POST /api/message/read",
+    "POST /api/message/recall",
+}
+"""Done twice is like done once: repeated after a connection that was lost at COMMIT."""
+
 
 def names(api: Api, *, require_sign: bool, require_token: bool) -> set[str]:
     return {
@@ -51,6 +59,12 @@ def names(api: Api, *, require_sign: bool, require_token: bool) -> set[str]:
         for route in declared_routes(api.app)
         if (route.endpoint.require_sign, route.endpoint.require_token) == (require_sign, require_token)
     }
+
+
+def test_what_may_be_repeated_though_it_may_be_done_already(api: Api) -> None:
+    assert {
+        f"{it.method} {it.path}" for it in declared_routes(api.app) if it.endpoint.repeatable
+    } == REPEATABLE
 
 
 def test_every_route_is_declared(api: Api) -> None:

@@ -10,8 +10,8 @@ import orjson
 from sqlalchemy import Row, or_, select
 from sqlalchemy.orm import Session
 
-from datingtoday.chat.forms import wire_time_of
 from datingtoday.chat.models import Contact
+from datingtoday.infra.milliseconds import moment_of
 from datingtoday.infra.paired import paired
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.people import neutral_card
@@ -79,7 +79,7 @@ class Contacts:
                     "last_msg": row.last_msg,
                     "last_type": row.last_type,
                     "unread": row.unread,
-                    "update_time": wire_time_of(row.update_ms),
+                    "update_time": moment_of(row.update_ms),
                     "update_ms": row.update_ms,
                 }
             )

@@ -75,9 +75,8 @@ class Conversations:
         if min(seq, own.last_seq) <= own.read_seq:
             return Unread(own.unread)
         pair = lock_pair(connection, user_id, peer_id)
+        assert pair is not None  # noqa: S101 -- contacts and inboxes are never deleted
         own = _own_row(session, user_id, peer_id)
-        if pair is None or own is None:
-            return Unread(0)
         upto = min(seq, own.last_seq)
         if upto <= own.read_seq:
             return Unread(own.unread)
@@ -110,8 +109,10 @@ class Conversations:
         """
         connection = session.connection()
         pair = lock_pair(connection, user_id, peer_id)
-        own = None if pair is None else _own_row(session, user_id, peer_id)
-        if pair is None or own is None or own.hidden_seq >= own.last_seq:
+        if pair is None:
+            return
+        own = _own_row(session, user_id, peer_id)
+        if own.hidden_seq >= own.last_seq:
             return
         session.execute(
             update(Contact)
@@ -151,8 +152,9 @@ class Conversations:
         user_id, peer_id = row.from_uid, row.to_uid
         connection = session.connection()
         pair = lock_pair(connection, user_id, peer_id)
+        assert pair is not None  # noqa: S101 -- contacts and inboxes are never deleted
         of_message = and_(Message.conversation_id == conversation_id, Message.seq == seq)
-        if pair is None or session.scalar(select(Message.recalled).where(of_message)) is not False:
+        if session.scalars(select(Message.recalled).where(of_message)).one():
             return False
         session.execute(update(Message).where(of_message).values(recalled=True, content=None, media_id=None))
         if row.media_id is not None:
@@ -197,17 +199,14 @@ def _own_row(session: Session, user_id: int, peer_id: int) -> Any:
 
 def _count_unread(session: Session, own: Any, upto: int) -> int:
     """Count the peer's messages up to ``upto`` that were unread until now."""
-    return (
-        session.scalar(
-            select(func.count())
-            .select_from(Message)
-            .where(
-                Message.conversation_id == own.conversation_id,
-                Message.seq > max(own.read_seq, own.hidden_seq),
-                Message.seq <= upto,
-                Message.from_uid == own.peer_id,
-                Message.recalled.is_(False),
-            )
+    return session.scalars(
+        select(func.count())
+        .select_from(Message)
+        .where(
+            Message.conversation_id == own.conversation_id,
+            Message.seq > max(own.read_seq, own.hidden_seq),
+            Message.seq <= upto,
+            Message.from_uid == own.peer_id,
+            Message.recalled.is_(False),
         )
-        or 0
-    )
+    ).one()

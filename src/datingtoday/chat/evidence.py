@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from datingtoday.chat.errors import MessageNotFound
-from datingtoday.chat.forms import MESSAGE_COLUMNS, StoredMessage, wire_time_of
+from datingtoday.chat.forms import MESSAGE_COLUMNS, StoredMessage
 from datingtoday.chat.models import Contact, Message, MessageMedia, place_of
+from datingtoday.infra.milliseconds import moment_of
 from datingtoday.media.models import Media
 
 
@@ -28,9 +29,9 @@ def may_see(session: Session, viewer_id: int, media: Media, now: datetime) -> bo
             Contact.peer_id == media.user_id,
             MessageMedia.media_id == media.id,
         )
-        .limit(1)
+        .exists()
     )
-    return session.execute(shown).first() is not None
+    return bool(session.scalar(select(shown)))
 
 
 class MessageEvidence:
@@ -55,6 +56,6 @@ class MessageEvidence:
             "type": message.msg_type,
             "content": message.content,
             "media_id": message.media_id,
-            "send_time": wire_time_of(message.send_ms),
+            "send_time": moment_of(message.send_ms),
             "recalled": bool(message.recalled),
         }

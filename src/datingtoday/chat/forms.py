@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from datingtoday.chat.models import EventKind, Message, message_id_of
+from datingtoday.infra.milliseconds import moment_of
 from datingtoday.media.models import Media
 from datingtoday.media.service import MediaService
 from datingtoday.protocol.envelope import ReadyJson
@@ -75,7 +76,7 @@ class MessageForms:
             "content": None if recalled else it.content,
             "media": None if recalled or upload is None else self._media.describe(upload, viewer_id, now),
             "seq": it.seq,
-            "send_time": wire_time_of(it.send_ms),
+            "send_time": moment_of(it.send_ms),
             "send_ms": it.send_ms,
             "read": read,
             "recalled": recalled,
@@ -130,8 +131,3 @@ def event_form(
     if kind is EventKind.RECALL:
         return form | {"message_id": message_id, "peer_id": peer_id, "seq": seq}
     return form | {"peer_id": peer_id, "removed": True}
-
-
-def wire_time_of(moment_ms: int) -> datetime:
-    """A moment in epoch milliseconds; `to_json` cuts it to the second."""
-    return datetime.fromtimestamp(moment_ms // 1000, UTC)

@@ -13,6 +13,7 @@ from datingtoday.chat.errors import PositionUnknown
 from datingtoday.chat.forms import MESSAGE_COLUMNS, MessageForms, StoredMessage, event_form
 from datingtoday.chat.models import (
     FIRST_EPOCH,
+    MAX_MESSAGE_ID,
     ChatEpoch,
     ChatEvent,
     Contact,
@@ -65,7 +66,6 @@ _EVENTS = (
 )
 _OF_EVENT = 6
 """Number of columns of `_EVENTS` before those of the message."""
-_AFTER_ALL = 2**31 - 1
 
 
 class History:
@@ -95,7 +95,7 @@ class History:
         bounds = {
             "conversation_id": contact.conversation_id,
             "after": max(contact.hidden_seq, after or 0),
-            "before": _AFTER_ALL if before is None else before,
+            "before": MAX_MESSAGE_ID if before is None else before,
             "most": count + 1,
         }
         rows = session.execute(_NEWEST if after is None else _OLDEST, bounds).all()

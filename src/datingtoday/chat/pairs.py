@@ -128,29 +128,30 @@ def locked_pair(rows: Sequence[Sequence[Any]], low: int, high: int) -> LockedPai
     )
 
 
-def tell(
-    connection: Connection, pair: LockedPair, entries: Sequence[Entry], *, pace: tuple[int, int] = (0, 0)
-) -> list[ToldEntry]:
+def tell(connection: Connection, pair: LockedPair, entries: Sequence[Entry]) -> list[ToldEntry]:
     """Append to the streams of the two, each at most one entry; purged accounts are passed over.
 
-    :param pace: (user_id, new ``pace_ms``) to be written with it.
     :return: the entries with their positions.
     """
-    told, values = entries_to_tell(pair, entries, pace=pace)
+    told, values = entries_to_tell(pair, entries, pace=(None, None))
     if told:
         events_packet(len(told)).run(connection, values)
     return told
 
 
 def entries_to_tell(
-    pair: LockedPair, entries: Sequence[Entry], *, pace: tuple[int, int] = (0, 0)
+    pair: LockedPair, entries: Sequence[Entry], *, pace: tuple[int | None, int | None]
 ) -> tuple[list[ToldEntry], dict[str, Any]]:
-    """The entries with their positions, and the parameters of `event_statements` that write them."""
+    """The entries with their positions, and the parameters of `event_statements` that write them.
+
+    :param pace: (user_id, new ``pace_ms``) to be written with them; None twice: nobody's.
+    """
+    paced, new_pace_ms = pace
     told: list[ToldEntry] = []
     heads, conversation_id = pair.heads, pair.conversation_id
     low, high = sorted(heads)
     moves = {low: 0, high: 0}
-    values: dict[str, Any] = {"low": low, "high": high, "paced": pace[0], "new_pace_ms": pace[1]}
+    values: dict[str, Any] = {"low": low, "high": high, "paced": paced, "new_pace_ms": new_pace_ms}
     for entry in entries:
         user_id, kind, peer_id, seq, by_me = entry
         if user_id in pair.closed:

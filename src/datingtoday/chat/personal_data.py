@@ -9,9 +9,10 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from datingtoday.chat.conversations import RECALLED
-from datingtoday.chat.forms import MESSAGE_COLUMNS, MessageForms, StoredMessage, wire_time_of
+from datingtoday.chat.forms import MESSAGE_COLUMNS, MessageForms, StoredMessage
 from datingtoday.chat.models import ChatEvent, Contact, Inbox, Message, MessageMedia
 from datingtoday.chat.pairs import lock_pair
+from datingtoday.infra.milliseconds import moment_of
 from datingtoday.infra.personal_data import PersonColumn, remove_some
 
 _TWO_SIDES = "the other side keeps its conversation, with tombstones in place of what this person wrote"
@@ -57,7 +58,7 @@ class ChatData:
                     "unread": row.unread,
                     "read_seq": row.read_seq,
                     "removed": row.hidden_seq >= row.last_seq,
-                    "update_time": wire_time_of(row.update_ms),
+                    "update_time": moment_of(row.update_ms),
                     "create_time": row.create_time,
                 }
                 for row in contacts
@@ -69,7 +70,7 @@ class ChatData:
         if removed := remove_some(session, ChatEvent, ChatEvent.user_id == user_id, most):
             return removed
         closing = update(Inbox).where(Inbox.user_id == user_id, Inbox.closed.is_(False)).values(closed=True)
-        if removed := int(getattr(session.execute(closing), "rowcount", 0)):
+        if removed := session.connection().execute(closing).rowcount:
             return removed
         contact = session.scalars(
             select(Contact).where(Contact.user_id == user_id, Contact.last_type != _PURGED).limit(1)

@@ -188,7 +188,7 @@ class Sending:
 
         :raises NotAccepted: the sender may not write to this person.
         """
-        low, high = (user_id, peer_id) if user_id < peer_id else (peer_id, user_id)
+        low, high = sorted((user_id, peer_id))
         who = {"viewer": user_id, "target": peer_id}
         (locked,) = work.run(_LOOK, {**who, "low": low, "high": high})
         if locked:
@@ -226,13 +226,11 @@ class Sending:
         message = StoredMessage(*row[:-1])
         if bytes(row.digest) != draft.digest:
             raise ClientIdReused
-        peer_read_seq = session.scalar(
+        peer_read_seq = session.scalars(
             select(Contact.peer_read_seq).where(Contact.user_id == user_id, Contact.peer_id == message.to_uid)
-        )
-        (told,) = self._forms.messages(
-            session, [message], user_id, now, read_seq=0, peer_read_seq=peer_read_seq or 0
-        )
-        return ReadyJson(to_json(told))
+        ).one()
+        media, read = self._forms.media_of(session, [message]), message.seq <= peer_read_seq
+        return ReadyJson(to_json(self._forms.message(message, user_id, media, now, read=read)))
 
     def _begin(self, session: Session, user_id: int, peer_id: int, now: datetime) -> LockedPair:
         """Make what is missing of a conversation, in the order in which it is locked.
@@ -253,9 +251,10 @@ class Sending:
             select(Conversation.id).where(Conversation.low_uid == low, Conversation.high_uid == high)
         ).scalar_one()
         for one, other in ((low, high), (high, low)):
-            insert_if_missing(connection, Contact, _new_contact(one, other, conversation_id, user_id, now))
+            contact = {"user_id": one, "peer_id": other, "conversation_id": conversation_id}
+            insert_if_missing(connection, Contact, {**contact, "creator_id": user_id, "create_time": now})
         for one in (low, high):
-            insert_if_missing(connection, Inbox, {"user_id": one, "head": 0, "pace_ms": 0, "closed": False})
+            insert_if_missing(connection, Inbox, {"user_id": one})
         self._refuse_above(session, user_id, most, most, now)
         pair = lock_pair(connection, user_id, peer_id)
         assert pair is not None  # noqa: S101 -- this transaction has just seen to it
@@ -275,7 +274,7 @@ class Sending:
         if count is None:
             return
         today = datetime.combine(now.astimezone(UTC).date(), time(), UTC)
-        begun = session.scalar(
+        begun = session.scalars(
             select(func.count())
             .select_from(Contact)
             .where(
@@ -284,8 +283,8 @@ class Sending:
                 # The other side's row names its creator as well.
                 Contact.user_id == user_id,
             )
-        )
-        if (begun or 0) > count:
+        ).one()
+        if begun > count:
             raise TooManyConversations(most=most)
 
     def _paced(self, pair: LockedPair, user_id: int, now: datetime) -> int:
@@ -327,25 +326,4 @@ def _values_of(message: StoredMessage, draft: Draft) -> dict[str, Any]:
         "new_msg": (message.content or "")[:PREVIEW_CHARS],
         "new_type": message.msg_type,
         "new_ms": message.send_ms,
-    }
-
-
-def _new_contact(
-    user_id: int, peer_id: int, conversation_id: int, creator_id: int, now: datetime
-) -> Mapping[str, Any]:
-    return {
-        "user_id": user_id,
-        "peer_id": peer_id,
-        "conversation_id": conversation_id,
-        "creator_id": creator_id,
-        "last_seq": 0,
-        "last_msg": "",
-        "last_type": "",
-        "unread": 0,
-        "read_seq": 0,
-        "peer_read_seq": 0,
-        "hidden_seq": 0,
-        "known": False,
-        "update_ms": 0,
-        "create_time": now,
     }

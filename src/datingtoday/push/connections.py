@@ -129,10 +129,11 @@ class Connections:
         if connection is None:
             return None
         channel = channel_of(connection.entry.user_id).encode()
-        others = self._by_channel[channel]
+        others = self._by_channel.pop(channel)
         del others[sid]
-        if not others:
-            del self._by_channel[channel]
+        if others:
+            self._by_channel[channel] = others
+        else:
             self._unwanted(channel)
         return connection
 

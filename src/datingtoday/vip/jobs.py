@@ -77,7 +77,7 @@ class PaymentJobs:
 
     def _any(self, statement: Select[int]) -> bool:
         with self.database.reading() as session:
-            return session.scalar(statement.limit(1)) is not None
+            return bool(session.scalar(select(statement.exists())))
 
     def expire(self, now: datetime) -> int:
         """Close unpaid orders whose time is over, at the provider first, and write them down; how many."""

@@ -48,14 +48,12 @@ class Outcome(StrEnum):
 
 
 class FactRefused(Exception):
-    """A fact that does not fit the order: nothing was changed.
+    """A fact that does not fit the order: nothing was changed. Raised with a short word: ``amount``, ``currency``, …"""
 
-    :param reason: a short word: ``amount``, ``currency``, ``transaction``.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    @property
+    def reason(self) -> str:
+        """The word."""
+        return str(self)
 
 
 class RefundReason(StrEnum):
@@ -179,7 +177,7 @@ class OrderStates:
     def _note_refund(
         session: Session, order: UserOrder, transaction_id: str, fact: Fact, now: datetime
     ) -> int:
-        """Remember a refund of this payment; how much of it went back in all."""
+        """Remember a refund of this payment; how much of it went back in all, in fen."""
         amount_fen = order.fee_fen if fact.refunded_fen is None else fact.refunded_fen
         refund_id = fact.refund_id or f"all:{transaction_id}"
         row = session.scalars(
@@ -200,7 +198,12 @@ class OrderStates:
             )
         else:
             row.amount_fen = max(row.amount_fen, amount_fen)
-        return refunded_fen(session, order.channel, transaction_id)
+        total_fen = session.scalars(
+            select(func.sum(OrderRefund.amount_fen)).where(
+                OrderRefund.channel == order.channel, OrderRefund.transaction_id == transaction_id
+            )
+        ).one()
+        return int(total_fen)
 
     def _reinstated(self, session: Session, order: UserOrder, fact: Fact, now: datetime) -> Outcome:
         if order.state != OrderState.REFUNDED or order.transaction_id != fact.transaction_id:
@@ -266,16 +269,6 @@ def refund_no_of(channel: str, transaction_id: str) -> str:
 def new_trade_no(now: datetime) -> str:
     """26 digits: the second, and chance."""
     return f"{now:%Y%m%d%H%M%S}{secrets.randbelow(10**12):012d}"
-
-
-def refunded_fen(session: Session, channel: str, transaction_id: str) -> int:
-    """Amount of a payment that was given back."""
-    total = session.scalar(
-        select(func.sum(OrderRefund.amount_fen)).where(
-            OrderRefund.channel == channel, OrderRefund.transaction_id == transaction_id
-        )
-    )
-    return int(total or 0)
 
 
 def _task_of(session: Session, channel: str, transaction_id: str) -> RefundTask | None:

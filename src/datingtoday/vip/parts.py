@@ -108,5 +108,5 @@ def _register_jobs(base: Foundation, jobs: PaymentJobs, reconciliation: Reconcil
     base.jobs.register(Job("order_poll", 5, jobs.poll, has_work=jobs.has_polls))
     base.jobs.register(Job("order_expiry", 20, jobs.expire, has_work=jobs.has_expired))
     base.jobs.register(Job("refunds", 20, jobs.refund, has_work=jobs.has_refunds))
-    base.jobs.register(Job("pay_reconcile", 86_400, lambda now: reconciliation.report(now)))
+    base.jobs.register(Job("pay_reconcile", 86_400, reconciliation.report))
     base.jobs.register(Job("pay_purge", 86_400, jobs.purge))

@@ -19,6 +19,7 @@ from tests.plugins.api import Api
             "[STORAGE] s3_secret_key: needed beside its counterpart",
         ),
         ({"MEDIA_FFMPEG": "/nowhere"}, "[MEDIA] ffmpeg: there is no program ffmpeg in /nowhere"),
+        ({"MEDIA_MODERATOR": "no_such:make"}, "[MEDIA] moderator: moderator 'no_such:make': No module named"),
     ],
 )
 def test_the_start_ends_and_names_the_setting(

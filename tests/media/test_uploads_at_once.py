@@ -96,3 +96,10 @@ class TestAtOnce:
             raise AssertionError("must not get here")
         with place(1, now):
             pass
+        # One place is free, not more, while the other is held.
+        with place(1, now):
+            with place(1, now):
+                pass
+            with place(1, now), pytest.raises(RateLimited), place(1, now):
+                raise AssertionError("must not get here")
+        assert not service.at_once._here, "nothing is kept of who holds no place"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -76,3 +78,34 @@ def test_choices_at_once_leave_one_of_them(api: Api) -> None:
     with api.parts.base.database.transaction(write=False) as session:
         mine = select(func.count()).select_from(UserLabel).where(UserLabel.user_id == user.user_id)
         assert session.scalar(mine) == 10
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+def test_what_is_new_of_a_label_shows_at_once_in_every_list(app_of: Callable[..., Api]) -> None:
+    api = app_of()
+    labels = api.parts.profiles.labels
+    lists: list[dict[str, Any]] = [{}, {"gender": 0}, {"gender": 1}, {"gender": 2}]
+
+    def shown(label_id: int) -> list[tuple[str, str] | None]:
+        """Name and meaning in each of the lists; None where it is not."""
+        told = [{it["label_id"]: it for it in api.get("/api/label/list", **own).data} for own in lists]
+        return [
+            (one[label_id]["name"], one[label_id]["meaning"]) if label_id in one else None for one in told
+        ]
+
+    assert shown(1) == [("慢热", "熟了以后话才多")] * 4
+    for name, meaning, told in (("很慢热", None, "熟了以后话才多"), ("更慢热", "另一个意思", "另一个意思")):
+        with api.parts.base.database.transaction() as session:
+            renamed = labels.rename(session, 1, name, meaning)
+            assert renamed is not None and renamed.id == 1
+            assert labels.rename(session, 999, name, meaning) is None
+        assert shown(1) == [(name, told)] * 4
+    for gender in (0, 1, 2):
+        with api.parts.base.database.transaction() as session:
+            added = labels.add(session, f"新的{gender}", gender, "刚加的")
+            assert added.id == max(one.id for one in labels.all(session))
+        told_ = (f"新的{gender}", "刚加的")
+        assert shown(added.id) == [
+            told_, told_ if gender == 0 else None, told_ if gender in (0, 1) else None,
+            told_ if gender in (0, 2) else None,
+        ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from datingtoday.infra.days import ServiceDays
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.people import Person, age_in_years, is_gone, next_birthday, true_until
+from datingtoday.profiles.service import neutral_nickname
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -82,3 +84,9 @@ def test_vip_ends_at_its_moment() -> None:
     ends = [Person(UserInfo(), vip_until=NOW + by).is_vip(NOW) for by in (-SECOND, 0 * SECOND, SECOND)]
     assert ends == [False, False, True]
     assert not Person(UserInfo()).is_vip(NOW)
+
+
+def test_a_neutral_nickname_tells_nothing() -> None:
+    names = {neutral_nickname() for _ in range(50)}
+    assert all(re.fullmatch(r"用户[2-9a-hjkmnp-z]{8}", name) for name in names)
+    assert len(names) == 50

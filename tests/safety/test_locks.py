@@ -89,6 +89,19 @@ def _photo(api: Api, user: User) -> Callable[[], Any]:
     return lambda: api.post("/api/album/add", user, mediaId=media_id).data
 
 
+def _photo_out(api: Api, user: User) -> Callable[[], Any]:
+    (photo,) = api.post("/api/album/add", user, mediaId=make_photo(api, user)).data
+    return lambda: api.post("/api/album/remove", user, photoId=photo["photo_id"]).data
+
+
+def _dismissal(api: Api, user: User) -> Callable[[], Any]:
+    about = {"peerId": user.user_id, "reason": "spam"}
+    report_id = api.post("/api/user/report", make_user(api), **about).data["report_id"]
+    return _in_transaction(
+        lambda api, session, _: api.parts.safety.moderation.dismiss(session, report_id, "", datetime.now(UTC))
+    )(api, user)
+
+
 def _upload(api: Api, user: User) -> Callable[[], Any]:
     return lambda: api.upload("/api/media/upload", user, small_photo(), kind="photo", filename="a.jpg").data
 
@@ -147,6 +160,11 @@ LOCKS: dict[str, tuple[Callable[[Api, User], Callable[[], Any]], list[str]]] = {
     "location": (_of_user("/api/user/location", latlng="31.2,121.4"), ["location", "location_cell"]),
     "labels": (_of_user("/api/user/label/update", labelIds="1"), ["user_info", "label (shared)"]),
     "album": (_photo, ["user_info", "media"]),
+    "album, a photo less": (_photo_out, ["user_info", "media"]),
+    "album's order": (_of_user("/api/album/order", photoIds=""), ["user_info"]),
+    "end of following": (_of_user("/api/user/unfollow", peerId=_peer), ["user_info"]),
+    "report": (_of_user("/api/user/report", peerId=_peer, reason="spam"), ["user_info"]),
+    "dismissal": (_dismissal, ["user_report"]),
     "upload": (_upload, ["media_usage"]),
     "judgement": (_judge, ["media"]),
     "purge of uploads": (_purge_media, ["media"]),

@@ -195,8 +195,8 @@ class MediaService:
         self._refuse_if_full(usage, row.stored_bytes)
         usage.files += 1
         usage.stored_bytes += row.stored_bytes
-        ours = session.execute(delete(MediaGarbage).where(MediaGarbage.storage_key == row.storage_key))
-        if not getattr(ours, "rowcount", 0) or time.monotonic() > deadline:
+        ours: Any = session.execute(delete(MediaGarbage).where(MediaGarbage.storage_key == row.storage_key))
+        if not ours.rowcount or time.monotonic() > deadline:
             log.error("media_stored_too_slowly")
             raise Unavailable
         session.add(row)

@@ -57,9 +57,8 @@ class UploadsAtOnce:
             yield
         finally:
             with self._lock:
-                self._here[user_id] -= 1
-                if not self._here[user_id]:
-                    del self._here[user_id]
+                # Keeps only those who hold a place.
+                self._here -= Counter((user_id,))
 
     def _take(self, user_id: int, now: datetime) -> str:
         try:

@@ -54,7 +54,7 @@ class Album:
                 raise AlbumFull(most=MAX_ALBUM)
             position = photos[-1].position + 1 if photos else 0
             session.add(UserAlbum(user_id=user_id, media_id=media.id, position=position, create_time=now))
-            self._changed(session, user_id)
+            self._cards.changed(session, [user_id])
         return self._told(session, user_id, user_id, now)
 
     def remove(self, session: Session, user_id: int, photo_id: int, now: datetime) -> ReadyJson:
@@ -65,7 +65,7 @@ class Album:
             raise MediaNotFound
         session.delete(photo)
         self._media.detach(session, [photo.media_id], now)
-        self._changed(session, user_id)
+        self._cards.changed(session, [user_id])
         return self._told(session, user_id, user_id, now)
 
     def order(self, session: Session, user_id: int, photo_ids: Sequence[int], now: datetime) -> ReadyJson:
@@ -80,7 +80,7 @@ class Album:
         rest = [photo_id for photo_id in photos if photo_id not in set(photo_ids)]
         for position, photo_id in enumerate([*photo_ids, *rest]):
             photos[photo_id].position = position
-        self._changed(session, user_id)
+        self._cards.changed(session, [user_id])
         return self._told(session, user_id, user_id, now)
 
     def may_see(self, session: Session, viewer_id: int, media: Media, now: datetime, /) -> bool:
@@ -102,10 +102,6 @@ class Album:
             )
         )
         return bool(shown) and self._visibility.may(session, viewer_id, media.user_id, Action.SHOW, now)
-
-    def _changed(self, session: Session, user_id: int) -> None:
-        session.flush()
-        self._cards.changed(session, [user_id])
 
     @staticmethod
     def _photos(session: Session, user_id: int) -> Sequence[UserAlbum]:

@@ -27,6 +27,14 @@ class UserStatus(StrEnum):
     DELETED = "deleted"
 
 
+def is_ban_in_force(status: str, banned_until: datetime | None, now: datetime) -> bool:
+    """True if a row with these values is banned now; a ban that has run out is none.
+
+    :param banned_until: None for good.
+    """
+    return status == UserStatus.BANNED and (banned_until is None or banned_until > now)
+
+
 class UserInfo(Base):
     """A person. Numbers of enumerations are the original database's; see `enumerations.py`."""
 

@@ -64,7 +64,7 @@ def make_profiles(
     visibility = Visibility(base.cache, vip.membership)
     album = Album(media.service, visibility, cards)
     media.delivery.register_authoriser(Kind.PHOTO, album.may_see)
-    base.personal_data.register(ProfileData(cards))
+    base.personal_data.register(ProfileData())
     service = Profiles(cards, visibility, base.events, media.service)
     service.register_leaving(vip.orders.person_left)
     return ProfileParts(

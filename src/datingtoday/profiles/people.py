@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from datingtoday.infra.days import UTC_DAYS, ServiceDays
 from datingtoday.media.models import Media
 from datingtoday.media.moderation import Verdict, may_be_shown
-from datingtoday.profiles.models import Label, UserAlbum, UserInfo, UserLabel, UserStatus
+from datingtoday.profiles.models import Label, UserAlbum, UserInfo, UserLabel, UserStatus, is_ban_in_force
 from datingtoday.profiles.photo_urls import PhotoUrl
 
 NEUTRAL_NICKNAME = "用户"
@@ -127,7 +127,7 @@ def lock_people(session: Session, user_ids: Collection[int]) -> None:
 
 def is_banned(row: UserInfo, now: datetime) -> bool:
     """Banned now; a ban that has run out is none."""
-    return row.status == UserStatus.BANNED and (row.banned_until is None or row.banned_until > now)
+    return is_ban_in_force(row.status, row.banned_until, now)
 
 
 def is_gone(row: UserInfo, now: datetime) -> bool:

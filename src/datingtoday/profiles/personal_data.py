@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from datingtoday.infra.db import Base
 from datingtoday.infra.personal_data import PersonColumn, remove_some
-from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.models import Label, UserAlbum, UserBlock, UserFollow, UserInfo, UserLabel
 from datingtoday.profiles.people import NEUTRAL_NICKNAME
 from datingtoday.profiles.visibility import findable
@@ -32,9 +31,6 @@ class ProfileData:
         PersonColumn("user_block", "user_id"),
         PersonColumn("user_block", "peer_id", not_exported="whom others block is theirs to know"),
     )
-
-    def __init__(self, cards: Cards) -> None:
-        self._cards = cards
 
     def export(self, session: Session, user_id: int, now: datetime) -> dict[str, Any]:
         row = session.get_one(UserInfo, user_id)
@@ -78,8 +74,11 @@ class ProfileData:
         return self._empty(session, user_id)
 
     def _empty(self, session: Session, user_id: int) -> int:
-        """Leave of the person's row what `_STAYS` says; 0 if it is so already."""
-        row = session.get_one(UserInfo, user_id, with_for_update=True)
+        """Leave of the person's row what `_STAYS` says; 0 if it is so already.
+
+        What is cached of the person has been neutral since the account was deleted.
+        """
+        row = session.get_one(UserInfo, user_id)
         empty: dict[str, Any] = {
             "phone": None, "email": None, "nickname": NEUTRAL_NICKNAME, "gender": 0, "birthday": None, "avatar": None,
             "emotion": None, "height": None, "sexual": 0, "education": 0, "salary": None, "authority": 0, "intro": "",
@@ -90,8 +89,6 @@ class ProfileData:
         changes = {name: value for name, value in empty.items() if getattr(row, name) != value}
         for name, value in changes.items():
             setattr(row, name, value)
-        if changes:
-            self._cards.changed(session, [user_id])
         return int(bool(changes))
 
 

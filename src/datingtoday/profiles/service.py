@@ -186,8 +186,10 @@ class Profiles:
         """The person is using the app. Others see the day, so what is cached changes once a day."""
         midnight = datetime.combine(now.date(), time(), now.tzinfo)
         this_one = update(UserInfo).where(UserInfo.id == user_id)
-        first_today = session.execute(this_one.where(UserInfo.last_active < midnight).values(last_active=now))
-        if getattr(first_today, "rowcount", 0):
+        first_today: Any = session.execute(
+            this_one.where(UserInfo.last_active < midnight).values(last_active=now)
+        )
+        if first_today.rowcount:
             self._cards.changed(session, [user_id])
             self._events.announce(session, FirstActiveToday(user_id, now))
         else:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from datingtoday.profiles.models import UserInfo, UserStatus
+from datingtoday.profiles.models import UserInfo, UserStatus, is_ban_in_force
 
 
 class Standing(NamedTuple):
@@ -36,7 +36,7 @@ class Standing(NamedTuple):
 
     def is_banned(self, now: datetime) -> bool:
         """Banned now; a ban that has run out is none."""
-        return self.has_ban and (self.banned_until is None or self.banned_until > now)
+        return is_ban_in_force(self.status, self.banned_until, now)
 
     def is_gone(self, now: datetime) -> bool:
         """Deleted, or banned now."""

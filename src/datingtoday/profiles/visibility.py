@@ -19,7 +19,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from datingtoday.infra.cache import CacheEntry, ReadyCache
 from datingtoday.infra.identity_enum import IdentityEnum
 from datingtoday.profiles.enumerations import EVERYONE, FOLLOWED, NOBODY
-from datingtoday.profiles.models import UserBlock, UserFollow, UserInfo, UserStatus
+from datingtoday.profiles.models import UserBlock, UserFollow, UserInfo, UserStatus, is_ban_in_force
 from datingtoday.profiles.people import VipDeadlines
 
 TIES_KEPT_S = 60
@@ -205,7 +205,7 @@ class Visibility:
                 ties = Ties(*(end is not None for end in ends))
                 found[target_id] = Relation(
                     authority,
-                    banned=status == UserStatus.BANNED and (banned_until is None or banned_until > now),
+                    banned=is_ban_in_force(status, banned_until, now),
                     deleted=status == UserStatus.DELETED,
                     ties=ties,
                 )
@@ -220,7 +220,7 @@ class Visibility:
         banned_until = None if until is None else datetime.fromisoformat(until).replace(tzinfo=UTC)
         return Relation(
             authority,
-            banned=status == UserStatus.BANNED and (banned_until is None or banned_until > now),
+            banned=is_ban_in_force(status, banned_until, now),
             deleted=status == UserStatus.DELETED,
             ties=Ties(*(end is not None for end in ends)),
         )

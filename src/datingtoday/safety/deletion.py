@@ -57,7 +57,6 @@ class Deletion:
         """
         self._accounts.confirm(session, user_id, "delete", code, address=address, now=now)
         self._accounts.close_account(session, user_id, now=now)
-        session.flush()
         self._profiles.leave(session, user_id, now)
         self._events.announce(session, AccountDeleted(user_id))
 

@@ -68,6 +68,13 @@ def test_a_failure_says_why(ends_with: Any, outcome: Outcome) -> None:
         TOOLS.probe(Path("upload"), FileType.MP4)
 
 
+def test_the_last_500_bytes_of_what_it_said_are_kept(ends_with: Any) -> None:
+    ends_with(Outcome(1, b"", b"x" + b"y" * 499 + b"z", cut=False))
+    with pytest.raises(FfmpegFailed) as caught:
+        TOOLS.probe(Path("upload"), FileType.MP4)
+    assert str(caught.value).endswith(": " + "y" * 499 + "z")
+
+
 def test_a_codec_that_is_not_allowed_is_named(ends_with: Any) -> None:
     ends_with(Outcome(1, b"", b"[mpeg4 @ 0x1] Codec (mpeg4) not on whitelist 'h264'\n", cut=False))
     with pytest.raises(CodecNotAllowed, match="codec mpeg4 is not allowed") as caught:

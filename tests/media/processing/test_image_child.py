@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pi_heif
 import pytest
 from PIL import Image, ImageCms
 
@@ -92,15 +93,18 @@ def test_long_images_in_all_sizes(
 
 
 @pytest.mark.parametrize(
-    ("size", "target", "most_rows"),
+    ("size", "target", "factor", "most_rows"),
     [
-        ((3000, 4000), (1500, 2000), 1332),
-        ((1999, 1001), (999, 500), 2000),
-        ((5_000_000, 3), (4_000_000, 3), 1),
+        ((3000, 4000), (1500, 2000), 2, 1332),
+        ((1999, 1001), (999, 500), 2, 2000),
+        ((5_000_000, 3), (4_000_000, 3), 1, 1),
+        # The side of which less has to go decides: the other one would get smaller than wanted.
+        ((900, 30), (90, 10), 3, 30),
+        ((30, 900), (10, 90), 3, 900),
     ],
 )
 def test_large_images_are_made_smaller_in_strips_of_4_megapixels(
-    size: tuple[int, int], target: tuple[int, int], most_rows: int
+    size: tuple[int, int], target: tuple[int, int], factor: int, most_rows: int
 ) -> None:
     whole = Image.radial_gradient("L").resize(size)
     strips: list[tuple[int, int]] = []
@@ -110,10 +114,46 @@ def test_large_images_are_made_smaller_in_strips_of_4_megapixels(
         return whole.crop((0, top, size[0], bottom))
 
     small = image_child.shrunk(size, target, strip)
-    assert small.tobytes() == whole.reduce(size[0] // target[0]).tobytes()
+    assert small.tobytes() == whole.reduce(factor).tobytes()
     assert [top for top, _ in strips] == [0, *(bottom for _, bottom in strips[:-1])]
     assert strips[-1][1] == size[1]
     assert max(bottom - top for top, bottom in strips) == min(most_rows, size[1])
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+def test_an_image_is_no_larger_than_needed_and_otherwise_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_format: str
+) -> None:
+    whole = saved(photo(800, 600), image_format, **({"lossless": True} if image_format == "WEBP" else {}))
+    file = written(tmp_path, whole)
+    decoded = Image.open(io.BytesIO(whole)).convert("RGB")
+    assert image_child.load(job(file, image_format), Fit(2000)).tobytes() == decoded.tobytes()
+    assert image_child.load(job(file, image_format), Fit(300)).size == (300, 225)
+    sizes: list[tuple[int, int]] = []
+    shrunk = image_child.shrunk
+
+    def noted(size: tuple[int, int], *rest: Any) -> Image.Image:
+        sizes.append(size)
+        return shrunk(size, *rest)
+
+    monkeypatch.setattr(image_child, "shrunk", noted)
+    assert image_child.load(job(file, image_format), Fit(200)).size == (200, 150)
+    # Of a JPEG only a quarter of the size is decoded.
+    assert sizes == [(200, 150) if image_format == "JPEG" else (800, 600)]
+
+
+@pytest.mark.needs("ffmpeg")
+def test_heic_is_read_in_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_child, "_STRIP_PIXELS", 128 * 10)
+    file = written(tmp_path, heic(128, 64))
+    decoded = pi_heif.open_heif(file).to_pillow()
+    made = image_child.load(job(file, "HEIF"), Fit(2000))
+    assert (made.mode, made.tobytes()) == (decoded.mode, decoded.tobytes())
+    assert image_child.load(job(file, "HEIF"), Fit(100)).size == (100, 50)
+    options = pi_heif.options
+    # Its memory and time are those of one image in one thread.
+    assert options.DECODE_THREADS == 1
+    assert not (options.THUMBNAILS or options.DEPTH_IMAGES or options.AUX_IMAGES)
 
 
 # --- a JPEG without its end
@@ -185,6 +225,7 @@ def test_a_jpeg_without_its_end(tmp_path: Path, progressive: bool) -> None:
     expected = Image.open(io.BytesIO(whole))
     assert image_child.without_end_mark(file, (640, 480)).tobytes() == expected.tobytes()
     assert image_child.without_end_mark(file, (80, 60)).size == (80, 60)
+    assert image_child.load(job(file, "JPEG"), Fit(640)).tobytes() == expected.tobytes()
     last_scan = whole.rindex(b"\xff\xda")
     for cut in (whole[:-100], whole[: len(whole) // 2], whole[:last_scan]):
         with pytest.raises(Refused, match="damaged"):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from datingtoday.media.errors import FileRefused
 from datingtoday.media.processing import audio_video
 from datingtoday.media.processing.audio_video import check_size, process_audio, process_video
-from datingtoday.media.processing.ffmpeg import Probe, Stream
+from datingtoday.media.processing.ffmpeg import CodecNotAllowed, FfmpegFailed, Probe, Stream
 from datingtoday.media.processing.inspect import FileType
 
 
@@ -190,3 +193,41 @@ def test_pictures_of_up_to_4k(width: int, height: int, why: str | None) -> None:
         return
     with pytest.raises(FileRefused, match=why):
         check_size(video)
+
+
+def test_a_film_whose_picture_is_too_large_is_refused_before_it_is_copied(tmp_path: Path) -> None:
+    tools: Any = Scripted(Probe([replace(stream("video", "h264"), width=4097)], 1000))
+    with pytest.raises(FileRefused, match="4097x480; at most 4K"):
+        process_video(tmp_path / "upload", FileType.MP4, tools)
+    assert tools.written == []
+
+
+@pytest.mark.parametrize("is_said_again", [True, False])
+def test_a_poster_has_the_colours_of_what_is_stored(tmp_path: Path, is_said_again: bool) -> None:
+    """What the stored file does not say is that of the upload."""
+    uploaded = stream("video", "h264")
+    stored = [replace(uploaded, width=1920, height=1080)] if is_said_again else []
+    tools: Any = Scripted(Probe([uploaded], 1000), Probe(stored, 1000))
+    process_video(tmp_path / "upload", FileType.MP4, tools)
+    (filters,) = [word for word in tools.written[1] if "in_color_matrix" in word]
+    assert f"in_color_matrix={'bt709' if is_said_again else 'bt601'}:" in filters
+
+
+@pytest.mark.parametrize("process", [process_audio, process_video])
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(FfmpegFailed("it crashed"), "damaged or not complete"), (CodecNotAllowed("mpeg4"), "coded as mpeg4")],
+)
+def test_a_failure_refuses_the_file_and_is_written_down(
+    tmp_path: Path, process: Callable[..., Any], error: FfmpegFailed, why: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    kind = "audio" if process is process_audio else "video"
+    with capture_logs() as logged, pytest.raises(FileRefused, match=why):
+        process(tmp_path / "upload", FileType.MOV, SimpleNamespace(probe=fail))
+    expected = {"event": "ffmpeg_failed", "kind": kind, "file_type": "mov", "error": str(error)}
+    assert logged == [{**expected, "log_level": "info"}]
+    with pytest.raises(FileRefused, match="not enabled on this server"):
+        process(tmp_path / "upload", FileType.MOV, None)

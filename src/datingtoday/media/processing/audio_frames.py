@@ -52,36 +52,36 @@ def is_adts(file: BinaryIO, start: int) -> bool:
     return _two_frames(file, start, _adts_frame_bytes)
 
 
-def _two_frames(file: BinaryIO, start: int, frame_bytes: Callable[[bytes], int]) -> bool:
+def _two_frames(file: BinaryIO, start: int, frame_bytes: Callable[[bytes], int | None]) -> bool:
     at = start
     for _ in range(2):
         file.seek(at)
         length = frame_bytes(file.read(7))
-        if length == 0:
+        if length is None:
             return False
         at += length
     return True
 
 
-def _mp3_frame_bytes(head: bytes) -> int:
-    """Length of the frame that begins with these bytes; 0: none does."""
+def _mp3_frame_bytes(head: bytes) -> int | None:
+    """Length of the frame that begins with these bytes; None: none does."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
-        return 0
+        return None
     version, bitrate, rate = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
     if version == 1 or bitrate in (0, 15) or rate == 3:
-        return 0
+        return None
     samples_per_8 = 144 if version == 3 else 72
     padding = head[2] >> 1 & 1
     return samples_per_8 * _MP3_KBITS[version][bitrate] * 1000 // _MP3_RATES_HZ[version][rate] + padding
 
 
-def _adts_frame_bytes(head: bytes) -> int:
+def _adts_frame_bytes(head: bytes) -> int | None:
     if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
-        return 0
+        return None
     if head[2] >> 2 & 15 >= _ADTS_RATES:
-        return 0
+        return None
     length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    return length if length > 7 else 0
+    return length if length > 7 else None
 
 
 def whole_pages_bytes(file: BinaryIO, size_bytes: int) -> int:

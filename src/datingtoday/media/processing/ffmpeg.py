@@ -195,4 +195,5 @@ def _number(value: object) -> float:
         number = float(str(value))
     except ValueError:
         return 0.0
-    return number if 0 <= abs(number) < 1e9 else 0.0
+    # Not if it is no number at all: that is below nothing.
+    return number if abs(number) < 1e9 else 0.0

@@ -184,13 +184,14 @@ def without_end_mark(file: str, target: tuple[int, int]) -> Image.Image:
         data = opened.read()
     if not has_every_scan(data):
         raise Refused("damaged")
-    ends = (b"", b"\x55" * 4096)
-    images = [Image.open(io.BytesIO(data + end + b"\xff\xd9"), formats=["JPEG"]) for end in ends]
-    for image in images:
-        image.draft(None, target)
-    if images[0].tobytes() != images[1].tobytes():
+    image, other = (
+        Image.open(io.BytesIO(data + end + b"\xff\xd9"), formats=["JPEG"]) for end in (b"", b"\x55" * 4096)
+    )
+    for one in (image, other):
+        one.draft(None, target)
+    if image.tobytes() != other.tobytes():
         raise Refused("damaged")
-    return images[0]
+    return image
 
 
 def has_every_scan(data: bytes) -> bool:
@@ -202,11 +203,11 @@ def has_every_scan(data: bytes) -> bool:
         marker, at = found[1][0], found.end()
         length = int.from_bytes(data[at : at + 2], "big")
         segment = data[at + 2 : at + length]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        if marker < 0xDA and marker not in (0xC4, 0xC8, 0xCC):
             components = segment[5]
         elif marker == 0xDA:
             count = segment[0]
-            first, last, precision = segment[1 + 2 * count : 4 + 2 * count]
+            first, last, precision = segment[-3:]
             if precision & 15 == 0:
                 known.update(
                     (segment[1 + 2 * number], term)

@@ -129,7 +129,7 @@ def _boxes(
         file.seek(at)
         head = file.read(16)
         if len(head) < 8:
-            raise _BoxCut("cut within a box's head", head[4:8])
+            raise _BoxCut("cut within a box's head", b"")
         length, kind = struct.unpack(">I4s", head[:8])
         content = at + 8
         if length == 1:

@@ -33,10 +33,11 @@ def webm_is_whole(file: BinaryIO) -> bool:
             break
         file.seek(at)
         head = file.read(_HEAD_BYTES)
-        element, id_bytes = _number(head, keep_marker=True)
-        length, length_bytes = _number(head[id_bytes:], keep_marker=False)
-        if id_bytes == 0 or length_bytes == 0:
+        identifier = _number(head, keep_marker=True)
+        size = identifier and _number(head[identifier[1] :], keep_marker=False)
+        if not identifier or not size:
             return False
+        (element, id_bytes), (length, length_bytes) = identifier, size
         content = at + id_bytes + length_bytes
         is_unknown = length == (1 << 7 * length_bytes) - 1
         found.add(element)
@@ -53,12 +54,12 @@ def webm_is_whole(file: BinaryIO) -> bool:
     return {_EBML, _SEGMENT, _TRACKS, _CLUSTER} <= found
 
 
-def _number(data: bytes, *, keep_marker: bool) -> tuple[int, int]:
-    """A variable-length number and how many bytes it takes; 0 bytes if it is cut or malformed."""
+def _number(data: bytes, *, keep_marker: bool) -> tuple[int, int] | None:
+    """A variable-length number and how many bytes it takes; None if it is cut or malformed."""
     if not data or data[0] == 0:
-        return 0, 0
+        return None
     size = 9 - data[0].bit_length()
     if len(data) < size:
-        return 0, 0
+        return None
     value = int.from_bytes(data[:size], "big")
     return (value if keep_marker else value & ((1 << 7 * size) - 1)), size

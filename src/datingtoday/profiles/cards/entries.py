@@ -6,6 +6,7 @@ changes what they say calls `Cards.changed` in the same transaction.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -39,7 +40,7 @@ KEPT_S = 600
 """Maximum lifetime of an entry. Photo URLs work for a day or longer from the moment that they are made."""
 
 
-class _Entries:
+class _Entries(ABC):
     """Base of the three kinds."""
 
     kind: str
@@ -66,8 +67,9 @@ class _Entries:
         life_s = KEPT_S if until is None else min(KEPT_S, (until - now).total_seconds())
         return CacheEntry(self.ready(person, now).dump(), life_s)
 
+    @abstractmethod
     def ready(self, person: Person, now: datetime) -> SignableJson:
-        raise NotImplementedError
+        """The entry of a person."""
 
 
 class CardEntries(_Entries):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from datingtoday.cli.api_client import LOGINS_FILE, ApiClient
 from datingtoday.cli.main import CommandFailed
 from datingtoday.infra.config.settings import Settings, load_settings
+from datingtoday.protocol.signing.strings_to_sign import hmac_string, sign_hmac
 from tests.stand_ins.http_server import Answer, HttpStandIn, Received
 
 PHONE = "13912345678"
@@ -62,6 +65,21 @@ def test_parameters_of_get_stand_in_the_query_and_those_of_post_in_the_body(
     assert "a=b+c" in got.query and got.body == b""
     assert b"a=b+c" in posted.body and posted.query == ""
     assert (got.method, posted.method, got.path) == ("GET", "POST", "/api/x")
+
+
+def test_requests_are_signed_now_and_never_twice_the_same(client: ApiClient) -> None:
+    one, two = (client.request("POST", "/api/x", {"a": "b"}).params for _ in range(2))
+    assert abs(int(one["timestamp"]) - time.time() * 1_000) < 60_000
+    assert len(one["nonce"]) == 16 and one["nonce"] != two["nonce"]
+    assert (one["a"], one["appkey"], one["sign_method"]) == ("b", "TESTKEY1", "hmac-sha256")
+    unsigned = {name: value for name, value in one.items() if name != "sign"}
+    assert one["sign"] == sign_hmac(hmac_string("POST", "/api/x", unsigned), "5b1f0c1d2e3f4a5b")
+
+
+def test_a_line_for_the_shell(client: ApiClient, server: Server) -> None:
+    got, posted = (client.request(method, "/api/x", {"a": "b"}) for method in ("GET", "POST"))
+    assert re.fullmatch(rf"curl -sS '{server.url}/api/x\?a=b&\S+'", got.curl())
+    assert re.fullmatch(rf"curl -sS -d 'a=b&\S+' {server.url}/api/x", posted.curl())
 
 
 def test_answers_of_every_kind(server: Server, client: ApiClient) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from sqlalchemy.exc import IntegrityError
 
 from datingtoday.cli.main import run
-from datingtoday.infra.db import Database
+from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.protocol.signing import client_apps
 from datingtoday.protocol.signing.client_apps import all_apps
 from tests.cli.running_server import PROGRAM, RunningServer, Start, clean_environ
 from tests.plugins.api import hmac_sign, md5_sign
@@ -88,8 +90,10 @@ def test_the_life_of_a_client_program(app: Program, backend: Backend) -> None:
     ends_at = secrets[first]
     assert ends_at is not None
     assert abs(ends_at - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=5)
+    assert f"the old secret works until {ends_at:%Y-%m-%d %H:%M:%S} UTC" in app.err
     assert app("list") == 0
     assert f"2 live, the older until {ends_at:%Y-%m-%d %H:%M} UTC" in app.out
+    assert [line.split()[0] for line in app.out.splitlines()] == ["appkey", "CONFIGURED1", appkey]
 
     assert app("rotate", appkey) == 1
     assert app.out == ""
@@ -98,6 +102,7 @@ def test_the_life_of_a_client_program(app: Program, backend: Backend) -> None:
     assert [secret for secret, _ in live_secrets(backend, appkey)] == [second]
     assert app("rotate", appkey, "--overlap", "0") == 0
     third = app.pair()[1]
+    assert "the old secret no longer works" in app.err
     assert [secret for secret, _ in live_secrets(backend, appkey)] == [third]
 
     for arguments, state, methods in (
@@ -163,6 +168,44 @@ def test_errors_say_what_to_do(app: Program, arguments: tuple[str, ...], code: i
     assert app.out == ""
     assert len(app.err.splitlines()) == 1
     assert says in app.err
+
+
+def test_one_that_signs_with_hmac_only_from_the_beginning(app: Program) -> None:
+    assert app("create", "x", "--hmac-only") == 0
+    appkey, _ = app.pair()
+    assert app("list") == 0
+    assert re.search(rf"^{appkey} +x +enabled +hmac-sha256 +1 live$", app.out, re.M)
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (
+            IntegrityError("INSERT", None, Exception("duplicate")),
+            "another process changed the same client program at the same time; try again",
+        ),
+        (DatabaseDown("gone away"), "the database cannot be reached; nothing was changed"),
+    ],
+)
+def test_what_goes_wrong_on_the_way_is_one_line(
+    app: Program, monkeypatch: pytest.MonkeyPatch, failure: Exception, said: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    closed: list[Database] = []
+    dispose = Database.dispose
+
+    def note(database: Database) -> None:
+        closed.append(database)
+        dispose(database)
+
+    monkeypatch.setattr(Database, "dispose", note)
+    monkeypatch.setattr(client_apps, "create", fail)
+    assert app("create", "x") == 1
+    assert (app.out, app.err) == ("", f"datingtoday: {said}\n")
+    assert len(closed) == 1
 
 
 def test_errors_speak_the_language_of_the_terminal(app: Program, monkeypatch: pytest.MonkeyPatch) -> None:

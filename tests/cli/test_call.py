@@ -63,7 +63,10 @@ def test_nobody_answers(tmp_path: Any, capsys: pytest.CaptureFixture[str], start
     assert cli.run([*line, "--url", "http://127.0.0.1:9"]) == 1
     assert "is the server running?" in capsys.readouterr().err
     assert cli.run([*line, "--url", "ftp://127.0.0.1"]) == 1
-    assert cli.run([*line, "not-a-pair"]) == 2
+    assert "--url ftp://127.0.0.1: an http:// or https:// address" in capsys.readouterr().err
+    for pair in ("not-a-pair", "=x"):
+        assert cli.run([*line, pair]) == 2
+        assert f"{pair}: parameters are given as NAME=VALUE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("is_right", [True, False])
@@ -136,6 +139,34 @@ def test_own_string_tells_a_wrong_string_from_a_wrong_secret(
     exit_code, told = explained(capsys, "--string", f"@{tmp_path / 'string'}")
     assert (exit_code, "it has '\\n', right is ''" in told) == (1, True)
     assert SECRET not in told
+
+
+def test_what_cannot_be_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for pair in ("not-a-pair", "=x"):
+        assert cli.run(["sign", "explain", "GET", "/x", pair, "--secret", SECRET]) == 2
+        assert f"{pair}: parameters are given as NAME=VALUE" in capsys.readouterr().err
+    assert cli.run(["sign", "explain", "GET", "/x", "--config", "/dev/null", "--data", str(tmp_path)]) == 2
+    assert "there is no appsecret in the settings: give one with --secret" in capsys.readouterr().err
+
+
+def test_a_wrong_sign_stays_wrong_with_a_right_string(capsys: pytest.CaptureFixture[str]) -> None:
+    right = "phone=1380013800017953056004f3a"
+    exit_code, told = explained(capsys, f"sign={'0' * 32}", "--string", right)
+    assert (exit_code, "your string is right" in told) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("sign_method", "sign", "said"),
+    [
+        ("md5", "0" * 31, "31 characters are no md5 signature in hex"),
+        ("sha1", "x", "1 characters are no sha1 signature in hex"),
+    ],
+)
+def test_a_sign_of_another_length(
+    capsys: pytest.CaptureFixture[str], sign_method: str, sign: str, said: str
+) -> None:
+    exit_code, told = explained(capsys, f"sign_method={sign_method}", f"sign={sign}")
+    assert (exit_code, said in told) == (1, True), told
 
 
 def test_a_forgotten_sign_method_and_a_whole_address(capsys: pytest.CaptureFixture[str]) -> None:

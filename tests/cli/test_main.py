@@ -132,6 +132,22 @@ def test_an_unexpected_error_is_one_line(
     assert printed.count("\n") == 1
 
 
+def test_a_long_error_is_cut_and_an_error_of_click_is_told(
+    failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(ValueError("x" * 500))
+    assert cli.run(["serve"]) == 1
+    assert capsys.readouterr().err == (
+        f"datingtoday: unexpected ValueError: {'x' * 300} (the stack trace: datingtoday --debug …)\n"
+    )
+    failing[:] = [click.FileError("a.ini", "no such file")]
+    assert cli.run(["serve"]) == 1
+    assert capsys.readouterr().err == "datingtoday: Could not open file 'a.ini': no such file\n"
+    failing[:] = [click.UsageError("not so")]
+    assert cli.run(["serve"]) == 2
+    assert capsys.readouterr().err.startswith("datingtoday serve: not so (see datingtoday serve --help)")
+
+
 def test_the_stack_trace_is_there_for_who_asks(failing: list[BaseException]) -> None:
     failing.append(ZeroDivisionError("by nothing"))
     with pytest.raises(ZeroDivisionError):

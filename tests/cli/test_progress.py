@@ -56,6 +56,24 @@ def test_a_rate_is_told_after_half_a_second_of_work(
     ]
 
 
+def test_nothing_done_has_no_rate_and_the_same_count_twice_is_the_same_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setattr("datingtoday.cli.progress._LINE_EVERY_S", 0)
+    clock = iter([100.0, 110.0, 120.0, 120.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with Progress(total=400) as progress:
+        progress.report(0, "a")
+        for line in ("b", "c"):
+            progress.report(200, line)
+    assert capsys.readouterr().out.splitlines() == [
+        "a …",
+        "b, 10/s, 0:20 left …",
+        "c, 10/s, 0:20 left …",
+    ]
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05"), (-3, "0:00")])
 def test_spans(seconds: float, text: str) -> None:
     assert clock(seconds) == text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,9 @@ def test_show_prints_every_value_with_its_origin(
     assert run(["config", "show", "--config", "my.ini", "--data", "mine"]) == 0
     printed = capsys.readouterr().out
     lines = printed.splitlines()
+    folder = Path("mine").absolute()
+    assert lines[:4] == [f"data folder: {folder}", "config file: my.ini", "embedded default: yes", ""]
+    assert printed.endswith(")\n")
     for section, model in sections().items():
         for name in model.model_fields:
             assert sum(line.startswith(f"[{section}] {name} = ") for line in lines) == 1
@@ -126,16 +131,19 @@ def test_stale_files_are_named_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(docs, "ROOT", tmp_path)
-    monkeypatch.setattr(docs, "GENERATORS", [("a/x.md", lambda: "new\n"), ("y.md", lambda: "same\n")])
+    monkeypatch.setattr(docs, "GENERATORS", [("a/b/x.md", lambda: "new\n"), ("y.md", lambda: "same\n")])
     (tmp_path / "y.md").write_text("same\n")
     assert run(["docs", "check"]) == 1
-    assert capsys.readouterr().err == "a/x.md is stale: run `datingtoday docs write`\n"
+    assert capsys.readouterr().err == "a/b/x.md is stale: run `datingtoday docs write`\n"
     assert run(["docs", "write"]) == 0
-    assert capsys.readouterr().out == "a/x.md\n"
-    assert (tmp_path / "a" / "x.md").read_text() == "new\n"
+    assert capsys.readouterr().out == "a/b/x.md\n"
+    made = tmp_path / "a" / "b" / "x.md"
+    assert made.read_text() == "new\n"
     assert run(["docs", "check"]) == 0
-    (tmp_path / "a" / "x.md").write_text("changed by hand\n")
+    made.write_text("changed by hand\n")
     assert run(["docs", "check"]) == 1
+    assert run(["docs", "write"]) == 0
+    assert made.read_text() == "new\n"
 
 
 # -- db
@@ -156,9 +164,33 @@ def test_the_database_is_made_and_looked_at(
 
 
 def test_the_embedded_database_is_made_in_the_data_folder() -> None:
-    assert run(["db", "upgrade", "--data", "mine"]) == 0
-    assert Path("mine/datingtoday.sqlite3").exists()
-    assert Path("mine").stat().st_mode & 0o077 == 0
+    handler = signal.getsignal(signal.SIGINT)
+    for _ in range(2):
+        assert run(["db", "upgrade", "--data", "deep/mine"]) == 0
+    assert Path("deep/mine/datingtoday.sqlite3").exists()
+    assert Path("deep/mine").stat().st_mode & 0o777 == 0o700
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_ctrl_c_twice_stops_an_upgrade_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    handler = signal.getsignal(signal.SIGINT)
+
+    def upgrade(uri: str, tell: object, should_stop: Callable[[], bool]) -> None:
+        assert not should_stop()
+        signal.raise_signal(signal.SIGINT)
+        assert should_stop()
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it goes on")
+
+    monkeypatch.setattr(migrations, "upgrade", upgrade)
+    assert run(["db", "upgrade", "--data", "mine"]) == 130
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("datingtoday: stopping after this revision; Ctrl-C again stops at once")
+    assert told[1:] == ["datingtoday: stopped"]
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_database_that_is_not_there(

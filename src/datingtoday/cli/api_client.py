@@ -147,5 +147,5 @@ class ApiClient:
     def _keep(self, logins: dict[str, dict[str, str]]) -> None:
         temporary = self._file.with_suffix(f".{os.getpid()}")
         temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps(logins, indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps(logins), encoding="utf-8")
         Path(temporary).replace(self._file)

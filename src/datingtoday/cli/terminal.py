@@ -9,6 +9,8 @@ from datingtoday.cli.main import complain, speaks_chinese
 from datingtoday.cli.text_width import columns
 from datingtoday.infra.paired import paired
 
+MAX_CELL_CHARS = 40
+
 
 def in_language(en: str, zh: str) -> str:
     """The one of the two that the terminal asks for."""
@@ -28,6 +30,12 @@ def note(en: str, zh: str) -> None:
 def say_json(value: object) -> None:
     """A result as JSON, to be read by people as well."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def one_line(text: str) -> str:
+    """A text of people's own as a cell of a table: without line ends, and cut to `MAX_CELL_CHARS`."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= MAX_CELL_CHARS else f"{flat[: MAX_CELL_CHARS - 1]}…"
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -16,7 +16,8 @@ from datingtoday.infra.server import child_processes
 from datingtoday.infra.server.child_processes import ChildProcess, ChildProcesses
 
 pytestmark = pytest.mark.long
-# Forks of a process that has run thousands of tests take seconds each.
+# Forks of a process that has run thousands of tests take seconds each: `make test` runs these in a process of their own
+# (`test_children_in_a_fresh_process`).
 
 Made = Callable[..., ChildProcesses]
 

@@ -31,8 +31,8 @@ def rebuild(config_file: Path | None, data_dir: Path | None) -> None:
             lambda done: progress.report(done, f"{done} people", f"{done} 人")
         )
         edition = parts.discovery.rebuild.make_edition(datetime.now(UTC))
-    size = 0 if edition is None else edition.sizes[0]
     if edition is None:
         say(f"{done} people; a server is already making the hot list", f"{done} 人；服务器正在生成热门推荐")
     else:
+        size = edition.sizes[0]
         say(f"{done} people; {size} in the hot list", f"{done} 人；热门推荐 {size} 人")

@@ -15,10 +15,10 @@ from datingtoday.infra.milliseconds import moment_of, to_s
 
 if TYPE_CHECKING:
     from datingtoday.infra.jobs.leases import JobState
+    from datingtoday.infra.jobs.registry import Jobs
     from datingtoday.infra.streams import StreamState
 
 _LATE_S = 120
-"""A job that has been due for longer than this, and that nobody runs, counts as late."""
 
 
 @click.command()
@@ -33,7 +33,7 @@ def command(config_file: Path | None, data_dir: Path | None, check: bool) -> Non
     Exit codes: 0 shown, 1 failed (with --check also: no worker runs, a job fails or is late), 2 the settings are wrong.
     """
     from datingtoday.infra.jobs.leases import read_states
-    from datingtoday.infra.jobs.status import is_worker_alive, overdue_s
+    from datingtoday.infra.jobs.status import is_worker_alive
     from datingtoday.infra.redis import RedisDown
 
     with open_parts(config_file, data_dir, needs_redis=False) as parts:
@@ -41,7 +41,7 @@ def command(config_file: Path | None, data_dir: Path | None, check: bool) -> Non
         has_work_only = {job.name for job in parts.base.jobs if job.has_work is not None}
         _show_jobs(states, has_work_only)
         now = datetime.now(UTC)
-        late = {it.name for it in states if overdue_s(it, parts.base.jobs, now) > _LATE_S}
+        late = late_jobs(states, parts.base.jobs, now)
         try:
             _show_streams(parts.base.streams.states())
         except RedisDown as error:
@@ -58,6 +58,13 @@ def command(config_file: Path | None, data_dir: Path | None, check: bool) -> Non
     if check and (troubled or not is_alive):
         names = ", ".join(troubled) or "-"
         raise CommandFailed(f"jobs that fail or are late: {names}", f"失败或延迟的任务：{names}")
+
+
+def late_jobs(states: "Sequence[JobState]", jobs: "Jobs", now: datetime) -> set[str]:
+    """Names of the jobs that have been due for more than two minutes, and that nobody runs."""
+    from datingtoday.infra.jobs.status import overdue_s
+
+    return {it.name for it in states if overdue_s(it, jobs, now) > _LATE_S}
 
 
 def _show_jobs(states: "list[JobState]", has_work_only: set[str]) -> None:

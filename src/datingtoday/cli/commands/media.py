@@ -11,7 +11,8 @@ from datingtoday.cli.main import EXIT_FAILED, CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import open_parts, reading, transaction
 from datingtoday.cli.progress import Progress
-from datingtoday.cli.terminal import in_language, note, say, table
+from datingtoday.cli.terminal import in_language, note, one_line, say, table
+from datingtoday.cli.text_arguments import clean_text
 from datingtoday.infra.text import Text
 
 if TYPE_CHECKING:
@@ -200,11 +201,8 @@ def _decide(
     """All of them, or none."""
     from datingtoday.media.errors import MediaNotFound
     from datingtoday.media.moderation import Judgement
-    from datingtoday.protocol.fields import has_control_characters
 
-    reason = reason.strip()
-    if len(reason) > REASON_CHARS or has_control_characters(reason):
-        raise click.UsageError(f"--reason: allowed: up to {REASON_CHARS} characters, no control characters")
+    reason = clean_text("--reason", reason, 0, REASON_CHARS)
     now = datetime.now(UTC)
     with transaction(config_file, data_dir) as (parts, session):
         for media_id in sorted(set(media_ids)):
@@ -218,6 +216,5 @@ def _decide(
 
 
 def _row(row: "Media", url: str) -> tuple[str, ...]:
-    reason = " ".join(row.reason.split())
-    shown = reason if len(reason) <= 40 else f"{reason[:39]}…"
-    return row.id, f"{row.create_time:%Y-%m-%d %H:%M:%S}", str(row.user_id), row.kind, shown or "-", url
+    reason = one_line(row.reason) or "-"
+    return row.id, f"{row.create_time:%Y-%m-%d %H:%M:%S}", str(row.user_id), row.kind, reason, url

@@ -12,7 +12,7 @@ import click
 from datingtoday.cli.main import CommandFailed
 from datingtoday.cli.options import settings_options
 from datingtoday.cli.parts import reading, transaction
-from datingtoday.cli.terminal import in_language, note, say, say_json, table
+from datingtoday.cli.terminal import in_language, note, one_line, say, say_json, table
 from datingtoday.cli.text_arguments import clean_text
 
 if TYPE_CHECKING:
@@ -208,8 +208,6 @@ def _write_photos(storage: "Storage", photos: "list[Media]", folder: Path) -> No
 
 def _row(report: "UserReport") -> tuple[str, ...]:
     by = "-" if report.user_id is None else str(report.user_id)
-    detail = " ".join(report.detail.split())
-    shown = detail if len(detail) <= 40 else f"{detail[:39]}…"
     return (
         str(report.id),
         _time(report.create_time),
@@ -217,7 +215,7 @@ def _row(report: "UserReport") -> tuple[str, ...]:
         by,
         report.reason,
         report.state,
-        shown,
+        one_line(report.detail),
     )
 
 

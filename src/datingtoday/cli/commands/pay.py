@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datingtoday.infra.payments.sandbox import SandboxPayments
 
 _TIMEOUT_S = 30
+_MAX_THREADS = 50
 _REFUND_NO = re.compile(r"[0-9A-Za-z_|*@-]{1,64}")
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -80,7 +81,7 @@ def sandbox(
     target = f"{(url or f'http://{server.host}:{server.port}').rstrip('/')}/api/pay/notify/sandbox"
     if not target.startswith(("http://", "https://")):
         raise click.UsageError("--url: allowed: an http:// or https:// address")
-    with ThreadPoolExecutor(max(1, min(times, 50))) as threads:
+    with ThreadPoolExecutor(_MAX_THREADS) as threads:
         answers = list(threads.map(lambda _: _post(target, headers, body), range(times)))
     for status, text in answers:
         click.echo(f"{status} {text}")

@@ -21,7 +21,6 @@ from datingtoday.infra.server.data_folder import is_in_use
 from datingtoday.infra.text import Text
 
 MAX_FAILURES = 3
-LATE_S = 120
 _START_ALL = Text(
     "supervisorctl start all  # or: systemctl start datingtoday.target",
     "supervisorctl start all  # 或：systemctl start datingtoday.target",

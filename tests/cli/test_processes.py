@@ -22,7 +22,7 @@ Given = Callable[..., None]
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What a process would have begun with."""
+    """Calls with which a process would have begun."""
     found: list[Any] = []
 
     def run_push(parts: Any, listeners: list[socket.socket], on_ready: Callable[[], None]) -> None:

@@ -27,7 +27,7 @@ Note = Callable[..., Callable[..., Any]]
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """What was called, in order."""
+    """Names of the calls, in order."""
     found: list[str] = []
 
     def note(what: str, answer: Any = None) -> Callable[..., Any]:

@@ -41,7 +41,7 @@ def english(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestPort:
     @pytest.fixture
     def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
-        """What was to be listened on: host, port and tries. All ports up to 8002 are taken."""
+        """Requests for a socket: host, port and tries. All ports up to 8002 are taken."""
         found: list[tuple[str, int, int]] = []
 
         def listen_from(host: str, wanted: int, *, tries: int) -> Any:
@@ -116,15 +116,15 @@ class TestDatabase:
     at: str | None = None
 
     @pytest.mark.parametrize(
-        ("at", "own", "asked", "with_people", "called", "is_marked"),
+        ("at", "given", "called", "is_marked"),
         [
-            (None, False, False, True, ["upgrade"], True),
-            (None, False, False, False, ["upgrade"], False),
-            ("0098", False, False, True, ["upgrade"], False),
-            ("0099", False, False, True, [], False),
-            (None, True, False, True, ["utf8", "current False"], False),
-            (None, True, True, True, ["upgrade"], False),
-            ("0099", True, True, False, [], False),
+            (None, (False, False, True), ["upgrade"], True),
+            (None, (False, False, False), ["upgrade"], False),
+            ("0098", (False, False, True), ["upgrade"], False),
+            ("0099", (False, False, True), [], False),
+            (None, (True, False, True), ["utf8", "current False"], False),
+            (None, (True, True, True), ["upgrade"], False),
+            ("0099", (True, True, False), [], False),
         ],
     )
     def test_it_is_migrated_unasked_only_where_it_is_the_servers_own(
@@ -133,13 +133,11 @@ class TestDatabase:
         tmp_path: Path,
         capsys: Capture,
         at: str | None,
-        own: bool,
-        asked: bool,
-        with_people: bool,
+        given: tuple[bool, bool, bool],
         called: list[str],
         is_marked: bool,
     ) -> None:
-        self.at = at
+        self.at, (own, asked, with_people) = at, given
         serve._migrate(settings(tmp_path, **(OWN if own else {})), asked=asked, with_people=with_people)
         assert calls == called
         assert capsys.readouterr().err == ("database: 0001 first\n" if "upgrade" in called else "")
@@ -209,7 +207,7 @@ class TestPeople:
 
 
 class TestPreparation:
-    """What the parts do and say is set by the test; what was called is noted."""
+    """With stand-ins for the parts, which note their calls."""
 
     @pytest.fixture
     def parts(self) -> Any:
@@ -328,7 +326,7 @@ class TestProcesses:
 class TestSignals:
     @pytest.fixture
     def calls(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
-        """What the handlers would have done to this process."""
+        """Calls by which the handlers would have ended this process."""
         found: list[tuple[Any, ...]] = []
 
         def leave(code: int) -> None:

@@ -1,4 +1,4 @@
-"""What commands print and take: tables, cells, texts given as arguments, and pages of help in Chinese."""
+"""Input and output of commands: tables, cells, texts given as arguments, and pages of help in Chinese."""
 
 from __future__ import annotations
 

@@ -216,19 +216,19 @@ def probes(name: str, key: str) -> Sequence[tuple[Any, ...]]:
     """A harmless call of every command that these roles use, in an order in which each can succeed."""
     one, hash_, sorted_, log_, stream = (f"{key}:{it}" for it in ("s", "h", "z", "p", "x"))
     common: list[tuple[Any, ...]] = [
-        ("PING",), ("ECHO", "doctor"), ("SET", one, "1", "PX", 5000), ("GET", one), ("MGET", one), ("EXISTS", one),
-        ("INCR", one),        ("EXPIRE", one, 5), ("PEXPIRE", one, 5000), ("HSET", hash_, "f", "v"), ("HGETALL", hash_),
-        ("HDEL", hash_, "f"), ("ZADD", sorted_, 1, "a", 2, "b", 3, "c"), ("ZCARD", sorted_),
-        ("ZRANGE", sorted_, 0, -1), ("ZREVRANGE", sorted_, 0, -1), ("ZREM", sorted_, "a"), ("ZPOPMIN", sorted_),
-        ("ZREMRANGEBYSCORE", sorted_, 0, 9), ("PFADD", log_, "a"), ("PFCOUNT", log_),
+        ("PING",), ("ECHO", "doctor"), ("SET", one, "1", "PX", "5000"), ("GET", one), ("MGET", one), ("EXISTS", one),
+        ("INCR", one), ("EXPIRE", one, "5"), ("PEXPIRE", one, "5000"), ("HSET", hash_, "f", "v"), ("HGETALL", hash_),
+        ("HDEL", hash_, "f"), ("ZADD", sorted_, "1", "a", "2", "b", "3", "c"), ("ZCARD", sorted_),
+        ("ZRANGE", sorted_, "0", "-1"), ("ZREVRANGE", sorted_, "0", "-1"), ("ZREM", sorted_, "a"), ("ZPOPMIN", sorted_),
+        ("ZREMRANGEBYSCORE", sorted_, "0", "9"), ("PFADD", log_, "a"), ("PFCOUNT", log_),
         ("EVAL", _SOURCE, 1, one), ("EVALSHA", _DIGEST, 1, one),
     ]  # fmt: skip
     guard: list[tuple[Any, ...]] = [("INFO", "server"), ("INFO", "memory"), ("TIME",)]
     queues: list[tuple[Any, ...]] = [
-        ("TIME",), ("XADD", stream, "*", "e", "1"), ("XLEN", stream), ("XRANGE", stream, "-", "+", "COUNT", 1),
+        ("TIME",), ("XADD", stream, "*", "e", "1"), ("XLEN", stream), ("XRANGE", stream, "-", "+", "COUNT", "1"),
         ("XGROUP", "CREATE", stream, "g", "0", "MKSTREAM"),
-        ("XREADGROUP", "GROUP", "g", "c", "COUNT", 1, "STREAMS", stream, ">"),
-        ("XAUTOCLAIM", stream, "g", "d", 0, "0"), ("XACK", stream, "g", "0-1"), ("XDEL", stream, "0-1"),
+        ("XREADGROUP", "GROUP", "g", "c", "COUNT", "1", "STREAMS", stream, ">"),
+        ("XAUTOCLAIM", stream, "g", "d", "0", "0"), ("XACK", stream, "g", "0-1"), ("XDEL", stream, "0-1"),
         ("XGROUP", "DELCONSUMER", stream, "g", "c"), ("PUBLISH", key, ""), ("SPUBLISH", key, ""),
         ("PUBSUB", "NUMSUB", key),
     ]  # fmt: skip

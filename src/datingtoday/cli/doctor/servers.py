@@ -106,4 +106,4 @@ def redis_cli(uri: str) -> str:
 def database_cli(settings: Settings, statement: str) -> str:
     """A command that runs a statement as an administrator of the database server."""
     url = make_url(settings.database.uri)
-    return f'mysql -h {url.host or "localhost"} -P {url.port or 3306} -u root -p -e "{statement}"'
+    return f'mysql -h {url.host} -P {url.port or 3306} -u root -p -e "{statement}"'

@@ -164,8 +164,7 @@ def _check_structure(path: Path, size_bytes: int, found: FileType, kind: Kind) -
 
 
 def sniff(file: BinaryIO) -> FileType | None:
-    """The type of an open file, None if it is not one that is ever accepted."""
-    file.seek(0)
+    """The type of a file that was just opened, None if it is not one that is ever accepted."""
     head = file.read(64)
     if head.startswith(b"\xff\xd8\xff"):
         return FileType.JPEG

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from flask import Response
+from structlog.testing import capture_logs
 
+from datingtoday.infra.cache import ReadyCache
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.infra.redis import RedisRole
-from datingtoday.protocol.account_limits import PeopleLimit, PeopleShown, RequestLimit
+from datingtoday.infra.text import Text
+from datingtoday.protocol.account_limits import AccountLimits, PeopleLimit, PeopleShown, RequestLimit
+from datingtoday.protocol.call import Call, Endpoint, Shown
 from datingtoday.protocol.errors import RateLimited
+from datingtoday.protocol.login import Login
 from tests.protocol.lab import Lab
 
 START_S = 1_699_977_600
@@ -106,6 +114,15 @@ class TestPeople:
         assert self.over_until(redis) == 8 * HOUR
         assert HOUR < redis.client.ttl("shown:over:{7}:cards") <= 8 * HOUR
 
+    def test_a_full_day_that_is_not_over_it(self, redis: RedisRole) -> None:
+        people = PeopleShown(redis, {"cards": PeopleLimit(per_hour=3, per_day=4)})
+        with capture_logs() as logs:
+            self.show(people, 0, 1, 2, 3, 4)
+        assert self.over_until(redis) == 20 * 60
+        assert [(log["event"], log["user_id"], log["shown"], log["hour"], log["day"]) for log in logs] == [
+            ("too_many_people_shown", 7, "cards", 4, 4)
+        ]
+
     def test_people_count_for_sixty_to_eighty_minutes(self, redis: RedisRole) -> None:
         people = PeopleShown(redis, {"cards": PeopleLimit(per_hour=3, per_day=99)})
         self.show(people, 20 * 60 - 1, 1, 2)
@@ -150,3 +167,76 @@ class TestPeople:
         with pytest.raises(RateLimited) as refused:
             people.check(at(0.5), str(START_S + 60).encode())
         assert refused.value.data == {"retry_after_s": 60}
+
+
+class TestBoth:
+    """What the guard's round trip asks, and what is made of the answers."""
+
+    @pytest.fixture
+    def limits(self, redis: RedisRole) -> AccountLimits:
+        of_people: dict[Shown, PeopleLimit] = {
+            "cards": PeopleLimit(per_hour=2, per_day=99),
+            "profiles": PeopleLimit(per_hour=1, per_day=99),
+        }
+        return AccountLimits(redis, 10, of_people)
+
+    @staticmethod
+    def call(lab: Lab, shows: Shown | None, **params: str) -> Call:
+        call = Call(
+            endpoint=Endpoint(Text("x", "x"), shows=shows), method="GET", path="/x", params=params, file=None,
+            address="10.0.0.1", is_local=False, now=at(90), lang="en", database=lab.database,
+            cache=CacheReader(ReadyCache(lab.redis, lab.database), at(90)), token_digest="digest",
+        )  # fmt: skip
+        call.login = Login(user_id=7, session_id=1)
+        return call
+
+    def test_what_is_asked(self, lab: Lab, limits: AccountLimits) -> None:
+        plain, cards = self.call(lab, None), self.call(lab, "cards")
+        over = "shown:over:{7}:cards"
+        assert limits.commands(plain, 7) == []
+        assert limits.commands(cards, 7) == [("MGET", over)]
+        limits.check(plain, 7, [])
+        minute = START_S // 60 + 1
+        this, before = f"limit:account:{{7}}:{minute}", f"limit:account:{{7}}:{minute - 1}"
+        count = [("INCR", this), ("EXPIRE", this, 120, "NX")]
+        assert limits.commands(plain, 7) == [*count, ("MGET", before)]
+        assert limits.commands(cards, 7) == [*count, ("MGET", before, over)]
+        assert limits.commands(replace(cards, token_digest="another"), 7) == [("MGET", over)]
+
+    @pytest.mark.parametrize("is_known", [False, True])
+    def test_whoever_is_over_is_refused_where_people_are_shown(
+        self, lab: Lab, limits: AccountLimits, redis: RedisRole, *, is_known: bool
+    ) -> None:
+        plain, cards = self.call(lab, None), self.call(lab, "cards")
+        if is_known:
+            limits.check(plain, 7, [])
+        limits.people.add("cards", 7, frozenset({1, 2, 3}), at(90).timestamp())
+        limits.people.flush()
+        with pytest.raises(RateLimited) as refused:
+            limits.check(cards, 7, redis.round_trip(limits.commands(cards, 7)))
+        assert refused.value.data == {"retry_after_s": 20 * 60 - 90}
+        limits.check(plain, 7, redis.round_trip(limits.commands(plain, 7)))
+        profiles = self.call(lab, "profiles", peerId="9")
+        limits.check(profiles, 7, redis.round_trip(limits.commands(profiles, 7)))
+
+    def test_whom_an_answer_shows(self, lab: Lab, limits: AccountLimits, redis: RedisRole) -> None:
+        def shown(kind: str) -> int:
+            limits.people.flush()
+            keys = list(redis.client.scan_iter(f"shown:{{{kind}:7}}:1200:*"))
+            return int(redis.client.pfcount(*keys)) if keys else 0
+
+        cards = self.call(lab, "cards")
+        limits.people.note(cards, b'{"data":[{"user_id":7},{"user_id":8},{"user_id":9}]}')
+        limits.people.note(cards, Response(b'[{"user_id":9},{"user_id":10}]'))
+        assert shown("cards") == 3, "the account itself is not counted"
+        limits.people.note(self.call(lab, "profiles"), b'{"user_id":7,"peer":{"user_id":8}}')
+        assert shown("profiles") == 0, "the own profile"
+        limits.people.note(self.call(lab, "profiles", peerId="7"), b"{}")
+        assert shown("profiles") == 0
+        limits.people.note(self.call(lab, "profiles", peerId="8"), b'[{"user_id":9},{"user_id":10}]')
+        assert shown("profiles") == 1
+        without_limits = AccountLimits(redis, None, {})
+        with capture_logs() as logs:
+            without_limits.people.note(cards, b'{"user_id":8}')
+            without_limits.people.flush()
+        assert logs == [] and without_limits.commands(cards, 7) == []

@@ -77,9 +77,8 @@ class SendLimits:
         if rules.is_limited:
             # A code sent just before the day began may still be tried within it.
             span = DAY + timedelta(seconds=rules.code_ttl_s)
-            refuse_above(
-                session, SmsCode.sent_at, max(1, MAX_TRIES_PER_DAY // rules.code_tries), span, now, of_number
-            )
+            codes = MAX_TRIES_PER_DAY // rules.code_tries
+            refuse_above(session, SmsCode.sent_at, codes, span, now, of_number)
 
     def refuse_ceilings(self, session: Session, phone: str, now: datetime) -> None:
         """Look at the ceilings of the number's prefix and of all numbers; sendings at the same time may pass together.

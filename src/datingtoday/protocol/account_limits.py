@@ -64,8 +64,8 @@ class AccountLimits:
         """Judge a verified request by the answers. :raises RateLimited: :raises RedisDown:"""
         # The last answer is the list of what was asked along with, or instead of, the minute before.
         over = self.people.over_key(call, user_id)
-        until_s = answers[-1][-1] if answers and over is not None else None
-        self._requests.check(call.token_digest, user_id, call.now, answers if len(answers) > 1 else [])
+        until_s = answers[-1][-1] if over is not None else None
+        self._requests.check(call.token_digest, user_id, call.now, answers if len(answers) == 3 else [])
         self.people.check(call.now, until_s)
 
 

@@ -60,6 +60,7 @@ _UNREAD = "datingtoday.unread"
 """In the environ of a request of whose body more may be left than the HTTP server reads by itself."""
 _DRAINED_BYTES = 64 * 1024
 """Bytes of the body that gunicorn reads, so that the connection can be used again."""
+_LENGTH = re.compile(r"[0-9]{1,8}\Z", re.ASCII)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z", re.ASCII)
 
 
@@ -319,7 +320,7 @@ class Guard:
             request_id=environ[REQUEST_ID],
             method=environ.get("REQUEST_METHOD"),
             path=environ.get("PATH_INFO"),
-            status=int(status_line[:3] or 0),
+            status=int(status_line.partition(" ")[0]),
             code=environ.get("datingtoday.code", 0),
             user_id=call.login.user_id if call is not None and call.login is not None else None,
             appkey=call.appkey if call is not None else None,
@@ -349,10 +350,10 @@ def as_app_error(error: Exception, environ: Environ) -> AppError:
 
 
 def _is_large(environ: Environ) -> bool:
-    length = environ.get("CONTENT_LENGTH") or ""
+    length = environ.get("CONTENT_LENGTH")
     if not length:
         return "HTTP_TRANSFER_ENCODING" in environ
-    return not (length.isascii() and length.isdigit() and len(length) < 9 and int(length) <= _DRAINED_BYTES)
+    return not _LENGTH.match(length) or int(length) > _DRAINED_BYTES
 
 
 def _close_after(start_response: StartResponse) -> None:

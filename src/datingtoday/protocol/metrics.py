@@ -199,12 +199,12 @@ class Metrics:
 
         self.flush()
         if folder := os.environ.get(FOLDER_VARIABLE):
-            together = CollectorRegistry(auto_describe=False)
+            together = CollectorRegistry()
             together.register(_Collector(_counted_together(Path(folder))))
             text = generate_latest(together)
         else:
             text = generate_latest(self.registry) + generate_latest(process_registry())
-        shared = CollectorRegistry(auto_describe=False)
+        shared = CollectorRegistry()
         for families in self._read_shared(datetime.now(UTC)):
             shared.register(_Collector(families))
         return text + generate_latest(shared), CONTENT_TYPE_LATEST

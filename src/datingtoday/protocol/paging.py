@@ -159,7 +159,7 @@ class Total(NamedTuple):
 def count_up_to_most(session: Session, matching: Select[*tuple[Any, ...]]) -> Total:
     """Count the rows of a select; looks at no more of them than it must."""
     limited = matching.order_by(None).limit(MAX_TOTAL + 1).subquery()
-    return Total.of(session.scalar(select(func.count()).select_from(limited)) or 0)
+    return Total.of(session.scalars(select(func.count()).select_from(limited)).one())
 
 
 def page_answer(items: Sequence[bytes], *, total: Total, has_next: bool, next_: str | None) -> ReadyJson:

@@ -44,7 +44,7 @@ class TracedApp:
 
         def respond(status_line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             nonlocal status
-            status = int(status_line[:3])
+            status = int(status_line.partition(" ")[0])
             return (
                 start_response(status_line, headers, exc_info)
                 if exc_info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from typing import Any
 
@@ -40,6 +41,7 @@ def test_the_file_may_have_so_many_bytes() -> None:
     params, file = read(part("a", "1234567890"), part("file", "12345", file_name="x.png"))
     assert params == {"a": "1234567890"}
     assert file is not None and (file.size_bytes, file.stream.read()) == (5, b"12345")
+    assert (file.name, file.sha256) == ("file", hashlib.sha256(b"12345").hexdigest())
     file.stream.close()
     with pytest.raises(BodyTooLarge) as refused:
         read(part("file", "123456", file_name="x.png"))

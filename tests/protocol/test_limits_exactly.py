@@ -170,7 +170,7 @@ class TestPeople:
 
 
 class TestBoth:
-    """What the guard's round trip asks, and what is made of the answers."""
+    """Commands for the guard's round trip, and the judgement of their answers."""
 
     @pytest.fixture
     def limits(self, redis: RedisRole) -> AccountLimits:

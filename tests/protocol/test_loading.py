@@ -12,6 +12,7 @@ from datingtoday.protocol.endpoint import declared_endpoint
 from datingtoday.protocol.errors import AppError, ParameterError
 from datingtoday.protocol.fields import Parameter, ParamsSchema
 from datingtoday.protocol.loading import load_params
+from datingtoday.protocol.paging import PageParams, PageRequest
 from tests.plugins.api import Api
 
 TEXTS = ["", "0", "1", "7", "text", "image", "a", "latest", "23.1,113.2", "1,2", "\x00", "你好"]
@@ -41,6 +42,25 @@ def test_what_a_plain_schema_refuses_names_the_field() -> None:
         with pytest.raises(ParameterError) as refused:
             load_params(Plain(), params)
         assert "number" in refused.value.message("en")
+
+
+def test_pages_that_thousands_ask_for_are_read_once() -> None:
+    params = PageParams()
+
+    def read() -> tuple[int, int, int]:
+        return *params.read_before.reads, len(params.read_before)
+
+    first = load_params(params, {"page": "2", "other": "x"})
+    assert read() == (0, 1, 1)
+    assert load_params(params, {"page": "2"}) == first == {"page": PageRequest(2, 10, None)}
+    assert read() == (1, 1, 1)
+    assert load_params(params, {"page": "2", "cursor": "abc"}) == {"page": PageRequest(2, 10, "abc")}
+    assert read() == (2, 1, 1), "the cursor is put in"
+    with pytest.raises(ParameterError, match="cursor"):
+        load_params(params, {"page": "2", "cursor": "?"})
+    with pytest.raises(ParameterError, match="page "):
+        load_params(params, {"page": "x", "cursor": "?"})
+    assert len(params.read_before) == 1
 
 
 @pytest.mark.parametrize("shared_backend", ["embedded"], indirect=True)

@@ -1,4 +1,4 @@
-"""What is told of a request to whoever watches the server: the access log, numbers, spans."""
+"""Reports on a request to whoever watches the server: the access log, numbers, spans."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def new_token() -> str:
     remember every request of that person in SQL (see docs/decisions/md5-has-many-readings.md).
     """
     while _JOINS.match(token := secrets.token_hex(16)):
-        continue
+        pass
     return token
 
 

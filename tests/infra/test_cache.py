@@ -294,6 +294,22 @@ def _calls(role: RedisRole) -> int:
     return int(info.get("cmdstat_mget", {}).get("calls", 0))
 
 
+def test_what_was_not_read_ahead_is_read_in_one_round_trip_and_nothing_else(
+    cache: ReadyCache, role: RedisRole
+) -> None:
+    notes = Notes()
+    fetch(cache, notes, 1, 2, 3)
+    ahead = cache.read(["note:1", "note:2", "note:9"])
+    assert ahead["note:9"] is None
+    for wanted, round_trips in (((3, 1, 2), 1), ((2, 1), 0)):
+        before = _calls(role)
+        wishes = [CacheRequest(notes, number) for number in wanted]
+        words = {1: b"one", 2: b"two", 3: b"three"}
+        assert cache.fetch(wishes, NOW, ahead) == [words[number] for number in wanted]
+        assert _calls(role) - before == round_trips
+    assert notes.made == [[1, 2, 3]]
+
+
 def test_what_was_there_and_what_was_not_is_counted(
     cache: ReadyCache, redis: RedisServer, role: RedisRole
 ) -> None:

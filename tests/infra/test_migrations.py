@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import make_url
 
 from datingtoday.infra import migrations
-from datingtoday.infra.migrations import MigrationError
+from datingtoday.infra.migrations import MigrationError, MigrationStopped
 from tests.plugins.backend import Backend
 
 ADD_TABLE = """
@@ -149,6 +149,56 @@ def test_a_database_newer_than_the_program(backend: Backend, own_folder: Path) -
     with pytest.raises(MigrationError, match="at revision 0009, this program knows up to 0002") as refused:
         migrations.upgrade(backend.database_uri)
     assert "0009" in refused.value.zh
+
+
+def test_a_program_asks_for_its_own_schema(own_folder: Path, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/x.sqlite3"
+
+    def refused(**options: bool) -> tuple[str, str]:
+        with pytest.raises(MigrationError) as caught:
+            migrations.require_current(uri, **options)
+        return caught.value.en, caught.value.zh
+
+    expected = (
+        "the database is at revision {}, this program needs 0002: run `datingtoday db upgrade`",
+        "数据库处于版本 {}，本程序需要 0002：请运行 `datingtoday db upgrade`",
+    )
+    assert refused(newer_too=True) == (expected[0].format("none"), expected[1].format("无"))
+    migrations.upgrade(uri)
+    migrations.require_current(uri)
+    run(uri, "UPDATE alembic_version SET version_num = '0001'")
+    assert refused(newer_too=True) == tuple(it.format("0001") for it in expected)
+    run(uri, "UPDATE alembic_version SET version_num = '0003'")
+    migrations.require_current(uri, newer_too=True)
+    assert refused() == (
+        "the database is at revision 0003, this program knows up to 0002: install the newer program, or after a "
+        "rollback set [DATABASE] newer_schema = true",
+        "数据库处于版本 0003，本程序只到 0002：请安装更新的程序；若是回滚，请设置 [DATABASE] newer_schema = true",
+    )
+    assert [migrations.is_newer(it) for it in (None, "0001", "0002", "0003")] == [False, False, False, True]
+
+
+def test_an_upgrade_is_stopped_between_two_revisions_and_goes_on_later(
+    own_folder: Path, tmp_path: Path
+) -> None:
+    uri = f"sqlite:///{tmp_path}/x.sqlite3"
+    add(own_folder, "0003", "0002")
+    applied: list[str] = []
+    with pytest.raises(MigrationStopped) as stopped:
+        migrations.upgrade(uri, applied.append, should_stop=lambda: len(applied) == 2)
+    assert [line.split()[0] for line in applied] == ["0001", "0002"]
+    assert stopped.value.text == (
+        "stopped between two revisions: run `datingtoday db upgrade` again to go on",
+        "已在两个版本之间停止：再次运行 `datingtoday db upgrade` 即可继续",
+    )
+    assert migrations.current(uri) is None, "on SQLite all or nothing"
+    applied.clear()
+    migrations.upgrade(uri, applied.append, should_stop=lambda: False)
+    assert [line.split()[0] for line in applied] == ["0001", "0002", "0003"]
+    add(own_folder, "0004", "0003")
+    applied.clear()
+    migrations.upgrade(uri, applied.append, should_stop=lambda: False)
+    assert [line.split()[0] for line in applied] == ["0004"]
 
 
 def test_a_failed_migration_leaves_nothing_on_sqlite(own_folder: Path, tmp_path: Path) -> None:

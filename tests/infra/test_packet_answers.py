@@ -104,7 +104,9 @@ class TestBytes:
     @pytest.mark.parametrize("size", [0, 1, 4, 5, 249, 250, 251, 252, 65_535, 65_536, 70_000])
     def test_rows_of_every_length(self, size: int) -> None:
         value = b"\xfe" * size
-        assert Sent(packed(*rows(value, b"x", value))).run_packet("SELECT 1") == [[value, b"x", value]]
+        connection = Sent(packed(*rows(value, b"x", value, status=0x4103)))
+        assert connection.run_packet("SELECT 1") == [[value, b"x", value]]
+        assert connection.server_status == 0x4103
 
     def test_a_row_that_looks_like_the_end(self) -> None:
         """Of five bytes, or beginning with 0xFE: neither alone is one."""
@@ -177,9 +179,53 @@ class TestBytes:
         assert connection.is_closed
 
     def test_an_answer_of_two_columns_closes_it(self) -> None:
-        connection = Sent(packed(b"\x02", COLUMN, COLUMN, EOF, EOF))
-        with pytest.raises(pymysql.err.InternalError, match="not 02"):
+        connection = Sent(packed(b"\x02" + b"x" * 20, COLUMN, COLUMN, EOF, EOF))
+        with pytest.raises(pymysql.err.InternalError, match=r"has one column, not 02(78){8}$"):
             connection.run_packet("SELECT 1, 2")
+        assert connection.is_closed
+
+    def test_what_follows_an_error_is_no_part_of_the_next_answer(self) -> None:
+        connection = Sent(packed(b"\xff\xb5\x04#40001deadlock") + b"x")
+        with pytest.raises(pymysql.err.OperationalError, match="deadlock"):
+            connection.run_packet("…")
+        connection._rfile = io.BufferedReader(io.BytesIO(packed(*rows(b"a"))))
+        assert connection.run_packet("…") == [[b"a"]]
+
+    def test_where_python_keeps_the_time_it_is_set_once(self) -> None:
+        connection, times = Sent(b""), list[float]()
+        connection._sock = type("Socket", (), {"settimeout": staticmethod(times.append)})()
+        connection._read_timeout, connection._current_timeout = 3.0, 10.0
+        for _ in range(2):
+            connection._rfile = io.BufferedReader(io.BytesIO(packed(ok())))
+            connection.run_packet("…")
+        assert times == [3.0]
+
+    def test_what_pymysql_itself_reads(self) -> None:
+        connection = Sent(b"abcd")
+        assert connection._read_bytes(3) == b"abc"
+        assert not connection.is_closed
+        with pytest.raises(pymysql.err.OperationalError, match="Lost") as caught:
+            connection._read_bytes(2)
+        assert (caught.value.args[0], connection.is_closed) == (2013, True)
+
+    @pytest.mark.parametrize(
+        ("fails", "raised"),
+        [
+            (None, pymysql.err.OperationalError), (OSError("reset"), pymysql.err.OperationalError),
+            (TimeoutError(), pymysql.err.OperationalError), (KeyboardInterrupt(), KeyboardInterrupt),
+        ],
+    )  # fmt: skip
+    def test_whatever_happens_while_pymysql_reads_closes_it(
+        self, fails: BaseException | None, raised: type[BaseException]
+    ) -> None:
+        def read(_: int) -> None:
+            if fails is not None:
+                raise fails
+
+        connection = Sent(b"")
+        connection._rfile = type("File", (), {"read": staticmethod(read)})()
+        with pytest.raises(raised):
+            connection._read_bytes(1)
         assert connection.is_closed
 
     @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from datingtoday.infra import parts as parts_module
 from datingtoday.infra.parts import make_foundation
+from datingtoday.infra.realtime import Realtime
 from datingtoday.infra.streams import Streams
 from tests.plugins.api import settings_of
 from tests.plugins.backend import Backend
@@ -37,6 +38,7 @@ def test_what_was_noted_is_sent_first(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
+    monkeypatch.setattr(Realtime, "flush", lambda _: calls.append("push"))
     monkeypatch.setattr(Streams, "flush", lambda _: calls.append("streams"))
     monkeypatch.setattr(parts_module, "flush_reports", lambda: calls.append("reports"))
     tracing: Any = SimpleNamespace(
@@ -45,12 +47,12 @@ def test_what_was_noted_is_sent_first(
     monkeypatch.setattr(parts_module, "Tracing", lambda _: tracing)
     plain = make_foundation(settings_of(backend, tmp_path))
     plain.flush()
-    assert calls == ["streams", "reports"]
+    assert calls == ["push", "streams", "reports"]
     traced = make_foundation(settings_of(backend, tmp_path, TRACING_OTLP_ENDPOINT="http://127.0.0.1:1"))
     calls.remove("watched")
     calls.clear()
     traced.close()
-    assert calls == ["streams", "spans", "reports"]
+    assert calls == ["push", "streams", "spans", "reports"]
 
 
 def test_roles_on_one_server_share_their_connections(backend: Backend, tmp_path: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from datingtoday.infra.db import Database, DatabaseDown
-from datingtoday.infra.pooled_connections import PING_AFTER_S
+from datingtoday.infra.pooled_connections import PING_AFTER_S, attend
 from tests.plugins.polling import wait_until
 from tests.plugins.sql_server import SqlServer
 
@@ -99,6 +101,20 @@ def test_nothing_that_was_begun_is_left_for_the_next(database: Database, server:
         session.execute(text("INSERT INTO t VALUES (1)"))
     with database.transaction() as session:
         assert session.execute(text("SELECT id FROM t ORDER BY id")).scalars().all() == [1]
+
+
+def test_drivers_that_do_not_tell_what_is_open_are_rolled_back(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/pool.sqlite3", pool_reset_on_return=None)
+    attend(engine)
+    taken = engine.raw_connection()
+    connection: Any = taken.driver_connection
+    connection.execute("CREATE TABLE t (id INTEGER)")
+    connection.execute("INSERT INTO t VALUES (1)")
+    assert connection.in_transaction
+    taken.close()
+    assert not connection.in_transaction
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    engine.dispose()
 
 
 def test_errors_of_the_ping_that_are_not_about_the_connection_are_told(

@@ -199,12 +199,9 @@ class ReadyCache:
     def _get_all(self, keys: Sequence[str], ahead: ReadAhead) -> list[bytes | None]:
         if not ahead:
             return self.memory.read(keys)
-        values = list(map(ahead.get, keys))
-        if None not in values:
-            return values
         rest = [key for key in keys if key not in ahead]
         if not rest:
-            return values
+            return [ahead[key] for key in keys]
         known = {**ahead, **dict(paired(rest, self.memory.read(rest)))}
         return [known[key] for key in keys]
 

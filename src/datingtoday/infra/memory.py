@@ -261,18 +261,16 @@ class Memory:
         self._epochs[bucket] = row.epoch
         return row.epoch
 
-    def _bind_with_retries(self, bucket: int) -> str:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                epoch = self._bind(bucket)
-            except DBAPIError as error:
-                # Another process wrote the row at the same time, or the two were in each other's way.
-                if not (isinstance(error, IntegrityError) or should_retry(error)) or attempt == _ATTEMPTS:
-                    raise
-            else:
-                self._epochs[bucket] = epoch
-                return epoch
-        raise AssertionError("unreachable")
+    def _bind_with_retries(self, bucket: int, attempts: int = _ATTEMPTS) -> str:
+        try:
+            epoch = self._bind(bucket)
+        except DBAPIError as error:
+            # Another process wrote the row at the same time, or the two were in each other's way.
+            if not (isinstance(error, IntegrityError) or should_retry(error)) or attempts == 1:
+                raise
+            return self._bind_with_retries(bucket, attempts - 1)
+        self._epochs[bucket] = epoch
+        return epoch
 
     def _bind(self, bucket: int, *, anew: bool = False) -> str:
         """The epoch of the process that has this bucket now; a new one if it is another process, or lost anything."""

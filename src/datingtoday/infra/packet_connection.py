@@ -18,7 +18,7 @@ from pymysql.err import InternalError, OperationalError, raise_mysql_exception
 
 from datingtoday.infra.system_timeouts import let_system_time
 
-_OK, _NULL, _EOF, _ERROR = 0x00, 0xFB, 0xFE, 0xFF
+_OK, _EOF, _ERROR = 0x00, 0xFE, 0xFF
 _EOF_BYTES = 5
 _SIZES = {0xFC: 2, 0xFD: 3, 0xFE: 8}
 """Bytes of a number that does not fit into its first byte."""
@@ -84,8 +84,7 @@ class PacketConnection(Connection):
         while more:
             first = self._next_packet()
             if first[0] == _OK:
-                at = _number(first, _number(first, 1)[1])[1]
-                status = first[at] | first[at + 1] << 8
+                status = _status(first, _behind_number(first, _behind_number(first, 1)))
                 found.append([])
             else:
                 rows, status = self._read_column(first)
@@ -121,31 +120,32 @@ class PacketConnection(Connection):
         while True:
             row = self._next_packet()
             if row[0] == _EOF and len(row) == _EOF_BYTES:
-                return rows, row[3] | row[4] << 8
-            rows.append(row[_number(row, 0)[1] :])
+                return rows, _status(row, 3)
+            rows.append(row[_behind_number(row, 0) :])
 
     def _next_packet(self) -> bytes:
-        begin = self._at + 4
-        if begin > len(self._answer):
-            begin = self._read_on(4) + 4
-        header = self._answer[begin - 4 : begin]
+        header = self._take(4)
         size = int.from_bytes(header[:3], "little")
         if header[3] != self._next_seq_id or size == MAX_PACKET_LEN:
             # A server that shuts down sends a packet of its own (MariaDB); and no answer has 16 MB.
             self._force_close()
             raise _lost()
         self._next_seq_id = (header[3] + 1) & 0xFF
-        if begin + size > len(self._answer):
-            self._at = begin
-            begin = self._read_on(size)
-        self._at = begin + size
-        packet = self._answer[begin : self._at]
+        packet = self._take(size)
         if packet[0] == _ERROR:
             raise_mysql_exception(packet)
         return packet
 
-    def _read_on(self, size: int) -> int:
-        """Read until so many bytes of the answer are there; where they begin.
+    def _take(self, size: int) -> bytes:
+        """The next bytes of the answer."""
+        if self._at + size > len(self._answer):
+            self._read_on(size)
+        taken = self._answer[self._at : self._at + size]
+        self._at += size
+        return taken
+
+    def _read_on(self, size: int) -> None:
+        """Read until so many bytes of the rest of the answer are there, and forget what was taken of it.
 
         Whatever has come is taken at once: an answer of five packets would be ten reads otherwise.
         """
@@ -163,17 +163,17 @@ class PacketConnection(Connection):
                 raise _lost()
             answer += more
         self._answer, self._at = answer, 0
-        return 0
 
 
 def _lost() -> OperationalError:
     return OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query")
 
 
-def _number(packet: bytes, at: int) -> tuple[int, int]:
-    """A number of variable length, and where the next value begins."""
-    first = packet[at]
-    if first < _NULL:
-        return first, at + 1
-    end = at + 1 + _SIZES[first]
-    return int.from_bytes(packet[at + 1 : end], "little"), end
+def _behind_number(packet: bytes, at: int) -> int:
+    """Place of the value that follows a number of variable length."""
+    return at + 1 + _SIZES.get(packet[at], 0)
+
+
+def _status(packet: bytes, at: int) -> int:
+    """The server's status, of two bytes."""
+    return int.from_bytes(packet[at : at + 2], "little")

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sentry_sdk
 
 from datingtoday.cli.main import run
+from datingtoday.infra import error_reports
 from tests.stand_ins.collectors import SentryCollector
 
 PHONE, TOKEN = "13912345678", "0123456789abcdef" * 4
@@ -115,6 +117,45 @@ def test_an_endpoint_that_is_away_disturbs_nobody() -> None:
         check=True,
     )
     assert "unexpected_error" in done.stderr
+
+
+def test_tags_are_cut_to_what_sentry_takes_and_empty_ones_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tags: dict[str, str] = {}
+    monkeypatch.setattr(sentry_sdk.Scope, "set_tag", lambda _, name, value: tags.update({name: value}))
+    error_reports._report(
+        {"event": "e" * 300, "request_id": "r" * 200, "trace_id": "", "job": 7, "exc_info": ValueError()}
+    )
+    assert tags == {"event": "e" * 200, "request_id": "r" * 200, "job": "7"}
+
+
+def test_records_without_an_exception_are_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[BaseException] = []
+    monkeypatch.setattr(sentry_sdk.Scope, "capture_exception", lambda _, error: reported.append(error))
+    for exc_info in (None, False, True, (None, None, None)):
+        error_reports._report({"event": "x", "exc_info": exc_info})
+    assert reported == []
+    error = ValueError()
+    try:
+        raise error
+    except ValueError:
+        error_reports._report({"exc_info": True})
+    error_reports._report({"exc_info": (ValueError, error, None)})
+    error_reports._report({"exc_info": error})
+    assert reported == [error] * 3
+
+
+def test_what_identifies_a_report_is_kept_and_every_other_text_is_masked() -> None:
+    number = "13912345678"
+    kept = {
+        name: TOKEN
+        for name in ("event_id", "trace_id", "span_id", "request_id", "release", "platform", "timestamp", "sdk")
+    }
+    texts: dict[str, Any] = {"message": number, "tags": [("a", number)], 7: {"x": [number]}, "level": 1}
+    assert error_reports._masked({**kept, **texts}, {}) == {
+        **kept, "message": "<number>", "tags": [["a", "<number>"]], 7: {"x": ["<number>"]}, "level": 1,
+    }  # fmt: skip
 
 
 class TestLibraries:

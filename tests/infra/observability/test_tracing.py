@@ -24,6 +24,7 @@ from datingtoday.protocol.errors import AppError
 from datingtoday.protocol.guard import Guard
 from datingtoday.protocol.parts import make_guard
 from datingtoday.push.admission import Workers, admit
+from tests.chat.talking import send, two
 from tests.cli.running_server import RunningServer
 from tests.plugins.api import Api, User, new_phone
 from tests.plugins.polling import wait_until
@@ -70,6 +71,20 @@ class TestSpans:
         assert any(span.name.startswith("INSERT ") for span in below)
         for span in below:
             assert login.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano
+
+    @pytest.mark.parametrize("backend", ["real"], indirect=True)
+    def test_statements_that_are_sent_together_are_one_span(
+        self, traced: Api, collector: OtlpCollector
+    ) -> None:
+        user, peer = two(traced)
+        assert send(traced, user, peer).code == 0
+        flush(traced)
+        (sent,) = collector.named("POST /api/message/send")
+        packets = [it for it in collector.named("packet") if it.parent_span_id == sent.span_id]
+        assert packets
+        for packet in packets:
+            assert attributes_of(packet)["db.system.name"] in ("mysql", "mariadb")
+        assert max(attributes_of(packet)["db.operation.batch.size"] for packet in packets) > 1
 
     def test_the_callers_trace_is_continued_and_is_in_the_log(
         self, traced: Api, collector: OtlpCollector, capsys: pytest.CaptureFixture[str]

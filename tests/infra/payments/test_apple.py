@@ -200,12 +200,19 @@ def test_a_notification_of_a_foreign_chain_and_an_old_one(stand_in: AppStoreStan
     assert notice_refused(stand_in, old).reason == "age"
 
 
-@pytest.mark.parametrize("how", [Answer(500, b""), Answer(200, b"x"), Answer(401, b""), Hang()])
-def test_a_provider_that_fails(stand_in: AppStoreStandIn, how: Any) -> None:
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        (Answer(500, b""), "http_500"), (Answer(200, b"x"), "JSONDecodeError"), (Answer(401, b""), "http_401"),
+        (Hang(), "ReadTimeout"),
+    ],
+)  # fmt: skip
+def test_a_provider_that_fails(stand_in: AppStoreStandIn, how: Any, reason: str) -> None:
     bought = stand_in.buy(TOKEN)
     stand_in.misbehave = how
-    with pytest.raises(PaymentFailed):
+    with pytest.raises(PaymentFailed) as caught:
         apple_of(stand_in, timeout_s=0.3).query("", bought, NOW)
+    assert caught.value.reason == reason
 
 
 def test_an_answer_of_the_api_that_is_not_signed_is_none(stand_in: AppStoreStandIn) -> None:

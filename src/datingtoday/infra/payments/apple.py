@@ -92,8 +92,7 @@ class ApplePayments:
         self._verifier = SignedDataVerifier(roots, False, chosen, bundle_id, app_id or None)
         self._client: _Client | None = None
         if private_key:
-            self._client = _Client(private_key.encode(), key_id, issuer_id, bundle_id, chosen)
-            self._client.timeout_s = timeout_s
+            self._client = _Client(timeout_s, private_key.encode(), key_id, issuer_id, bundle_id, chosen)
             if gateway:
                 self._client._base_url = gateway.rstrip("/")
 
@@ -209,11 +208,13 @@ class ApplePayments:
 class _Client(AppStoreServerAPIClient):
     """The library's client, with the settings' own patience."""
 
-    timeout_s = 10.0
+    def __init__(self, timeout_s: float, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._timeout_s = timeout_s
 
     def _execute_request(self, method: str, url: str, params: Any, headers: Any, json: Any, data: Any) -> Any:
         return requests.request(
-            method, url, params=params, headers=headers, json=json, data=data, timeout=self.timeout_s
+            method, url, params=params, headers=headers, json=json, data=data, timeout=self._timeout_s
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datingtoday.infra.bounded_memory import BoundedMemory, Reads, reads_by_name
+from datingtoday.infra.bounded_memory import BoundedMemory, ReadCount, Reads, reads_by_name
 
 
 def test_a_value_is_remembered_and_replaced() -> None:
@@ -37,6 +37,14 @@ def test_the_oldest_quarter_is_forgotten() -> None:
     assert [key for key in range(9) if memory.get(key)] == [2, 3, 4, 5, 6, 7, 8]
 
 
+@pytest.mark.parametrize(("most", "forgotten"), [(1, 1), (2, 1), (3, 1), (7, 1), (8, 2), (11, 2), (12, 3)])
+def test_a_quarter_is_forgotten_but_one_at_least(most: int, forgotten: int) -> None:
+    memory = BoundedMemory[int, int]("test", most)
+    for key in range(most + 1):
+        memory.put(key, key)
+    assert len(memory) == most - forgotten + 1
+
+
 def test_nothing_is_forgotten_for_a_key_that_is_there() -> None:
     memory = BoundedMemory[int, int]("test", 2)
     for key in (1, 2, 1, 2):
@@ -58,6 +66,16 @@ def test_reads_are_counted_by_name() -> None:
     assert reads_by_name()["counted here"] == Reads(hits=2, misses=1)
     del first, memory
     assert reads_by_name()["counted here"] == Reads(hits=0, misses=1)
+
+
+def test_what_is_remembered_elsewhere_is_counted_beside_them() -> None:
+    memory = BoundedMemory[int, int]("counted beside", 5)
+    count = ReadCount("counted beside")
+    assert (count.reads, reads_by_name()["counted beside"]) == (Reads(0, 0), Reads(0, 0))
+    memory.get(1)
+    count.hits += 3
+    count.misses += 1
+    assert (count.reads, reads_by_name()["counted beside"]) == (Reads(3, 1), Reads(3, 2))
 
 
 def test_threads_share_one() -> None:

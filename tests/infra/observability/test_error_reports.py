@@ -148,14 +148,17 @@ def test_records_without_an_exception_are_not_reported(monkeypatch: pytest.Monke
 
 def test_what_identifies_a_report_is_kept_and_every_other_text_is_masked() -> None:
     number = "13912345678"
-    kept = {
-        name: TOKEN
-        for name in ("event_id", "trace_id", "span_id", "request_id", "release", "platform", "timestamp", "sdk")
+    names = ("event_id", "trace_id", "span_id", "request_id", "release", "platform", "timestamp", "sdk")
+    kept = dict.fromkeys(names, TOKEN)
+    texts: dict[Any, Any] = {"message": number, "tags": [("a", number)], 7: {"x": [number]}, "level": 1}
+    masked = error_reports._masked({**kept, **texts}, {})
+    assert {name: masked.pop(name) for name in names} == kept
+    assert masked == {
+        "message": "<number>",
+        "tags": [["a", "<number>"]],
+        7: {"x": ["<number>"]},
+        "level": 1,
     }
-    texts: dict[str, Any] = {"message": number, "tags": [("a", number)], 7: {"x": [number]}, "level": 1}
-    assert error_reports._masked({**kept, **texts}, {}) == {
-        **kept, "message": "<number>", "tags": [["a", "<number>"]], 7: {"x": ["<number>"]}, "level": 1,
-    }  # fmt: skip
 
 
 class TestLibraries:

@@ -79,6 +79,24 @@ def test_one_attempt_and_then_a_pause(server: Hangup, monkeypatch: pytest.Monkey
     role.close()
 
 
+def test_a_fork_while_another_thread_connects_leaves_the_child_no_lock(
+    private_redis: Callable[..., RedisServer],
+) -> None:
+    role = RedisRole(private_redis().uri, timeout_s=5)
+    assert role.execute("PING") == b"PONG"
+    parents = role._idle[0]
+    client = role.client
+    assert role._making.acquire(blocking=False)
+    redis_module._after_fork(role)
+    assert role._idle == []
+    assert role.execute("PING") == b"PONG"
+    assert role.client is not client
+    assert parents.is_connected, "the parent's"
+    parents.disconnect()
+    redis_module._after_fork(None)
+    role.close()
+
+
 def test_a_span_names_eight_commands_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     spans: list[Any] = []
     tracing: Any = SimpleNamespace(child=lambda *given: spans.append(given))

@@ -243,7 +243,10 @@ class Memory:
         if not self._binding.acquire(timeout=_WAIT_S):
             raise RedisDown(f"the epoch of {self.name} is being looked for")
         try:
-            return self._epochs.get(bucket) or self._agreed(bucket) or self._bind_with_retries(bucket)
+            # Another thread may have found it out by now.
+            epoch = self._epochs.get(bucket) or self._agreed(bucket) or self._bind_with_retries(bucket)
+            self._epochs[bucket] = epoch
+            return epoch
         except (DatabaseDown, DBAPIError) as error:
             raise RedisDown(f"the epoch of {self.name} is not known: {type(error).__name__}") from error
         finally:
@@ -258,19 +261,16 @@ class Memory:
         check = (memory_scripts.IS_BOUND, [self._marker(bucket)], (RUN_ID, row.holder, row.epoch))
         if self.redis.round_trip_with_scripts([check])[0] != 1:
             return None
-        self._epochs[bucket] = row.epoch
         return row.epoch
 
     def _bind_with_retries(self, bucket: int, attempts: int = _ATTEMPTS) -> str:
         try:
-            epoch = self._bind(bucket)
+            return self._bind(bucket)
         except DBAPIError as error:
             # Another process wrote the row at the same time, or the two were in each other's way.
             if not (isinstance(error, IntegrityError) or should_retry(error)) or attempts == 1:
                 raise
             return self._bind_with_retries(bucket, attempts - 1)
-        self._epochs[bucket] = epoch
-        return epoch
 
     def _bind(self, bucket: int, *, anew: bool = False) -> str:
         """The epoch of the process that has this bucket now; a new one if it is another process, or lost anything."""

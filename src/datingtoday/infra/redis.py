@@ -145,7 +145,8 @@ class RedisRole:
             self._client = None
 
     def forget_connections(self) -> None:
-        """In a forked child: the parent's sockets are the parent's."""
+        """In a forked child: the parent's sockets are the parent's, and so is a connection that it was making."""
+        self._making = threading.Lock()
         self._idle = []
         self._client = None
 

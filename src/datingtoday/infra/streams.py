@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from datingtoday.infra.batches import Batches
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.infra.milliseconds import to_s
+from datingtoday.infra.paired import paired
 from datingtoday.infra.redis import Command, RedisDown, RedisRole
 
 log = structlog.get_logger(__name__)
@@ -148,19 +149,18 @@ class Streams:
     def _queue(self, by_name: dict[str, list[bytes]]) -> bool:
         commands: list[Command] = []
         for name, entries in by_name.items():
-            key = self._streams[name].key
-            commands += [("XADD", key, "*", "e", data) for data in entries]
-            commands.append(("XLEN", key))
+            commands += [("XADD", self._streams[name].key, "*", "e", data) for data in entries]
+        commands += [("XLEN", self._streams[name].key) for name in by_name]
         try:
             answers = self.redis.round_trip(commands)
         except (RedisDown, ResponseError) as error:
             # Some of them may have been taken: they count twice, which is better than not at all.
             log.warning("stream_not_queued", entries=sum(map(len, by_name.values())), reason=str(error))
             return False
-        for name, entries in by_name.items():
+        for (name, entries), length in paired(by_name.items(), answers[-len(by_name) :]):
             self.count(name, "queued", len(entries))
-            if answers[-1] > MAX_QUEUED:
-                log.warning("stream_full", stream=name, entries=answers[-1])
+            if length > MAX_QUEUED:
+                log.warning("stream_full", stream=name, entries=length)
                 self._direct_until = time.monotonic() + FULL_S
         return True
 

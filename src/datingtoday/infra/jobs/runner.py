@@ -81,7 +81,7 @@ class JobRunner:
     def _look_in(self, job: Job, wait_s: float) -> None:
         if self._is_stopping.is_set():
             return
-        at = datetime.now(UTC) + timedelta(seconds=max(wait_s, _MIN_WAIT_S) if wait_s else 0)
+        at = datetime.now(UTC) + timedelta(seconds=max(wait_s, _MIN_WAIT_S))
         self._scheduler.add_job(
             self._attempt, DateTrigger(at, timezone=UTC), args=[job], id=job.name, replace_existing=True
         )

@@ -53,6 +53,8 @@ class Lab:
         """By session id."""
         self.too_many: dict[int, list[str]] = {}
         """The next answer of the registry: user id → connections that must go."""
+        self.moments_ms: list[int] = []
+        """The time, as the registry was told it with each entry."""
         self.subscriber_ended = False
         self.subscribing: Exception | None = None
         self.events: list[PushEvent] = []
@@ -137,7 +139,8 @@ class Lab:
         self.note("look", list(ids))
         return {it: self.ended[it] for it in ids if it in self.ended}
 
-    def _enter(self, entries: Sequence[Entry], _now_ms: int) -> dict[int, list[str]]:
+    def _enter(self, entries: Sequence[Entry], now_ms: int) -> dict[int, list[str]]:
+        self.moments_ms.append(now_ms)
         self.note("enter", [it.connection_id for it in entries])
         gone, self.too_many = self.too_many, {}
         return gone

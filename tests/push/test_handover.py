@@ -99,6 +99,11 @@ def test_the_head_and_the_connection_itself_are_passed_on(pair: Pair, connection
         pair[1].recv(1)
 
 
+def test_the_wsgi_side_waits_a_second_at_most_and_the_loop_never(pair: Pair) -> None:
+    assert (pair[0].gettimeout(), pair[1].getblocking()) == (1.0, False)
+    assert {it.family for it in pair} == {socket.AF_UNIX} and {it.type for it in pair} == {socket.SOCK_DGRAM}
+
+
 @pytest.mark.parametrize(
     "changes",
     [

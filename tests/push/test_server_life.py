@@ -246,6 +246,17 @@ def test_a_client_is_told_the_limits_and_pinged_after_25_seconds() -> None:
     run(work())
 
 
+def test_events_of_a_client_are_worked_on_in_their_order_and_nobody_looks_through_all_clients() -> None:
+    server = module._socketio_server()
+    assert server.async_handlers is False
+    assert server.eio.start_service_task is False
+    assert server.eio.transports == ["websocket"]
+
+
+def test_requests_are_logged_by_nobody_but_us(made: Made) -> None:
+    assert made.server.config.access_log is False
+
+
 def test_forwarded_addresses_and_compression_are_not_uvicorns_business(made: Made) -> None:
     async def work() -> None:
         site = Site(config=made.server.config)

@@ -81,9 +81,16 @@ def test_the_handshake_leaves_nothing_behind_and_tells_the_transport() -> None:
         websocket = await site.open()
         assert site.scope[TRANSPORT] is site.wire
         assert not hasattr(websocket, "request") and not hasattr(websocket, "response")
-        websocket.data_received(frame(b"hello"))
+        for sent in (
+            frame(b"hello"),
+            frame(b"bytes", BINARY),
+            frame(b"in ", fin=False) + frame(b"two ", CONT, fin=False) + frame(b"parts", CONT),
+        ):
+            websocket.data_received(sent)
         await wait(0.01)
-        assert site.received == [{"type": "websocket.receive", "text": "hello"}]
+        texts = [it.get("text") or it["bytes"] for it in site.received]
+        assert texts == ["hello", b"bytes", "in two parts"]
+        assert {it["type"] for it in site.received} == {"websocket.receive"}
 
     run(work())
 

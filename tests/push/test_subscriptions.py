@@ -244,6 +244,21 @@ def test_nothing_is_told_before_all_is_confirmed_again(redis: Redis) -> None:
     run(work())
 
 
+def test_a_loss_while_all_is_subscribed_to_again_is_one_more_loss(redis: Redis) -> None:
+    async def work() -> None:
+        await redis.start()
+        redis.is_silent = True
+        redis.node.replies.put_nowait(ConnectionError("gone"))
+        await until(1)
+        assert len(redis.connected_at) == 2
+        redis.is_silent = False
+        redis.node.replies.put_nowait(ConnectionError("gone again"))
+        await until(4)
+        assert (len(redis.connected_at), len(redis.gaps), redis.subscriber.is_up) == (3, 1, True)
+
+    run(work())
+
+
 async def _silently(redis: Redis, channel: bytes) -> None:
     redis.node.is_silent = True
     await redis.subscriber.subscribe(channel)
@@ -353,6 +368,7 @@ def test_others_get_a_turn_while_many_messages_arrive(redis: Redis) -> None:
             counts.append(len(redis.received))
         assert all(b - a <= 32 for a, b in zip([0, *counts], counts, strict=False))
         assert [data for _, data in redis.received] == [b"%d" % number for number in range(200)]
+        assert since_begin() == pytest.approx(0.1), "a turn costs no time"
 
     run(work())
 

@@ -20,7 +20,7 @@ THREADS = 8
 MAX_WAITING = 200
 """Work that waits for a thread; more is refused with 503 at once."""
 _AUTH_NAMES = frozenset({"appkey", "timestamp", "nonce", "sign", "sign_method", "userId", "token", "lang"})
-_MAX_VALUE_CHARS = 1024
+MAX_VALUE_CHARS = 1024
 _AUTH_ALLOWED = Text("an object with the common parameters", "包含公共参数的对象")
 _VALUE_ALLOWED = Text("a string or an integer", "字符串或整数")
 _NAMES_ALLOWED = Text("the common parameters and `lang` only", "只允许公共参数和 `lang`")
@@ -40,7 +40,7 @@ def auth_params(auth: Any) -> dict[str, str]:
     for name, value in auth.items():
         if name not in _AUTH_NAMES:
             raise ParameterError.malformed(f"auth.{str(name)[:40]}", _NAMES_ALLOWED)
-        if isinstance(value, bool) or not isinstance(value, (str, int)) or len(str(value)) > _MAX_VALUE_CHARS:
+        if isinstance(value, bool) or not isinstance(value, (str, int)) or len(str(value)) > MAX_VALUE_CHARS:
             raise ParameterError.malformed(f"auth.{name}", _VALUE_ALLOWED)
         params[name] = str(value)
     return params

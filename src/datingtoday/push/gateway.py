@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ import structlog
 
 from datingtoday.accounts.sessions import Sessions
 from datingtoday.infra.db import DatabaseDown
+from datingtoday.infra.milliseconds import epoch_ms
 from datingtoday.infra.parts import Foundation
 from datingtoday.infra.pool_metrics import PoolGauge
 from datingtoday.infra.realtime import PROCESSES, RESYNC, PushEvent
@@ -46,7 +46,8 @@ CLOSE_S = 1.0
 """Time for which a connection that was refused or kicked may stay open: the client closes it first."""
 LEAVE_S = 0.05
 COUNT_S = 1.0
-_SESSIONS_AT_ONCE = 500
+SESSIONS_AT_ONCE = 500
+"""Sessions that are looked at in one piece of work."""
 
 
 class Gateway:
@@ -157,7 +158,7 @@ class Gateway:
             visit.begin()
             params = auth_params(auth)
             call = await self.workers.run("connect", lambda: admit(self._guard, params, peer, lang))
-            entry = Entry(call.user_id, secrets.token_hex(8), time.time_ns() // 1_000_000)
+            entry = Entry(call.user_id, secrets.token_hex(8), epoch_ms(datetime.now(UTC)))
             engine = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
             connection = Connection(entry, call.session_id, sid, engine, environ["asgi.scope"][TRANSPORT])
             await self._enter(connection)
@@ -207,12 +208,12 @@ class Gateway:
 
         :param left: connections that are closed.
         """
+        now = datetime.now(UTC)
         self._registry.leave(left)
         entries = [connection.entry for connection in connections]
-        for user_id, ids in self._registry.enter(entries, time.time_ns() // 1_000_000).items():
+        for user_id, ids in self._registry.enter(entries, epoch_ms(now)).items():
             payload = orjson.dumps({"code": CONNECTED_ELSEWHERE, "connection_ids": ids})
             self._realtime.publish([PushEvent(user_id, KICK, payload)])
-        now = datetime.now(UTC)
         with self._database.reading() as session:
             return self._sessions.refusals(
                 session, [connection.session_id for connection in connections], now
@@ -305,8 +306,8 @@ class Gateway:
     async def _recheck(self) -> None:
         """End the connections whose sessions are refused by now, and renew the others' entries."""
         connections = list(self.connections)
-        for start in range(0, len(connections), _SESSIONS_AT_ONCE):
-            part = connections[start : start + _SESSIONS_AT_ONCE]
+        for start in range(0, len(connections), SESSIONS_AT_ONCE):
+            part = connections[start : start + SESSIONS_AT_ONCE]
             ended = await self.workers.run("recheck", lambda part=part: self._register(part))  # type: ignore[misc]
             for connection in part:
                 if self.connections.find(connection.sid) is None:

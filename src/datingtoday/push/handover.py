@@ -23,7 +23,8 @@ log = structlog.get_logger(__name__)
 
 MAX_HEAD_BYTES = 32 * 1024
 SEND_S = 1.0
-_ADOPTED_AT_ONCE = 64
+ADOPTED_AT_ONCE = 64
+"""Connections that are taken over before others in the loop get a turn."""
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -79,9 +80,8 @@ class HandOver:
 def _let_go(connection: Any) -> None:
     """Put another socket in the connection's place: gunicorn shuts down what it closes, which would end it here."""
     placeholder, other_end = socket.socketpair()
-    os.dup2(placeholder.fileno(), connection.fileno())
-    placeholder.close()
-    other_end.close()
+    with placeholder, other_end:
+        os.dup2(placeholder.fileno(), connection.fileno())
 
 
 def _is_websocket(environ: dict[str, Any]) -> bool:
@@ -108,7 +108,7 @@ def adopt_from(channel: socket.socket, new_protocol: Callable[[], Any]) -> None:
     tasks: set[asyncio.Task[None]] = set()
 
     def receive() -> None:
-        for _ in range(_ADOPTED_AT_ONCE):
+        for _ in range(ADOPTED_AT_ONCE):
             try:
                 head, fds, _, _ = socket.recv_fds(channel, MAX_HEAD_BYTES, 1)
             except BlockingIOError:
@@ -123,7 +123,6 @@ def adopt_from(channel: socket.socket, new_protocol: Callable[[], Any]) -> None:
 
 async def _adopt(connection: socket.socket, head: bytes, new_protocol: Callable[[], Any]) -> None:
     loop = asyncio.get_running_loop()
-    connection.setblocking(False)
     try:
         _, protocol = await loop.connect_accepted_socket(new_protocol, connection)
     except OSError as error:

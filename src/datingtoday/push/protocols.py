@@ -48,7 +48,7 @@ def limit_silence(transport: asyncio.BaseTransport) -> None:
 class PushHttp(HttpToolsProtocol):
     """HTTP/1.1 up to the upgrade."""
 
-    _deadline: asyncio.TimerHandle | None = None
+    _deadline: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -56,17 +56,12 @@ class PushHttp(HttpToolsProtocol):
         self._deadline = self.loop.call_later(HEAD_S, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._meet_deadline()
+        self._deadline.cancel()
         super().connection_lost(exc)
 
     def on_headers_complete(self) -> None:
-        self._meet_deadline()
+        self._deadline.cancel()
         super().on_headers_complete()
-
-    def _meet_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
     def send_400_response(self, msg: str) -> None:
         body = _refusal(400, msg)

@@ -13,7 +13,8 @@ from datingtoday.infra.milliseconds import to_ms
 from datingtoday.infra.paired import paired
 from datingtoday.infra.redis import Command, RedisRole, Script
 
-_BATCH = 200
+BATCH = 200
+"""Commands that are sent to Redis together."""
 
 # KEYS: the user's hash; ARGV: now in ms, life in ms, limit, id, connected at in ms. Returns the ids that must go.
 _ENTER = Script(
@@ -67,8 +68,8 @@ class Registry:
         :raises RedisDown:
         """
         gone: dict[int, list[str]] = {}
-        for start in range(0, len(entries), _BATCH):
-            part = entries[start : start + _BATCH]
+        for start in range(0, len(entries), BATCH):
+            part = entries[start : start + BATCH]
             calls: list[Any] = [
                 (
                     _ENTER,
@@ -87,10 +88,9 @@ class Registry:
 
         :raises RedisDown: they vanish by themselves.
         """
-        for start in range(0, len(entries), _BATCH):
+        for start in range(0, len(entries), BATCH):
             commands: list[Command] = [
-                ("HDEL", _key(entry.user_id), entry.connection_id)
-                for entry in entries[start : start + _BATCH]
+                ("HDEL", _key(entry.user_id), entry.connection_id) for entry in entries[start : start + BATCH]
             ]
             self._redis.round_trip(commands)
 

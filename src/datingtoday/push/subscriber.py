@@ -31,9 +31,10 @@ SETTLE_S = 1.0
 """Between a reconnection and telling of the gap: longer than publishers leave a server alone that failed them."""
 MIN_PAUSE_S = 0.05
 MAX_PAUSE_S = 2.0
-_MESSAGES_AT_ONCE = 32
+MESSAGES_AT_ONCE = 32
 """After so many, others get a turn: the messages must be sent, not piled up."""
-_COMMANDS_AT_ONCE = 1000
+COMMANDS_AT_ONCE = 1000
+"""Commands that are written together."""
 
 
 class SubscriberDown(Exception):
@@ -109,7 +110,7 @@ class Subscriber:
                         await asyncio.wait([link.failed], timeout=SETTLE_S)
                         self._on_gap()
                     pause_s, is_first = MIN_PAUSE_S, False
-                    await link.failed
+                    raise await link.failed
                 finally:
                     self._link = None
                     self._confirmed.clear()
@@ -165,7 +166,8 @@ class _Link:
         }
         self._tasks: list[asyncio.Task[None]] = []
         self._closers: list[Any] = []
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        """The first error: reading and writing go on until there is one."""
 
     def start(self, receive: Receiver, closer: Any) -> None:
         self._closers.append(closer)
@@ -188,14 +190,12 @@ class _Link:
 
     def raise_if_failed(self) -> None:
         if self.failed.done():
-            self.failed.result()
+            raise self.failed.result()
 
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self.failed.done() and not self.failed.cancelled():
-            self.failed.exception()
         for connection in self._nodes.values():
             await connection.disconnect(nowait=True)
         for closer in self._closers:
@@ -204,7 +204,7 @@ class _Link:
     def _note_end(self, task: asyncio.Task[None]) -> None:
         if self.failed.done() or task.cancelled():
             return
-        self.failed.set_exception(task.exception() or SubscriberDown("the connection ended"))
+        self.failed.set_result(task.exception())
 
     async def _write(self, connection: Any, outgoing: asyncio.Queue[list[tuple[Any, ...]]]) -> None:
         """Send commands in the order in which they were asked for, and PING while there are none."""
@@ -213,8 +213,8 @@ class _Link:
                 commands = await asyncio.wait_for(outgoing.get(), PING_S)
             except TimeoutError:
                 commands = [("PING",)]
-            for start in range(0, len(commands), _COMMANDS_AT_ONCE):
-                packed = connection.pack_commands(commands[start : start + _COMMANDS_AT_ONCE])
+            for start in range(0, len(commands), COMMANDS_AT_ONCE):
+                packed = connection.pack_commands(commands[start : start + COMMANDS_AT_ONCE])
                 await connection.send_packed_command(packed, check_health=False)
 
     async def _read(self, connection: Any, receive: Receiver) -> None:
@@ -236,7 +236,7 @@ class _Link:
                 continue
             receive(kind, channel, data)
             count += 1
-            if count % _MESSAGES_AT_ONCE == 0:
+            if count % MESSAGES_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
 

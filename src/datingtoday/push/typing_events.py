@@ -12,7 +12,7 @@ from datingtoday.chat.typing import Typing
 from datingtoday.infra.db import Database
 from datingtoday.infra.realtime import Realtime
 from datingtoday.infra.text import Text
-from datingtoday.protocol.errors import AppError, ParameterError, RateLimited
+from datingtoday.protocol.errors import ParameterError, RateLimited
 from datingtoday.protocol.guard import as_app_error
 from datingtoday.push.admission import Workers, refusal
 from datingtoday.push.connections import Connection
@@ -66,10 +66,8 @@ class TypingEvents:
 
 def _peer_of(arguments: Sequence[Any]) -> int:
     value = arguments[0].get("peerId") if len(arguments) == 1 and isinstance(arguments[0], dict) else None
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or not _USER_ID.match(str(value)):
-        raise _not_typing()
-    return int(value)
-
-
-def _not_typing() -> AppError:
-    return ParameterError.malformed("typing", _ALLOWED)
+    # As text, nothing but a whole number looks like one.
+    text = str(value)
+    if not _USER_ID.match(text):
+        raise ParameterError.malformed("typing", _ALLOWED)
+    return int(text)

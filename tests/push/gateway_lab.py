@@ -56,6 +56,8 @@ class Lab:
         self.moments_ms: list[int] = []
         """The time, as the registry was told it with each entry."""
         self.subscriber_ended = False
+        self.subscriber_ends_s = 0.0
+        """Time that it takes when it is cancelled."""
         self.subscribing: Exception | None = None
         self.events: list[PushEvent] = []
         self.queues: dict[str, asyncio.Queue[Any]] = {}
@@ -164,7 +166,7 @@ class Lab:
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            await turn()
+            await wait(self.subscriber_ends_s)
             self.subscriber_ended = True
 
     async def _subscribe(self, channel: bytes) -> None:

@@ -27,7 +27,7 @@ from tests.chat.talking import send, two
 from tests.plugins.api import Api
 from tests.profiles.factories import make_block
 from tests.push.gateway_lab import RECHECK_S, Lab
-from tests.push.skipping_time import Wire, run, turn, until, wait
+from tests.push.skipping_time import Wire, run, since_begin, turn, until, wait
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +58,16 @@ class TestGateway:
             run(work())
         (failed,) = [it for it in logs if it["event"] == "push_task_failed"]
         assert (failed["log_level"], repr(failed["exc_info"])) == ("error", "KeyError('work')")
+
+    def test_a_process_that_stops_waits_for_the_end_of_its_tasks(self) -> None:
+        async def work() -> None:
+            lab = Lab()
+            await turn()
+            lab.subscriber_ends_s = 3
+            await lab.gateway.stop()
+            assert (lab.subscriber_ended, since_begin()) == (True, pytest.approx(3))
+
+        run(work())
 
     def test_a_look_that_failed_tells_the_begin_of_its_reason(self) -> None:
         async def work() -> None:

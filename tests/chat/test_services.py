@@ -150,6 +150,17 @@ class TestReading:
         assert left[third.user_id, one] == left[third.user_id, other] == (0, 0, 0)
 
 
+def test_a_recall_of_what_was_hidden_takes_nothing_off(room: Room) -> None:
+    hidden = room.say()
+    room.remove(room.other)
+    shown = room.say()
+    assert (room.contact(room.other).hidden_seq, room.contact(room.other).unread) == (1, 1)
+    room.recall(room.one, hidden["message_id"])
+    assert room.contact(room.other).unread == 1
+    room.recall(room.one, shown["message_id"])
+    assert room.contact(room.other).unread == 0
+
+
 def test_a_recall_that_another_request_was_quicker_with_changes_nothing(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:

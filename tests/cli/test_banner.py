@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from datingtoday.cli.banner import banner, base_url, login_line, sendsms_line
+from datingtoday.cli.banner import banner, base_url, login_line, network_address, sendsms_line
 from datingtoday.infra.config.settings import load_settings
 
 CURL = '#!/bin/sh\nfor argument; do printf "%s\\n" "$argument"; done\n'
@@ -102,6 +103,10 @@ def test_the_embedded_default_shows_what_one_needs(tmp_path: Path) -> None:
         "/dev/null", tmp_path, {"DATINGTODAY_SMS_ECHO": "0", "DATINGTODAY_DOCS_ENABLED": "0"}
     )
     assert "printed in this terminal" in banner(quiet, "127.0.0.1", 8123)
+    by_sms = {"DATINGTODAY_SMS_ECHO": "0", "DATINGTODAY_SMS_PROVIDER": "aliyun"}
+    text = banner(load_settings("/dev/null", tmp_path, by_sms), "127.0.0.1", 8123)
+    assert "it comes by SMS; put your own number into the lines" in text
+    assert "printed in this terminal" not in text
     assert "/docs" not in banner(quiet, "127.0.0.1", 8123)
 
 
@@ -120,7 +125,7 @@ def test_nothing_secret_is_shown_with_a_database_of_your_own(tmp_path: Path) -> 
     }
     text = banner(load_settings("/dev/null", tmp_path, environ), "0.0.0.0", 81)
     assert "http://127.0.0.1:81/api" in text
-    for secret in ("hunter2secret", "f00dfeed", "OWNKEY"):
+    for secret in ("hunter2secret", "f00dfeed", "OWNKEY", "Demo people"):
         assert secret not in text
 
 
@@ -133,9 +138,60 @@ def test_the_first_line_is_the_page_to_open(tmp_path: Path) -> None:
     assert "demo" not in off
 
 
+def test_the_whole_text_where_there_is_nothing_to_try(tmp_path: Path) -> None:
+    settings = load_settings("/dev/null", tmp_path, {"DATINGTODAY_DEMO_ENABLED": "0"}, create_secrets=True)
+    lines = banner(settings, "127.0.0.1", 8000, is_app_changed=True).splitlines()
+    width = max(len(str(tmp_path)), len("changed with `datingtoday app`"))
+    assert lines[1:] == [
+        "",
+        f"  API           {'http://127.0.0.1:8000/api':<{width}}  接口",
+        f"  Documentation {'http://127.0.0.1:8000/docs':<{width}}  文档",
+        f"  Data folder   {tmp_path!s:<{width}}  数据目录",
+        f"  appkey        {settings.app.appkey:<{width}}  客户端标识",
+        f"  appsecret     {'changed with `datingtoday app`':<{width}}  签名密钥",
+        "",
+        "  Ctrl-C stops the server.",
+        "  按 Ctrl-C 停止服务。",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", None),
+        ("127.8.0.1", None),
+        ("::1", None),
+        ("localhost", None),
+        ("192.168.1.5", "192.168.1.5"),
+        ("my.example", "my.example"),
+    ],
+)
+def test_addresses_that_others_reach(host: str, address: str | None) -> None:
+    assert network_address(host) == address
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+def test_who_listens_everywhere_has_the_address_by_which_the_system_leaves(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    class Probe(socket.socket):
+        def connect(self, address: tuple[str, int]) -> None:  # type: ignore[override]
+            asked.append(address)
+
+        def getsockname(self) -> tuple[str, int]:
+            return ("10.1.2.3", 4_567)
+
+    monkeypatch.setattr(socket, "socket", Probe)
+    assert network_address(host) == "10.1.2.3"
+    ((address, _),) = asked
+    assert address == "192.0.2.1"
+
+
 def test_phones_in_the_network_get_a_qr_code(tmp_path: Path) -> None:
     settings = load_settings("/dev/null", tmp_path, {})
     text = banner(settings, "192.168.1.5", 8000)
     assert "http://192.168.1.5:8000/demo\n" in text
-    assert "█" in text
+    assert "█" in text and "▀" in text, "two rows of squares in each line"
     assert "█" not in banner(settings, "127.0.0.1", 8000)

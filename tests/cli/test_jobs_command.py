@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert
 
-from datingtoday.cli.commands.jobs import next_run, rows_of
+from datingtoday.cli.commands.jobs import late_jobs, next_run, rows_of
 from datingtoday.cli.main import run
 from datingtoday.infra.jobs.leases import JobState, now_ms
 from datingtoday.infra.jobs.models import JobLease
+from datingtoday.infra.jobs.registry import Job, Jobs
 from datingtoday.infra.jobs.status import HEARTBEAT
 from tests.plugins.api import Api
 
@@ -45,6 +48,14 @@ def english(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_next_run(found: JobState, said: str) -> None:
     assert next_run(found, {"visits"}) == said
+
+
+@pytest.mark.parametrize(("due_in_ms", "is_late"), [(-120_000, False), (-120_001, True), (1, False)])
+def test_a_job_is_late_two_minutes_after_it_was_due(due_in_ms: int, is_late: bool) -> None:
+    jobs = Jobs(Path("data"))
+    jobs.register(Job("purge", 60, lambda _: None))
+    states = [state(due_in_ms=due_in_ms), state(name="gone", due_in_ms=due_in_ms)]
+    assert late_jobs(states, jobs, datetime.now(UTC)) == ({"purge"} if is_late else set())
 
 
 def test_the_last_run() -> None:

@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 
 from datingtoday.cli.main import run
+from datingtoday.infra.db import DatabaseDown
+from datingtoday.infra.storage.storage import StorageError
 from datingtoday.media.models import Media
+from datingtoday.media.moderation import Verdict
+from datingtoday.media.service import MediaService
 from tests.media.uploads import count, make_media, row_of, stored
 from tests.plugins.api import Api
 from tests.profiles.factories import make_user
 
 Capture = pytest.CaptureFixture[str]
+EMBEDDED = pytest.mark.parametrize("backend", ["embedded"], indirect=True)
 
 
 @pytest.fixture
@@ -101,6 +106,50 @@ def test_ask(server: Api, capsys: Capture) -> None:
     assert capsys.readouterr().out.splitlines() == [f"{media.id} approved", "answered: 1"]
     row = row_of(server, media.id)
     assert row is not None and row.verdict == "approved"
+
+
+@EMBEDDED
+def test_each_upload_that_is_asked_about_is_told(
+    server: Api, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [make_media(server, 7, verdict="pending", create_time=hours_ago(age)).id for age in (3, 2, 1)]
+    answers = {ids[1]: Verdict.REFUSED}
+    monkeypatch.setattr(MediaService, "ask", lambda _, media_id, now: answers.get(media_id))
+    monkeypatch.setattr("datingtoday.cli.progress._LINE_EVERY_S", 0)
+    monkeypatch.setattr("datingtoday.cli.progress._MIN_RATE_S", 1_000_000)
+    assert run(["media", "moderate", "ask"]) == 1
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [
+        f"{ids[0]} -", "1 asked …", f"{ids[1]} refused", "2 asked …", f"{ids[2]} -", "3 asked …",
+    ]  # fmt: skip
+    assert told.err == "datingtoday: answered: 1, no answer: 2; the log says why\n"
+
+
+@EMBEDDED
+@pytest.mark.parametrize("failure", [StorageError("no bucket"), DatabaseDown("no bucket")])
+def test_what_cannot_be_removed_is_told(
+    server: Api, capsys: Capture, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("datingtoday.media.jobs.purge", fail)
+    assert run(["media", "purge"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        "datingtoday: database or store cannot be reached (no bucket); what was removed stays removed\n",
+    )
+
+
+@EMBEDDED
+def test_a_reason_of_two_hundred_characters(server: Api, capsys: Capture) -> None:
+    media = make_media(server, 7)
+    assert run(["media", "moderate", "refuse", media.id, "--reason", f" {'好' * 200} "]) == 0
+    row = row_of(server, media.id)
+    assert row is not None and row.reason == "好" * 200
+    capsys.readouterr()
+    assert run(["media", "moderate", "list", "--verdict", "refused"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[5] == "好" * 39 + "…"
 
 
 @pytest.mark.parametrize(

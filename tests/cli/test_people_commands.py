@@ -111,6 +111,13 @@ class TestLabel:
     def test_the_same_name_for_the_other_gender_is_fine(self, server: Api) -> None:
         assert run(["label", "add", "会做饭", "--gender", "women"]) == 0
 
+    def test_one_character_is_a_name_and_a_meaning_can_be_taken_away(self, server: Api) -> None:
+        assert run(["label", "add", "茶", "--meaning", "好" * 20]) == 0
+        assert run(["label", "rename", "1", "慢", "--meaning", ""]) == 0
+        labels = server.get("/api/label/list").data
+        assert (labels[0]["name"], labels[0]["meaning"]) == ("慢", "")
+        assert "茶" in {label["name"] for label in labels}
+
 
 class TestModeration:
     def test_list_and_show(self, server: Api, capsys: Capture) -> None:
@@ -141,12 +148,20 @@ class TestModeration:
         assert server.post("/api/album/remove", peer, photoId=photo["photo_id"]).code == 0
         data = ["--data", str(server.parts.base.settings.data_dir)]
 
-        assert run(["moderation", "show", str(report_id), "--photos", str(tmp_path / "out"), *data]) == 0
-
-        told = json.loads(capsys.readouterr().out)
+        folder = tmp_path / "deep" / "out"
+        for _ in range(2):
+            assert run(["moderation", "show", str(report_id), "--photos", str(folder), *data]) == 0
+            captured = capsys.readouterr()
+            told = json.loads(captured.out)
+            assert captured.err == f"datingtoday: {folder}/{media_id}.jpg\n"
         assert told["evidence"]["held_photos"] == [media_id]
-        with Image.open(tmp_path / "out" / f"{media_id}.jpg") as image:
+        with Image.open(folder / f"{media_id}.jpg") as image:
             assert image.size == (40, 30)
+        assert folder.stat().st_mode & 0o777 == 0o700, "nobody else may see them"
+        (tmp_path / "file").touch()
+        inside = str(tmp_path / "file" / "out")
+        assert run(["moderation", "show", str(report_id), "--photos", inside, *data]) == 1
+        assert "the photos cannot be written: " in capsys.readouterr().err
         assert run(["moderation", "dismiss", str(report_id), *data]) == 0
         assert run(["moderation", "show", str(report_id), "--photos", str(tmp_path / "none"), *data]) == 0
         assert list((tmp_path / "none").iterdir()) == []
@@ -154,8 +169,21 @@ class TestModeration:
     def test_dismiss(self, server: Api, capsys: Capture) -> None:
         report_id, *_ = report_about(server)
         assert run(["moderation", "dismiss", str(report_id), "--note", "harmless"]) == 0
+        capsys.readouterr()
+        assert run(["moderation", "show", str(report_id)]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["state"], told["note"], told["evidence"]["profile"]["nickname"]) == (
+            "dismissed", "harmless", "坏人",
+        )  # fmt: skip
+        assert datetime.fromisoformat(told["close_time"]) >= datetime.fromisoformat(told["create_time"])
         assert run(["moderation", "dismiss", str(report_id)]) == 1
         assert "closed already: dismissed" in capsys.readouterr().err
+        other, *_ = report_about(server)
+        for state, shown in (("open", {other}), ("dismissed", {report_id}), ("all", {report_id, other})):
+            capsys.readouterr()
+            assert run(["moderation", "list", "--state", state]) == 0
+            lines = capsys.readouterr().out.splitlines()[1:]
+            assert {int(line.split()[0]) for line in lines} == shown
         assert run(["moderation", "list", "--state", "dismissed"]) == 0
         assert str(report_id) in capsys.readouterr().out
         with server.parts.base.database.transaction(write=False) as session:
@@ -169,10 +197,11 @@ class TestModeration:
 
         assert run(["moderation", "ban", str(user.user_id), "--reason", "广告", "--for", "7d"]) == 0
 
-        assert "0 reports closed" in capsys.readouterr().out
+        told = capsys.readouterr().out
         answer = server.get("/api/user/show", user)
         assert (answer.code, answer.json["data"]["reason"]) == (1102, "广告")
         until = datetime.fromisoformat(answer.json["data"]["until"]).replace(tzinfo=UTC)
+        assert told == f"{user.user_id} is banned until {until:%Y-%m-%d %H:%M:%S} UTC; 0 reports closed\n"
         assert timedelta(days=7) - timedelta(minutes=1) < until - datetime.now(UTC) <= timedelta(days=7)
         assert server.get("/api/user/show", viewer, peerId=user.user_id).code == 501
         assert run(["moderation", "unban", str(user.user_id)]) == 0

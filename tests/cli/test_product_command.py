@@ -126,6 +126,19 @@ NUMBERS = ["--days", "7", "--price-fen", "900"]
 
 
 @EMBEDDED
+def test_one_character_is_a_name_and_an_apple_id_can_be_taken_away(server: Api, capsys: Capture) -> None:
+    assert run(["product", "add", "周", *NUMBERS, "--apple-id", "vip.week"]) == 0
+    product_id = int(capsys.readouterr().out.split()[1])
+    assert run(["product", "change", str(product_id), "--apple-id", ""]) == 0
+    for _ in range(2):
+        assert run(["product", "add", "日", *NUMBERS]) == 0, "without an Apple id there may be several"
+    columns = Product.apple_id, Product.desc
+    with server.parts.base.database.transaction(write=False) as session:
+        found = session.execute(select(*columns).where(Product.id >= product_id)).all()
+    assert [tuple(row) for row in found] == [(None, "")] * 3
+
+
+@EMBEDDED
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

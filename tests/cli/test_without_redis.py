@@ -45,6 +45,12 @@ def test_no_redis_is_started(command: str, data: Path) -> None:
     assert run([*command.split(), "--data", str(data)]) == 0
 
 
+def test_the_sandbox_needs_none(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("DATINGTODAY_PAY_SANDBOX", "1")
+    assert run(["pay", "sandbox", "--trade-no", "T1", "--data", str(data)]) == 1
+    assert "the sandbox knows no payment T1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["label list", "product list", "moderation list", "media moderate list"])
 def test_others_need_one(command: str, data: Path) -> None:
     with pytest.raises(RedisDown):

@@ -72,7 +72,9 @@ class TestApi:
         self, server: HttpStandIn, settings: Settings
     ) -> None:
         server.misbehave = Answer(200, b"{}")
-        assert states(examined(settings, "processes"))["processes.worker"] == "error"
+        found = examined(settings, "processes")
+        assert states(found)["processes.worker"] == "error" and "processes.jobs" not in found
+        assert found["processes.worker"][0].message.en == "no background worker runs (-)"
         server.misbehave = Answer(503, b"{}")
         assert states(examined(settings, "processes"))["processes.worker"] == "warning"
 

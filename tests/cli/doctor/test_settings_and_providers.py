@@ -117,6 +117,7 @@ class TestProviders:
         )
         found = examined(settings, "payments")
         assert states(found)["payments.certificates"] == state
+        assert "payments.public_url" not in found, "Apple is asked, and does not call"
         assert str(file) in found["payments.certificates"][0].message.zh
 
 
@@ -169,6 +170,11 @@ class TestCommand:
         found = json.loads(printed)["findings"]
         assert [it["state"] for it in found] == ["error", "error"]
         assert "hunter2secret" not in printed
+        assert run(["doctor"]) == 2
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split(":")[0] for line in lines if not line.startswith("    ")] == [
+            "ERROR  settings.valid", "ERROR  settings.valid", "2 errors, 0 warnings, 0 ok",
+        ]  # fmt: skip
 
     def test_speaks_the_language_of_the_terminal(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -195,7 +201,10 @@ class TestCommand:
             run(["--debug", "doctor", "--only", "sms"])
 
     def test_wrong_usage(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(["doctor", "--url", "ftp://x"]) == 2
+        for url in ("ftp://x", "http://", "api.example.com"):
+            assert run(["doctor", "--url", url]) == 2
+            assert f"--url: an http:// or https:// address, not '{url}'" in capsys.readouterr().err
+        assert run(["doctor", "--only", "clock", "--url", "http://127.0.0.1:1/"]) == 0
         assert run(["doctor", "--only", "stars"]) == 2
 
     def test_every_area_can_be_chosen(self) -> None:

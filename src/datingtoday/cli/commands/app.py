@@ -190,7 +190,6 @@ def _changing(
     with _transaction(config_file, data_dir) as (session, configured):
         was_only_there = client_apps.is_only_in_settings(session, appkey, configured)
         yield session, configured
-        session.flush()
         adopted = was_only_there and not client_apps.is_only_in_settings(session, appkey, configured)
     if adopted:
         note(

@@ -108,6 +108,6 @@ def _kernel_state() -> int | None:
         return None
     try:
         # struct timex with modes = 0: nothing is changed. The buffer is larger than the structure.
-        return int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(512)))
+        return int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)))
     except (OSError, AttributeError):
         return None

@@ -42,8 +42,6 @@ def check_database(context: Context) -> Iterator[Finding]:
                 yield from _server(connection, settings)
     except DBAPIError as failure:
         yield _unreachable(settings, failure)
-    finally:
-        engine.dispose()
 
 
 def _unreachable(settings: Settings, failure: DBAPIError) -> Finding:

@@ -32,18 +32,15 @@ def database_engine(settings: Settings) -> Iterator[Engine | None]:
         yield None
         return
     try:
-        try:
-            engine.connect().close()
-        except DBAPIError:
-            yield None
-        else:
-            yield engine
-    finally:
-        engine.dispose()
+        engine.connect().close()
+    except DBAPIError:
+        yield None
+    else:
+        yield engine
 
 
 def raw_engine(settings: Settings) -> Engine | None:
-    """An engine that has not connected; None for a SQLite file that does not exist."""
+    """An engine that has not connected, and keeps no connection; None for a SQLite file that does not exist."""
     url = make_url(settings.database.uri)
     if url.get_backend_name() == "sqlite":
         if not url.database or not Path(url.database).exists():

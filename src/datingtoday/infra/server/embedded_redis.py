@@ -322,13 +322,12 @@ def _stop_orphan(redis_dir: Path) -> None:
     pid, path = state
     if _is_ours(pid, redis_dir, path):
         log.warning("embedded_redis_orphan_found", pid=pid)
-        for number in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + PATIENCE_S
+        if _is_ours(pid, redis_dir, path):
             os.kill(pid, number)
-            deadline = time.monotonic() + PATIENCE_S
-            while _is_ours(pid, redis_dir, path) and time.monotonic() < deadline:
-                time.sleep(_POLL_S)
-            if not _is_ours(pid, redis_dir, path):
-                break
+        while _is_ours(pid, redis_dir, path) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
     _remove_traces(redis_dir, path)
 
 

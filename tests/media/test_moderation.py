@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 
 import pytest
@@ -15,6 +17,8 @@ from datingtoday.media.moderation import (
     load_moderator,
     may_be_shown,
 )
+from tests.media.uploads import make_media
+from tests.plugins.api import Api
 
 SUBJECT = Subject(media_id="m", kind="photo", mime="image/jpeg", owner_id=1, read=lambda: b"bytes")
 
@@ -68,3 +72,18 @@ def test_who_sees_what(verdict: Verdict, owner: bool, others: bool) -> None:
 
 def test_verdicts_are_stored_under_these_names() -> None:
     assert [verdict.value for verdict in Verdict] == ["pending", "approved", "refused"]
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+def test_how_many_wait_and_for_how_long(app_of: Callable[..., Api]) -> None:
+    api, now = app_of(), datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+    def read() -> dict[str, float]:
+        return {it.name: it.samples[0].value for it in api.parts.media.numbers.read(now)}
+
+    names = ("datingtoday_media_waiting", "datingtoday_media_waiting_seconds")
+    make_media(api, 7, verdict="refused", create_time=now - timedelta(days=9))
+    assert read() == dict(zip(names, (0, 0), strict=True))
+    for ago_s in (60, 7200, -5):
+        make_media(api, 7, verdict="pending", create_time=now - timedelta(seconds=ago_s))
+    assert read() == dict(zip(names, (3, 7200), strict=True))

@@ -138,6 +138,39 @@ def test_a_visit_is_announced_and_only_of_another(api: Api, visits: list[Profile
     assert all(datetime.now(UTC) - visit.at < timedelta(minutes=1) for visit in visits)
 
 
+@pytest.mark.parametrize(
+    ("authority", "follows", "is_hidden", "is_listed"),
+    [
+        (1, False, False, True),
+        (0, False, False, False),
+        (0, True, False, False),
+        (2, True, False, True),
+        (2, False, False, False),
+        (1, False, True, False),
+        (2, True, True, False),
+    ],
+)
+def test_a_visit_is_listed_while_neither_hides_from_the_other(
+    api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    visits: list[ProfileVisited],
+    authority: int,
+    follows: bool,
+    is_hidden: bool,
+    is_listed: bool,
+) -> None:
+    viewer, peer = make_user(api, authority=authority), make_user(api, authority=0 if is_hidden else 1)
+    if follows:
+        make_follow(api, viewer, peer)
+    make_follow(api, peer, viewer)
+    # Known to each other, so that also a profile that is hidden can be seen.
+    monkeypatch.setattr(
+        api.parts.profiles.visibility, "known", lambda _session, _viewer, targets: set(targets)
+    )
+    assert show(api, viewer, peer).code == 0
+    assert [visit.is_listed for visit in visits] == [is_listed]
+
+
 def test_a_card_has_its_shape(api: Api) -> None:
     viewer, other = make_user(api), make_user(api, birthday=date(2000, 1, 1), nickname='"\\</>\u2028')
     with api.parts.base.database.transaction() as session:
@@ -162,8 +195,10 @@ def test_cards_of_who_is_gone_are_neutral_and_alike(api: Api) -> None:
     assert [card.pop("user_id") for card in told] == [banned.user_id, deleted.user_id, nobody.user_id]
     assert told[0] == told[1] == told[2]
     assert CardSchema().validate({**told[0], "user_id": 1}) == {}
-    assert told[0]["nickname"] == NEUTRAL_NICKNAME
-    assert not any(told[0][name] for name in ("age", "gender", "avatar", "height", "labels", "vip"))
+    assert told[0] == {
+        "nickname": NEUTRAL_NICKNAME, "age": None, "gender": 0, "avatar": None, "height": None, "sexual": 0,
+        "education": 0, "salary": None, "emotion": None, "vip": False, "labels": [],
+    }  # fmt: skip
 
 
 def test_photo_urls_are_signed_for_each_viewer(api: Api) -> None:

@@ -8,13 +8,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from datingtoday.accounts.models import UserAuth
 from datingtoday.infra.cache_reader import CacheReader
+from datingtoday.profiles.cards.entries import Preferences
 from datingtoday.profiles.errors import UserNotFound
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.profiles.personal_data import ProfileData
 from datingtoday.profiles.service import FirstActiveToday, ProfileChanged, Profiles
+from datingtoday.profiles.standing import with_activity
 from tests.plugins.api import Api, User
 from tests.plugins.statements import statements
 from tests.profiles.factories import make_user, row_of, set_row
@@ -169,6 +173,8 @@ def test_what_a_profile_is_read_from(api: Api) -> None:
     assert service.keys_to_show(7, 8) == ["profile:{8}", "circles:{7}", "viewer:{7}"]
     with pytest.raises(UserNotFound), api.parts.base.database.reading() as session:
         service.show(session, 2**31 - 1, None, CacheReader(api.parts.base.cache, NOW))
+    preferences = api.parts.profiles.cards.preferences_of(2**31 - 1, CacheReader(api.parts.base.cache, NOW))
+    assert preferences == Preferences(gender=0, sexual=0, personal=False, stealthy=False, authority=1)
 
 
 def test_cards_are_made_without_the_album(api: Api) -> None:
@@ -176,3 +182,11 @@ def test_cards_are_made_without_the_album(api: Api) -> None:
     with statements(api.parts.base.database) as seen:
         api.parts.profiles.cards.of(user.user_id, [user.user_id], datetime.now(UTC))
     assert seen and not [it for it in seen if "user_album" in it.text]
+
+
+def test_only_the_active_are_told_of(api: Api) -> None:
+    people = [make_user(api, last_active=NOW + by) for by in (-SECOND, 0 * SECOND, SECOND)]
+    ids = [person.user_id for person in people]
+    rows = with_activity(select(UserAuth.user_id).where(UserAuth.user_id.in_(ids)), UserAuth.user_id, NOW)
+    with api.parts.base.database.reading() as session:
+        assert [tuple(row) for row in session.execute(rows)] == [(ids[2], NOW + SECOND)]

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.discovery.hot.ranking import Attention
 from datingtoday.discovery.nearby.models import Location
+from datingtoday.media.jobs import purge_rows
 from datingtoday.media.models import Media
 from datingtoday.media.moderation import Verdict
 from datingtoday.media.personal_data import MediaData
@@ -189,6 +190,13 @@ def test_a_change_locks_what_it_decides_on(api: Api, name: str) -> None:
     prepare, expected = LOCKS[name]
     change = prepare(api, make_user(api))
     assert locked_by(api, change) == expected
+
+
+def test_the_purge_of_uploads_waits_for_nobody(api: Api) -> None:
+    """What a request is just attaching is left out, in place of holding up all others."""
+    with statements(api.parts.base.database) as seen:
+        purge_rows(api.parts.media.service, datetime.now(UTC), unused_for=timedelta(days=9))
+    assert [it for it in seen if "FROM media \n" in it.text and "SKIP LOCKED" in it.text]
 
 
 ANEW: dict[

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +12,11 @@ from sqlalchemy import select
 
 from datingtoday.accounts.models import SmsCode
 from datingtoday.infra.jobs.registry import Job
+from datingtoday.media.moderation import Judgement, Subject, Verdict
 from datingtoday.profiles.models import UserInfo
 from datingtoday.protocol.signing.models import KeptSignature
 from tests.house.source import PROJECT
+from tests.media.uploads import make_media, row_of
 from tests.plugins.api import Api
 from tests.profiles.factories import make_user
 
@@ -64,3 +68,32 @@ def test_the_purges_are_registered(api: Api) -> None:
         assert session.get(KeptSignature, sign) is None
         assert session.get_one(UserInfo, leaving.user_id).deleted_at is None, "purged"
         assert session.scalars(select(SmsCode.id).where(SmsCode.sent_at < now)).all() == []
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+def test_the_jobs_of_uploads_are_registered(
+    app_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = app_of(MEDIA_UNUSED_HOURS=5)
+    jobs, now = jobs_of(api), datetime.now(UTC)
+    old, young = (make_media(api, 7, unused_since=now - timedelta(hours=hours)) for hours in (6, 4))
+    jobs["media_purge"].run(now)
+    assert (row_of(api, old.id), row_of(api, young.id) is None) == (None, False)
+
+    left = api.parts.base.settings.data_dir / "uploads" / "upload-abc"
+    left.mkdir(parents=True)
+    jobs["media_leftovers"].run(now)
+    assert left.exists()
+    os.utime(left, (0, 0))
+    jobs["media_leftovers"].run(now)
+    assert not left.exists()
+
+    class Refusing:
+        def judge(self, subject: Subject) -> Judgement:
+            return Judgement(Verdict.REFUSED)
+
+    monkeypatch.setattr(api.parts.media.service, "_moderator", Refusing())
+    waiting = make_media(api, 7, verdict="pending", create_time=now - timedelta(minutes=6))
+    jobs["media_moderation"].run(now)
+    judged = row_of(api, waiting.id)
+    assert judged is not None and judged.verdict == "refused"

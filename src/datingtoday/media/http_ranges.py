@@ -73,9 +73,8 @@ def parse_range(header: str | None, size_bytes: int) -> ByteRange | None:
 
 
 def _number(digits: str) -> int:
-    """The number, or one larger than any object: a million digits are not worth converting."""
-    digits = digits.lstrip("0") or "0"
-    return int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
+    """The number, or one that is larger than any object as well: a million digits are not worth converting."""
+    return int(digits.lstrip("0")[:_MAX_DIGITS] or "0")
 
 
 def base_headers(mime: str, *, expires: int, now: datetime) -> dict[str, str]:

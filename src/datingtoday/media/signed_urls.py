@@ -76,8 +76,8 @@ class UrlSigner:
         mac = self._mac
 
         def signature_of(what: bytes) -> bytes:
-            # 40 bytes are 54 signs and two of padding.
-            return binascii.b2a_base64(viewer + mac(what, viewer), newline=False)[:54].translate(_URL_SAFE)
+            # 40 bytes are 54 signs, two of padding and a line break.
+            return binascii.b2a_base64(viewer + mac(what, viewer))[:54].translate(_URL_SAFE)
 
         return signature_of
 

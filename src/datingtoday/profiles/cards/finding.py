@@ -99,11 +99,8 @@ class Finding:
         loaded = [None if entry is None else loaded_card(entry) for entry in entries]
         # Nobody has an id of which there is no entry.
         cards = {user_id: card.ready for user_id, card in paired(user_ids, loaded) if card is not None}
-        is_open = all(
-            may_find(*card.head, is_fan=is_fan, is_blocked=False)
-            for card in cards.values()
-            for is_fan in (False, True)
-        )
+        # Fans may find more people than others, never less.
+        is_open = all(may_find(*card.head, is_fan=False, is_blocked=False) for card in cards.values())
         values = [None if card is None else card.value for card in loaded]
         together = FoundTogether(self.card_keys(user_ids), values, Found(cards), is_open)
         # Where an entry is missing, the next viewer asks again.

@@ -70,6 +70,27 @@ def test_an_id_is_kept_unless_it_tells_number_or_code(
 
 
 @pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, ""), ({"phone": "+1234567"}, ""), ({"phone": "+123456789012345"}, ""), ({"code": "1234"}, ""),
+        ({"code": "1234567890"}, ""), ({"purpose": "a" * 32}, ""),
+        ({"phone": "+123456"}, "phone"), ({"phone": "+1234567890123456"}, "phone"), ({"phone": "+0234567"}, "phone"),
+        ({"phone": "13812345678"}, "phone"), ({"code": "123"}, "code"), ({"code": "12345678901"}, "code"),
+        ({"code": "12a4"}, "code"), ({"purpose": ""}, "purpose"), ({"purpose": "a" * 33}, "purpose"),
+        ({"purpose": "Login"}, "purpose"), ({"ttl_s": 0}, "ttl_s"), ({"ttl_s": -1}, "ttl_s"),
+    ],
+)  # fmt: skip
+def test_arguments_of_another_form_are_a_mistake(lines: list[Any], change: Any, told: str) -> None:
+    arguments = {"phone": PHONE, "code": CODE, "purpose": "login", "ttl_s": 1, **change}
+    if not told:
+        assert Provider("id").send_code(**arguments).message_id == "id"
+        return
+    with pytest.raises(ValueError, match=f"^{told} must be "):
+        Provider("id").send_code(**arguments)
+    assert lines == []
+
+
+@pytest.mark.parametrize(
     ("kind", "level", "is_retryable"),
     [
         (SmsFailureKind.SETTINGS, "error", False), (SmsFailureKind.NUMBER, "warning", False),

@@ -70,10 +70,10 @@ class LocalStorage:
         handle = self._open(key)
         try:
             os.lseek(handle, start, os.SEEK_SET)
+            return _FileStream(handle, None if end is None else end - start)
         except OSError as error:
             os.close(handle)
             raise StorageError(f"cannot read from the store: {error.strerror}") from error
-        return _FileStream(handle, None if end is None else end - start)
 
     def _open(self, key: str) -> int:
         # A link where an object should be would lead out of the folder.
@@ -133,7 +133,7 @@ class _FileStream:
             raise StopIteration
         wanted = CHUNK_BYTES if self._left is None else min(CHUNK_BYTES, self._left)
         try:
-            chunk = self._file.read(wanted) if wanted else b""
+            chunk = self._file.read(wanted)
         except OSError as error:
             self.close()
             raise StorageError(f"cannot read from the store: {error.strerror}") from error

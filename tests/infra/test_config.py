@@ -43,6 +43,9 @@ BROKEN_FILES = {
     "wrong scheme": ("[REDIS]\nuri = http://x/0\n", "[REDIS] uri", "redis://"),
     "no driver": ("[DATABASE]\nuri = mysql://a:hunter2secret@b/c\n", "[DATABASE] uri", "mysql+pymysql://"),
     "no host": ("[DATABASE]\nuri = mysql+pymysql:///c\n", "[DATABASE] uri", "malformed"),
+    "no socket": ("[REDIS]\nuri = unix://\n", "[REDIS] uri", "malformed"),
+    "no database file": ("[DATABASE]\nuri = sqlite:///\n", "[DATABASE] uri", "malformed"),
+    "a space": ("[REDIS]\nuri = redis://h /0\n", "[REDIS] uri", "malformed"),
     "bad port": ("[REDIS]\nuri = redis://h:70000/0\n", "[REDIS] uri", "malformed"),
 }
 
@@ -161,6 +164,26 @@ def test_values_are_taken_as_they_stand() -> None:
     )
     assert settings.database.uri == "mysql+pymysql://a:p%40ss%25;x%23y@h/d?charset=utf8mb4"
     assert settings.sms.aliyun_sign_name == "约会 今天"
+
+
+def test_places_are_told_whatever_the_lines_before_hold() -> None:
+    settings = load(
+        "[SMS]\naliyun_sign_name = a]b\n; [LOG]\n[SERVER]\nPort = 81\n[SMS ]\n".replace("[SMS ]\n", "")
+    )
+    assert settings.origin_of("SMS", "aliyun_sign_name") == "config.ini:2"
+    assert settings.origin_of("SERVER", "port") == "config.ini:5"
+    text = "[LOG]\nlevel = [\n[SERVER]\nport = x\nlevel = y\n"
+    lines = [error.en.split("; ")[0] for error in refusal(text).all]
+    assert lines == [
+        "[SERVER] level: config.ini:5: unknown key",
+        "[SERVER] port: config.ini:4: is malformed",
+        "[LOG] level: config.ini:2: is malformed",
+    ]
+
+
+def test_uris_of_files_and_sockets() -> None:
+    settings = load(REDIS_URI="unix:///run/redis.sock", DATABASE_URI="sqlite:////var/x.db")
+    assert (settings.redis.uri, settings.database.uri) == ("unix:///run/redis.sock", "sqlite:////var/x.db")
 
 
 def test_lists() -> None:

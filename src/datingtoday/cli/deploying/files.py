@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def _files_in(folder: Path) -> list[Path]:
     if not folder.exists():
         return []
     if not folder.is_dir():
-        raise NotADirectoryError(20, "is a file")
+        raise NotADirectoryError(errno.ENOTDIR, "is a file")
     return [path for path in folder.rglob("*") if not path.is_dir()]
 
 

@@ -267,7 +267,7 @@ def _is_known(section: str, name: str | None, origin: str, problems: list[Config
 def _known_section(section: str, origin: str) -> type[Section]:
     all_sections = sections()
     if section not in all_sections:
-        near = difflib.get_close_matches(section.upper(), all_sections, n=1)
+        near = difflib.get_close_matches(section.upper(), all_sections)
         hint = (
             (f"; meant [{near[0]}]?", f"；是否为 [{near[0]}]？")
             if near
@@ -283,7 +283,7 @@ def _known(section: str, name: str | None, origin: str) -> None:
     """:raises ConfigError: there is no such section, or no such key in it."""
     fields = _known_section(section, origin).model_fields
     if name is not None and name not in fields:
-        near = difflib.get_close_matches(name, fields, n=1)
+        near = difflib.get_close_matches(name, fields)
         hint = (
             (f"; meant {near[0]}?", f"；是否为 {near[0]}？")
             if near

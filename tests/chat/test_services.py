@@ -19,6 +19,7 @@ from datingtoday.chat.models import (
     EventKind,
     Inbox,
     Message,
+    MessageMedia,
     place_of,
 )
 from datingtoday.chat.pairs import Entry, lock_pair, tell
@@ -35,10 +36,11 @@ from tests.profiles.factories import make_photo, make_user
 pytestmark = pytest.mark.parametrize("shared_backend", ["embedded"], indirect=True)
 
 
-def send(room: Room, draft: Draft, now: datetime = NOW) -> Any:
+def send(room: Room, draft: Draft, *, sender: User | None = None) -> Any:
+    user = sender or room.one
     with room.api.parts.base.database.transaction() as session:
         work = PacketTransaction.within(session)
-        return json.loads(bytes(room.chat.sending.send(work, room.one.user_id, draft, now)))
+        return json.loads(bytes(room.chat.sending.send(work, user.user_id, draft, NOW)))
 
 
 def head(room: Room, user: User) -> int:
@@ -264,11 +266,16 @@ class TestPersonalData:
         room.say()
         third = make_user(room.api)
         room.say(sender=third, to=room.other)
+        media_ids = [make_photo(room.api, it, kind=Kind.IMAGE) for it in (room.one, third)]
+        send(room, Draft(room.other.user_id, "image", new_id(), None, media_ids[0]))
+        send(room, Draft(room.other.user_id, "image", new_id(), None, media_ids[1]), sender=third)
         data = ChatData(MessageForms(room.api.parts.media.service))
         with room.api.parts.base.database.transaction() as session:
             while data.remove(session, room.one.user_id, 10):
                 pass
         closed = [rows(room.api, Inbox, user_id=it.user_id)[0].closed for it in (room.one, room.other, third)]
         assert closed == [True, False, False]
-        assert [len(room.events(it)) for it in (room.one, room.other, third)] == [0, 2, 1]
-        assert [it.content for it in rows(room.api, Message, from_uid=third.user_id)] == ["x"]
+        assert [len(room.events(it)) for it in (room.one, room.other, third)] == [0, 4, 2]
+        assert [it.content for it in rows(room.api, Message, from_uid=third.user_id)] == ["x", None]
+        assert [len(rows(room.api, MessageMedia, media_id=it)) for it in media_ids] == [0, 1]
+        assert [it.recalled for it in rows(room.api, Message, from_uid=third.user_id)] == [False, False]

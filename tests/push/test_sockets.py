@@ -127,6 +127,9 @@ def test_sixty_frames_at_once_ten_a_second_lastingly(kind: str) -> None:
         before = websocket._frames_left
         websocket.data_received(frames[kind])
         assert websocket._frames_left == before
+        await wait(0.01)
+        messages = [it for it in site.received if it["type"] == "websocket.receive"]
+        assert len(messages) == (70 if kind in ("text", "binary") else 0), "the one too many is not passed on"
 
     run(work())
 

@@ -120,8 +120,8 @@ class PushWebSocket(WebSocketsSansIOProtocol):
             super().handle_ping()
 
     def handle_pong(self, event: Frame) -> None:
-        if self._may_send():
-            super().handle_pong(event)
+        # Counted like any other frame; nobody waits for it: Engine.IO has pings of its own.
+        self._may_send()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -151,7 +151,7 @@ class TestHelp:
         formatter = ChineseFormatter(width=30)
         formatter.write_usage("p add", "[OPTIONS] NAME COMMAND [ARGS]")
         with formatter.indentation():
-            formatter.write_text("Run it. Twice.\n\n\b\np add x\np add y\n\nUnknown.")
+            formatter.write_text("Run it. Twice.\n\n\b\np add x\np add y\n\nUnknown words up to the edge.")
         with formatter.section("Options"):
             formatter.write_dl(
                 [
@@ -169,7 +169,8 @@ class TestHelp:
             "  p add x",
             "  p add y",
             "",
-            "  Unknown.",
+            "  Unknown words up to the",
+            "  edge.",
             "",
             "选项：",
             "  --days INTEGER  天数。  [默",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from datingtoday import worker as worker_module
 from datingtoday.app import Parts, make_parts
 from datingtoday.infra.jobs.leases import read_states
 from datingtoday.infra.metric_declarations import process_registry
+from datingtoday.protocol.metrics import count_push_events, count_stream_entries
 from datingtoday.worker import Worker
 from tests.plugins.api import settings_of
 from tests.plugins.backend import Backend
@@ -55,6 +57,63 @@ def test_what_it_does_by_itself(parts: Parts) -> None:
     assert process_registry().get_sample_value("datingtoday_database_connections_max", labels) == 20
     worker._runner._leases.ensure(["of_a_host_that_is_gone"])
     assert jobs["job_rows"].run(now) == 0
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+def test_it_counts_what_it_reads_and_sends_unless_an_application_does(
+    parts: Parts, backend: Backend, tmp_path: Path
+) -> None:
+    base = parts.base
+    Worker(parts)
+    assert (base.streams.observer, base.realtime.observer) == (count_stream_entries, count_push_events)
+    for value, found in (("1", ("streams", "realtime")), ("0", ("streams", "realtime"))):
+        other: Any = make_parts(settings_of(backend, tmp_path, METRICS_ENABLED=value))
+        other.base.streams.observer, other.base.realtime.observer = found
+        Worker(other)
+        assert (other.base.streams.observer, other.base.realtime.observer) == found
+        other.base.close()
+    without = make_parts(settings_of(backend, tmp_path, METRICS_ENABLED="0"))
+    Worker(without)
+    assert (without.base.streams.observer, without.base.realtime.observer) == (None, None)
+    without.base.close()
+
+
+@pytest.mark.parametrize(("is_done", "left"), [(True, []), (False, [0])])
+@pytest.mark.parametrize("ignored", [True, False])
+def test_signals_end_it_and_what_hangs_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, is_done: bool, left: list[int], ignored: bool
+) -> None:
+    """A child of the server ignores Ctrl-C, which reaches every process of a terminal."""
+    calls: list[Any] = []
+
+    class Fake:
+        def __init__(self, parts: Any) -> None:
+            calls.append(parts)
+
+        def run(self) -> bool:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    handler(number, None)
+            return is_done
+
+        def stop(self) -> None:
+            calls.append("stop")
+
+    codes: list[int] = []
+    monkeypatch.setattr(worker_module, "Worker", Fake)
+    monkeypatch.setattr(os, "_exit", codes.append)
+    before = {it: signal.getsignal(it) for it in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parts: Any = "parts"
+    try:
+        worker_module.run_until_told(parts)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert calls == ["parts", *(["stop"] if ignored else ["stop", "stop"])]
+    assert codes == left
 
 
 def test_it_works_until_it_is_told_and_leaves_nothing_behind(

@@ -108,18 +108,27 @@ def test_a_new_worker_that_ends_leaves_the_old_ones(
     assert all(worker.tmp.is_closed for worker in new)
     assert old.age > last_age, "gunicorn does not wait for its end"
     assert "Reload failed: the old workers go on." in caplog.text
+    assert f"A new worker (pid:{new[0].pid}) ended with status {3 << 8}." in caplog.text
+    with pytest.raises(ChildProcessError):
+        os.waitpid(new[1].pid, os.WNOHANG)
     arbiter.manage_workers()
     assert arbiter.managed == 1
 
 
-def test_new_workers_that_hang_are_given_up(arbiter: Arbiter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_workers_that_hang_are_given_up(
+    arbiter: Arbiter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(safe_reload, "READY_WITHIN_S", 0.2)
     [old] = arbiter.all
     safe_reload.on_reload(arbiter)
-    arbiter.spawn(has_begun=True)
-    arbiter.spawn(has_begun=False)
+    new = [arbiter.spawn(has_begun=True), arbiter.spawn(has_begun=False)]
     arbiter.manage_workers()
     assert (arbiter.managed, list(arbiter.WORKERS.values())) == (0, [old])
+    assert "The new workers were not ready within 0.2 s." in caplog.text
+    for worker in new:
+        assert worker.tmp.is_closed
+        with pytest.raises(ChildProcessError):
+            os.waitpid(worker.pid, os.WNOHANG)
 
 
 def test_a_stop_does_not_wait_for_the_reload(arbiter: Arbiter) -> None:
@@ -136,6 +145,8 @@ def test_a_stop_does_not_wait_for_the_reload(arbiter: Arbiter) -> None:
 def test_a_new_worker_forgets_the_program_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     modules = {"datingtoday": 1, "datingtoday.infra": 2, "datingtodays": 3, "gunicorn": 4}
     monkeypatch.setattr(sys, "modules", modules)
-    monkeypatch.setattr(importlib, "invalidate_caches", lambda: None)
+    looked: list[str] = []
+    monkeypatch.setattr(importlib, "invalidate_caches", lambda: looked.append("again"))
     safe_reload.post_fork(None, None)
+    assert looked == ["again"], "files of the new release are found"
     assert modules == {"datingtodays": 3, "gunicorn": 4}

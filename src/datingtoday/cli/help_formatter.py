@@ -44,7 +44,7 @@ class ChineseFormatter(click.HelpFormatter):
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         rows, indent = list(rows), self.current_indent
-        left = min(max((len(name) for name, _ in rows), default=0), col_max) + col_spacing
+        left = min(max(len(name) for name, _ in rows), col_max) + col_spacing
         for name, text in rows:
             lines = list(wrapped(_option(text), self.width - indent - left))
             head = f"{'':{indent}}{name:{left}}"

@@ -61,5 +61,5 @@ def _leave_requests_out(record: logging.LogRecord) -> bool:
             record.msg, record.args = text[: quoted.start()] + "…", ()
     elif isinstance(record.args, tuple):
         # "Error handling request %s %s": the path without what follows it.
-        record.args = tuple(_QUOTE.split(arg, 1)[0] if isinstance(arg, str) else arg for arg in record.args)
+        record.args = tuple(_QUOTE.split(arg)[0] if isinstance(arg, str) else arg for arg in record.args)
     return True

@@ -162,7 +162,7 @@ def fold(entries: Iterable[Entry]) -> list[Visits]:
     """Visits by pair: how many, and when the last one was; in the order in which rows are locked."""
     pairs: dict[tuple[int, int], tuple[int, int]] = {}
     for user_id, visitor_id, at_us in entries:
-        visits, last_us = pairs.get((user_id, visitor_id), (0, 0))
+        visits, last_us = pairs.get((user_id, visitor_id), (0, at_us))
         pairs[user_id, visitor_id] = visits + 1, max(last_us, at_us)
     return [
         Visits(*pair, visits, _EPOCH + last_us * _MICROSECOND)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import random
 
 import pytest
 from hypothesis import example, given
@@ -174,3 +176,77 @@ def test_grids_of_other_sizes_have_other_cells() -> None:
 def test_sizes_beyond_all_measure_are_refused(size_m: int) -> None:
     with pytest.raises(ValueError, match=str(size_m)):
         Grid(size_m)
+
+
+POINTS = [(31.23, 121.47), (-33.86, 151.21), (89.99, 10.0), (-90.0, 5.0), (0.0, -180.0)]
+
+
+def digest(of: object) -> str:
+    return hashlib.sha256(repr(of).encode()).hexdigest()
+
+
+def some_points() -> list[Point]:
+    rng = random.Random(11)
+    return [(rng.uniform(-90, 90), rng.uniform(-180, 180)) for _ in range(400)]
+
+
+@pytest.mark.parametrize(
+    ("size_m", "cells", "of_many"),
+    [
+        (
+            50,
+            [881870907626699, 880656642297935, 882967027126724, 879609302221824, 881288231780800],
+            "42fa2db3d9fc605ff96ecc67467329b022d4187e67b8d5e8b16ff22784d6b8fd",
+        ),
+        (
+            2200,
+            [38702860569721741, 38702833055142215, 38702885533385217, 38702809297716224, 38702847415550208],
+            "944c301bfb9128cd99b7c25ca1b7cf065b0f33459001712654bf46191b2f1d31",
+        ),
+        (
+            20_000,
+            [
+                351843726525553742, 351843723438553548, 351843729209819585,
+                351843720888321024, 351843725049069824,
+            ],
+            "2030f9be12885717b318b8a4a19cf949f6cc31bad3dfb72f14bd9f1ca8044f3e",
+        ),
+    ],
+)  # fmt: skip
+def test_a_point_has_the_same_cell_in_every_release(size_m: int, cells: list[int], of_many: str) -> None:
+    """Rows of `location` hold these numbers."""
+    grid = Grid(size_m)
+    assert [grid.cell_of(*point) for point in POINTS] == cells
+    assert digest([grid.cell_of(*point) for point in some_points()]) == of_many
+
+
+def test_no_more_tiles_are_asked_for_than_are_needed() -> None:
+    """The same ones in every release: a change that asks for more costs every list of who is nearby."""
+    places = [*some_points()[:60], (89.9, 0.0), (-89.8, 40.0), (0.0, 179.99), (45.0, -179.99)]
+    around = []
+    for place in places:
+        for radius_m in (2_000, 5_000, 20_000, 50_000, 100_000):
+            tiles = GRID.tiles_around(GRID.cell_of(*place), radius_m)
+            around.append((len(tiles), sorted(tiles)))
+    assert digest(around) == "41ab14ff7070f1eb582502ad6afe29b0576213f3de5c683a4211f4c99b35c8b7"
+
+
+@pytest.mark.parametrize("place", [(31.23, 121.47), (-33.86, 179.999), (60.0, -179.999), (0.0, 0.0)])
+def test_outside_is_measured_in_metres(place: Point) -> None:
+    cell = GRID.cell_of(*place)
+    south, west, north, east = GRID.bounds(cell)
+    middle = ((south + north) / 2, (west + east) / 2)
+    assert GRID.outside_m(cell, *middle) == GRID.outside_m(cell, north - 1e-9, west + 1e-9) == 0
+    for edge, metres in (((north, middle[1]), 300.0), ((south, middle[1]), -300.0)):
+        assert GRID.outside_m(cell, *moved(edge, north_m=metres)) == pytest.approx(300, rel=1e-6)
+    for edge, metres in (((middle[0], east), 300.0), ((middle[0], west), -300.0)):
+        assert GRID.outside_m(cell, *moved(edge, east_m=metres)) == pytest.approx(300, rel=1e-6)
+    corner = moved((north, east), north_m=300.0)
+    assert GRID.outside_m(cell, *moved(corner, east_m=400.0)) == pytest.approx(500, rel=1e-4)
+
+
+def test_what_a_process_remembers_of_a_grid() -> None:
+    grid = Grid(2200)
+    assert grid.band.cache_info().maxsize == 131_072
+    for remembered in (grid._columns, grid._tile_columns, grid._trigonometry):
+        assert remembered.cache_info().maxsize == 65_536

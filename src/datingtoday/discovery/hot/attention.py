@@ -65,7 +65,7 @@ def fold(entries: Iterable[Entry]) -> list[Given]:
     most: dict[tuple[int, int, int], tuple[int, int]] = {}
     for user_id, day, peer_id, kind, at_s in entries:
         key = (user_id, day, peer_id)
-        known_kind, known_s = most.get(key, (0, 0))
+        known_kind, known_s = most.get(key, (kind, at_s))
         most[key] = max(kind, known_kind), max(at_s, known_s)
     return [
         Given(*key, Attention(kind), datetime.fromtimestamp(at_s, UTC))

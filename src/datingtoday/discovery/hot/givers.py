@@ -7,6 +7,7 @@ some weeks and was used on several days, and less on a day on which it gives att
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
@@ -48,12 +49,12 @@ class GiverWeights:
         else:
             active = self._active_days(session, giver_ids)
             standing = dict.fromkeys(giver_ids, 0.0) | {
-                user_id: self._standing((now - since).total_seconds() / _DAY_S, active.get(user_id, 0))
+                user_id: self._standing((now - since).total_seconds() / _DAY_S, active[user_id])
                 for user_id, since in self._registered_at(session, giver_ids).items()
             }
         given = self._given_today(session, [user_id for user_id in giver_ids if standing[user_id]], now)
         return {
-            user_id: _in_steps(weight * min(1.0, FULL_PEOPLE_PER_DAY / (given.get(user_id, 0) + 1)))
+            user_id: _in_steps(weight * min(1.0, FULL_PEOPLE_PER_DAY / (given[user_id] + 1)))
             for user_id, weight in standing.items()
         }
 
@@ -64,20 +65,20 @@ class GiverWeights:
         return min(1.0, max(0.0, by_age), max(0.0, by_activity))
 
     @staticmethod
-    def _active_days(session: Session, user_ids: Collection[int]) -> dict[int, int]:
+    def _active_days(session: Session, user_ids: Collection[int]) -> Counter[int]:
         days = select(HotDay.user_id, func.count()).where(HotDay.user_id.in_(user_ids), HotDay.active)
-        return dict(session.execute(days.group_by(HotDay.user_id)).all())
+        return Counter(dict(session.execute(days.group_by(HotDay.user_id)).all()))
 
     @staticmethod
-    def _given_today(session: Session, user_ids: Collection[int], now: datetime) -> dict[int, int]:
+    def _given_today(session: Session, user_ids: Collection[int], now: datetime) -> Counter[int]:
         if not user_ids:
-            return {}
+            return Counter()
         given = select(HotAttention.peer_id, func.count()).where(
             HotAttention.peer_id.in_(user_ids),
             HotAttention.day == day_of(now),
             HotAttention.user_id != HotAttention.peer_id,
         )
-        return dict(session.execute(given.group_by(HotAttention.peer_id)).all())
+        return Counter(dict(session.execute(given.group_by(HotAttention.peer_id)).all()))
 
 
 def _in_steps(weight: float) -> float:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.hot.editions import KINDS, Edition, EditionLost, Editions, Ranked
@@ -30,7 +30,7 @@ from datingtoday.profiles.cards.finding import Finding
 from datingtoday.profiles.cards.found import Found
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.errors import ParameterError
-from datingtoday.protocol.paging import MAX_TOTAL, Cursors, PageRequest, Total, page_answer
+from datingtoday.protocol.paging import Cursors, PageRequest, Total, count_up_to_most, page_answer
 
 _NAME = "hot"
 _LOOKAHEAD = 2
@@ -89,8 +89,7 @@ class _Filled(NamedTuple):
 
     cards: list[ReadyJson]
     end: _Position | None
-    """Position at which the next page begins."""
-    has_more: bool
+    """Position at which the next page begins; None if there is none."""
 
 
 class HotList:
@@ -141,12 +140,12 @@ class HotList:
         reading = self._reading(session, user_id, page, cache)
         filled = self._fill(session, user_id, reading, page.count, cache)
         next_ = None
-        if filled.has_more and filled.end is not None:
+        if filled.end is not None:
             name, rank, score, last_id = filled.end
-            size = reading.edition.sizes[reading.kind] if name and reading.edition is not None else 0
+            size = 0 if reading.edition is None else reading.edition.sizes[reading.kind]
             position = [name, reading.kind, size, rank, score, last_id, *reading.total]
             next_ = self._cursors.write(_NAME, user_id, position)
-        return page_answer(filled.cards, total=reading.total, has_next=filled.has_more, next_=next_)
+        return page_answer(filled.cards, total=reading.total, has_next=next_ is not None, next_=next_)
 
     def _reading(self, session: Session, user_id: int, page: PageRequest, cache: CacheReader) -> _Reading:
         if page.cursor is None:
@@ -167,7 +166,6 @@ class HotList:
         signature_of = self._cards.signer.for_viewer(user_id)
         shown: list[ReadyJson] = []
         missing, wanted = count, reading.wanted
-        end: _Position | None = None
         for stretch, found in judged:
             people, examined = _first_found(stretch.people[:wanted], found, missing)
             cards = found.joined(people)
@@ -175,12 +173,12 @@ class HotList:
                 shown.append(cards.signed(signature_of))
             missing -= len(people)
             wanted -= examined
-            end = stretch.after(examined - 1)
             if not missing or not wanted:
                 # With a page's number the stretch counts, visible or not.
                 follows = any(person.user_id in found.cards for person in stretch.people[examined:])
-                return _Filled(shown, end, follows or self._goes_on(judged))
-        return _Filled(shown, end, has_more=False)
+                goes_on = follows or self._goes_on(judged)
+                return _Filled(shown, stretch.after(examined - 1) if goes_on else None)
+        return _Filled(shown, None)
 
     def _kind_of(self, user_id: int, cache: CacheReader) -> int:
         preferences = self._cards.preferences_of(user_id, cache)
@@ -210,8 +208,7 @@ class HotList:
         if edition is not None:
             return Total.of(edition.sizes[kind])
         some = select(HotPerson.user_id).where(HotPerson.shelf.in_(shelves_for(*KINDS[kind])))
-        counted = select(func.count()).select_from(some.limit(MAX_TOTAL + 1).subquery())
-        return Total.of(session.scalar(counted) or 0)
+        return count_up_to_most(session, some)
 
     # --- where people come from
 

@@ -7,7 +7,7 @@ distances: whoever looks, from wherever, sees the people of a band in the same o
 from __future__ import annotations
 
 import hmac
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -52,7 +52,3 @@ class Orders:
 def day_of(moment: datetime) -> int:
     """The UTC day as a number."""
     return moment.astimezone(UTC).date().toordinal()
-
-
-def is_day(number: int) -> bool:
-    return 1 <= number <= date.max.toordinal()

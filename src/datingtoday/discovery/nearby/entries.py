@@ -224,7 +224,7 @@ class BucketEntries:
         lots = group[0].lots
         here = [Location.shown_cell.in_([bucket.cell for bucket in group]), _of_gender(group[0].gender)]
         if group[0].bits:
-            here += [Location.lot >= lots.start, Location.lot < lots.stop]
+            here += [Location.lot.between(lots[0], lots[-1])]
         return self._select(session, here, now)
 
     def _left(self, session: Session, group: Sequence[Bucket], now: datetime) -> Sequence[Row[Any]]:

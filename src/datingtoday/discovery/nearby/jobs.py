@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from datingtoday.discovery.nearby.entries import NOBODY, REMEMBERED, Bucket, Counts, bits_for, counts_of
@@ -33,9 +33,8 @@ MOVES_EVERY_S = 1.0
 def has_moves(database: Database, now: datetime) -> bool:
     """True if `tend` has something to do."""
     with database.reading() as session:
-        due = select(Location.user_id).where(Location.pending_due <= now).limit(1)
-        lapsed = select(Location.user_id).where(Location.shown_until <= now).limit(1)
-        return session.scalar(due) is not None or session.scalar(lapsed) is not None
+        due, lapsed = exists().where(Location.pending_due <= now), exists().where(Location.shown_until <= now)
+        return bool(session.scalar(select(or_(due, lapsed))))
 
 
 def apply_all_due_moves(

@@ -19,7 +19,7 @@ from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.profiles.cards.finding import Finding
 from datingtoday.protocol.envelope import ReadyJson
-from datingtoday.protocol.paging import MAX_TOTAL, Cursors, PageRequest, Total, page_answer
+from datingtoday.protocol.paging import Cursors, PageRequest, Total, page_answer
 
 MAX_NUMBERED = 10_000
 """People that can be reached by the number of a page, without a cursor."""
@@ -201,6 +201,6 @@ class NearbyList:
 
 
 def _total(number: int, place: Place, gender: int | None) -> Total:
-    if number <= MAX_TOTAL + 1 and place.is_shown and gender in (None, place.gender):
+    if place.is_shown and gender in (None, place.gender):
         number -= 1
     return Total.of(max(0, number))

@@ -65,7 +65,7 @@ class _Listing:
     gender: int
     since: datetime | None
     left: int | None
-    has_lapsed: bool = False
+    has_lapsed: bool
     """True if the person is not found any more, although the row still counts them."""
 
     @property
@@ -208,7 +208,7 @@ class Places:
             return row
         try:
             with session.begin_nested():
-                row = Location(user_id=user_id, lot=secrets.randbits(LOT_BITS), hidden=False, gender=0)
+                row = Location(user_id=user_id, lot=secrets.randbits(LOT_BITS))
                 session.add(row)
         except IntegrityError:
             # Another report of the same person was first.
@@ -295,7 +295,7 @@ class Places:
         if row is None:
             try:
                 with session.begin_nested():
-                    row = LocationCell(cell=cell, unknown=0, men=0, women=0, changed_at=now)
+                    row = LocationCell(cell=cell, changed_at=now)
                     session.add(row)
             except IntegrityError:
                 # Another person came into the cell at the same time.

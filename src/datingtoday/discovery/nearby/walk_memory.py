@@ -17,7 +17,6 @@ from datingtoday.infra.bounded_memory import BoundedMemory
 from datingtoday.infra.cache import CacheRequest, value_of
 from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.infra.paired import paired
-from datingtoday.protocol.paging import MAX_TOTAL
 
 LOOKAHEAD = 2
 """People after a page who are judged together with it, to know whether there is another page."""
@@ -118,8 +117,6 @@ class FirstPageMemory:
         :param walk: a new one, without a viewer.
         """
         count = walk.count()
-        if count <= MAX_TOTAL:
-            walk.know_all()
         met: list[FoundPerson] = []
         is_all = True
         for person in walk.meet(START, question.most):

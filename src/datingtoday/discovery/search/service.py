@@ -21,7 +21,6 @@ from datingtoday.infra.text import Text
 from datingtoday.profiles.cards.entries import Cards
 from datingtoday.protocol.envelope import ReadyJson
 from datingtoday.protocol.errors import ParameterError
-from datingtoday.protocol.fields import MAX_ID
 from datingtoday.protocol.paging import MAX_TOTAL, Cursors, PageRequest, Total, page_answer
 
 LOOKED_AT = (2_000, 8_000)
@@ -92,19 +91,17 @@ class Search:
         filters.refuse_empty_ranges()
         # A cursor is good for the same filters only.
         name = f"search {orjson.dumps(astuple(filters)).decode()}"
-        below, skip = MAX_ID + 1, page.offset
+        start, skip = statements.ABOVE_ALL, page.offset
         total: Total | None = None
         if page.cursor is not None:
-            below, skip, number, more = self._cursors.read(name, user_id, page.cursor)
+            start, skip, number, more = self._cursors.read(name, user_id, page.cursor)
             total = Total(number, more)
         matching = filters.matching(user_id, self._cards.people.days.today(now), now)
         leader = self._leader(session, filters, matching.text)
         wanted = skip + page.count + 1
         found: list[int] = []
-        start, end = below, 0
         for rows in LOOKED_AT:
-            last = statements.last_of_next(session, leader, start, rows)
-            end = last or 0
+            end = statements.last_of_next(session, leader, start, rows) or 0
             found += statements.find(session, leader, matching, start, end, wanted - len(found))
             start = end
             if end == 0 or len(found) == wanted:
@@ -112,15 +109,13 @@ class Search:
         if total is None:
             total = self._total(session, leader, matching, found, end, is_cut=len(found) == wanted)
         shown = found[skip : skip + page.count]
-        has_next = True
+        next_ = None
         if len(found) == wanted:
-            position = [shown[-1], 0]
+            next_ = self._cursors.write(name, user_id, [shown[-1], 0, *total])
         elif end > 0:
-            position = [end, max(0, skip - len(found))]
-        else:
-            has_next, position = False, [0, 0]
-        next_ = self._cursors.write(name, user_id, [*position, total.number, total.more])
-        return page_answer(self._cards.of(user_id, shown, now), total=total, has_next=has_next, next_=next_)
+            next_ = self._cursors.write(name, user_id, [end, max(0, skip - len(found)), *total])
+        cards = self._cards.of(user_id, shown, now)
+        return page_answer(cards, total=total, has_next=next_ is not None, next_=next_)
 
     @staticmethod
     def _leader(session: Session, filters: Filters, text: str | None) -> Leader:
@@ -161,7 +156,7 @@ def years_before(today: date, years: int | None) -> date | None:
     """
     if years is None:
         return None
-    year = max(1, today.year - years)
+    year = today.year - years
     try:
         return today.replace(year=year)
     except ValueError:

@@ -31,7 +31,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from datingtoday.discovery.search.models import SearchGram, SearchName
 from datingtoday.profiles.models import UserInfo, UserLabel
 from datingtoday.profiles.visibility import findable
+from datingtoday.protocol.fields import MAX_ID
 
+ABOVE_ALL = MAX_ID + 1
+"""Where a walk begins: above the highest id."""
 MAX_COUNTED = 1_000
 """Leading filters are compared up to this many people."""
 _MAX_SHAPES = 500
@@ -81,8 +84,8 @@ def rarest(session: Session, leaders: Sequence[Leader]) -> Leader:
         return leaders[0]
     values = {f"value{number}": leader.value for number, leader in enumerate(leaders)}
     counts = session.execute(_counts(tuple(leader.kind for leader in leaders)), values)
-    fewest = min(counts, key=lambda row: (row[1], row[0]))
-    return leaders[int(fewest[0])]
+    _, first = min((people, number) for number, people in counts)
+    return leaders[int(first)]
 
 
 @cache
@@ -149,7 +152,7 @@ def find(session: Session, leader: Leader, matching: Matching, start: int, end: 
 def count(session: Session, leader: Leader, matching: Matching, *, most: int) -> int:
     """Count the people who match and may be found, up to ``most``."""
     bound = {**matching.bound(leader), "most": most}
-    return session.scalar(_counting(_shape(leader, matching)), bound) or 0
+    return session.scalars(_counting(_shape(leader, matching)), bound).one()
 
 
 class _Shape(NamedTuple):

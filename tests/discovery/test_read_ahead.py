@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from datingtoday.discovery.nearby.pages import NearbyQuery
+from datingtoday.infra.cache_reader import CacheReader
 from datingtoday.infra.redis import RedisRole
 from datingtoday.profiles.cards import circles
 from datingtoday.profiles.visibility import circle_key
 from datingtoday.protocol.paging import PageRequest
-from tests.discovery.locations import area, crowd, text_of
+from tests.discovery.locations import area, crowd, neighbour, text_of
 from tests.discovery.rankings import PATH as HOT
 from tests.discovery.rankings import edition, ids, numbers, ranked
 from tests.plugins.api import Api, User
@@ -221,3 +222,95 @@ def test_the_hot_list_is_guessed_from_what_a_viewer_got_last(quiet: Api) -> None
         *finding.keys(stranger.user_id, []),
     ]
     assert hot.keys_ahead(viewer.user_id, PageRequest(1, 5, "no cursor")) == []
+
+
+def conversations(
+    api: Api, user: User, monkeypatch: pytest.MonkeyPatch, path: str, page: PageRequest, radius: int = 50
+) -> int:
+    """Number of conversations with Redis for a page for which nothing was read ahead."""
+    with asked(api, monkeypatch) as notes, api.parts.base.database.reading() as session:
+        cache = CacheReader(api.parts.base.cache, datetime.now(UTC))
+        if path == HOT:
+            answer = api.parts.discovery.hot.page(session, user.user_id, page, cache)
+        else:
+            answer = api.parts.discovery.nearby.list(
+                session, user.user_id, cache, latlng=None, radius=radius, gender=None, page=page
+            )
+        count = notes.count("redis")
+    assert b'"user_id"' in bytes(answer)
+    return count
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing new is looked for."""
+    monkeypatch.setattr("datingtoday.discovery.hot.editions._CHECK_EVERY", timedelta(hours=1))
+    monkeypatch.setattr("datingtoday.infra.memory.LOOK_EVERY_S", 3600)
+
+
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("path", [HOT, NEARBY])
+def test_pages_guess_what_they_want_where_nothing_was_read_ahead(
+    quiet: Api, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    ranked(quiet, 5)
+    viewer = make_user(quiet, authority=0)
+    edition(quiet)
+    crowd(quiet, [area(4)] * 5)
+    assert quiet.post("/api/user/location", viewer, latlng=text_of(area(4)), hide=1).code == 0
+    page = PageRequest(1, 5, None)
+    for _ in range(3):
+        asks(quiet, viewer, path, pageCount=5)
+    assert conversations(quiet, viewer, monkeypatch, path, page) == 1
+
+
+@pytest.mark.usefixtures("still")
+def test_a_page_where_few_people_are_asks_for_all_tiles_at_once(
+    quiet: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, grid = make_user(quiet, authority=0), quiet.parts.discovery.places.grid
+    assert quiet.post("/api/user/location", viewer, latlng=text_of(area(5)), hide=1).code == 0
+    crowd(quiet, [neighbour(grid, area(5), east=cells) for cells in (1, 20, 40)])
+    counts = []
+    next_ = asks(quiet, viewer, NEARBY, radius=100, pageCount=1)["next"]
+    for _ in range(2):
+        page = PageRequest(1, 1, next_)
+        counts.append(conversations(quiet, viewer, monkeypatch, NEARBY, page, radius=100))
+    # Own place, all tiles, people, cards.
+    assert counts[-1] == 4
+
+
+def test_the_list_of_who_is_nearby_is_guessed_from_what_others_got(quiet: Api) -> None:
+    """Of a viewer who never asked only the place; of a page by cursor as well."""
+    viewer, stranger = make_user(quiet, authority=0), make_user(quiet, authority=0)
+    assert quiet.post("/api/user/location", viewer, latlng=text_of(area(6)), hide=1).code == 0
+    crowd(quiet, [area(6)] * 12)
+    order = [card["user_id"] for card in asks(quiet, viewer, NEARBY, pageCount=50)["list"]]
+    data = asks(quiet, viewer, NEARBY, pageCount=5)
+    assert [card["user_id"] for card in data["list"]] == order[:5]
+    nearby, finding = quiet.parts.discovery.nearby, quiet.parts.profiles.finding
+    now = datetime.now(UTC)
+
+    def keys(user: User, page: PageRequest) -> list[str]:
+        return list(nearby.keys_ahead(user.user_id, NearbyQuery(50, None, page), now))
+
+    first = keys(viewer, PageRequest(1, 5, None))
+    circle = first.index(circle_key(viewer.user_id))
+    assert first[0] == f"place:{viewer.user_id}"
+    assert {key.partition(":")[0] for key in first[1:circle]} == {"counts", "near"}
+    # The page, two people after it, and one in place of the viewer.
+    assert first[circle + 1 :] == list(finding.card_keys(order[:8]))
+    for user, page in (
+        (viewer, PageRequest(2, 5, None)),
+        (viewer, PageRequest(1, 5, data["next"])),
+        (stranger, PageRequest(1, 5, None)),
+    ):
+        assert keys(user, page) == [f"place:{user.user_id}"]
+
+
+def test_names_of_lists_of_who_is_nearby() -> None:
+    """In cursors: one of another list is refused."""
+    page = PageRequest(1, 5, None)
+    names = [NearbyQuery(50, gender, page).name for gender in (None, 0, 1, 2)]
+    assert names == ["nearby 50 ", "nearby 50 0", "nearby 50 1", "nearby 50 2"]
+    assert NearbyQuery(5, 1, page).name == "nearby 5 1"

@@ -18,8 +18,10 @@ from datingtoday.infra.redis import RedisDown
 from datingtoday.profiles.service import ProfileVisited
 from datingtoday.visitors import push_events as module
 from datingtoday.visitors.models import Visitor
+from datingtoday.visitors.personal_data import VisitorData
 from datingtoday.visitors.push_events import VisitorPush
 from datingtoday.visitors.service import Visitors, fold
+from tests.plugins.statements import statements
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, 250_000, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -36,16 +38,16 @@ class Told:
         self.commands: list[Any] = []
         self.events: list[Any] = []
         self.fails: Exception | None = None
-        self.threads = 0
+        self.threads: list[dict[str, Any]] = []
+        self.is_alive = True
         monkeypatch.setattr(module.time, "monotonic", lambda: self.now_s)  # type: ignore[attr-defined]
         monkeypatch.setattr(module.threading, "Thread", self._thread)  # type: ignore[attr-defined]
         redis: Any = SimpleNamespace(round_trip=self._round_trip)
         realtime: Any = SimpleNamespace(connected=self._connected, publish=self.events.extend)
         self.push = VisitorPush(redis, realtime, self._payloads)
 
-    def _thread(self, **_: Any) -> Any:
-        self.threads += 1
-        return SimpleNamespace(is_alive=lambda: True, start=lambda: None)
+    def _thread(self, **given: Any) -> Any:
+        return SimpleNamespace(is_alive=lambda: self.is_alive, start=lambda: self.threads.append(given))
 
     def _connected(self, user_ids: Collection[int]) -> set[int]:
         return self.connected & set(user_ids)
@@ -70,7 +72,7 @@ def test_those_who_are_connected_are_told_once(told: Told) -> None:
     told.connected = {7, 9}
     told.push.tell([9, 8, 7])
     told.push.tell([7])
-    assert told.threads == 1
+    assert len(told.threads) == 1
     assert told.push.step() == 2
     assert [(it.user_id, it.name, it.data) for it in told.events] == [
         (7, "visitor", b"7"),
@@ -139,6 +141,25 @@ def test_its_thread_goes_on_after_any_failure_and_rests_when_nobody_waits(
     with pytest.raises(Stopped):
         told.push._run()
     assert told.push._wake.is_set()
+
+
+def test_its_thread_keeps_no_process_from_ending_and_is_followed_by_another_if_it_dies(told: Told) -> None:
+    told.push.tell([7])
+    told.push.tell([8])
+    assert told.threads == [{"target": told.push._run, "name": "visitor push", "daemon": True}]
+    told.is_alive = False
+    told.push.tell([8])
+    assert len(told.threads) == 2
+
+
+def test_its_thread_waits_until_somebody_is_to_be_told(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait() -> None:
+        raise Stopped
+
+    monkeypatch.setattr(told.push, "_wake", SimpleNamespace(wait=wait))
+    monkeypatch.setattr(told.push, "step", lambda: pytest.fail("nobody is to be told"))
+    with pytest.raises(Stopped):
+        told.push._run()
 
 
 class House:
@@ -218,3 +239,39 @@ def test_visits_of_a_pair_count_together_with_the_last_time() -> None:
         (7, 2, 2, NOW + TICK),
         (8, 1, 2, NOW),
     ]
+
+
+def test_five_hundred_are_marked_as_read_at_once(house: House) -> None:
+    house.write(*((7, visitor_id, NOW) for visitor_id in range(1, 502)))
+    with statements(house.database) as ran:
+        house.service._mark_read(7, NOW)
+    marked = [it.values for it in ran if it.text.startswith("UPDATE")]
+    # The new status, the person, the old status and the moment; and the visitors.
+    assert [len(values) - 4 for values in marked] == [500, 1]
+
+
+def test_personal_data_of_a_visitor(house: House) -> None:
+    """Who came is not told; visits of others stay."""
+    house.write(
+        (7, 1, NOW), (7, 2, NOW - TICK), (7, 2, NOW - TICK), (1, 7, NOW), (3, 7, NOW - TICK), (3, 1, NOW)
+    )
+    house.service._mark_read(3, NOW)
+    data = VisitorData()
+    with house.database.transaction() as session:
+        assert data.export(session, 7, NOW) == {
+            "visits_made": [
+                {"user_id": 3, "visit_time": NOW - TICK, "visits": 1},
+                {"user_id": 1, "visit_time": NOW, "visits": 1},
+            ],
+            "visits_received": [
+                {"visit_time": NOW - TICK, "visits": 2, "status": 0},
+                {"visit_time": NOW, "visits": 1, "status": 0},
+            ],
+        }
+        assert data.export(session, 3, NOW)["visits_received"] == [
+            {"visit_time": NOW - TICK, "visits": 1, "status": 1},
+            {"visit_time": NOW, "visits": 1, "status": 1},
+        ]
+        assert [data.remove(session, 7, 3) for _ in range(3)] == [3, 1, 0]
+        rows = session.execute(select(Visitor.user_id, Visitor.visitor_id)).all()
+        assert [tuple(row) for row in rows] == [(3, 1)]

@@ -1,4 +1,4 @@
-"""How the hot list is read: how far a page looks, what its cursor says, and what an edition asks of Redis."""
+"""Reading of the hot list: how far a page looks, what its cursor says, and what an edition asks of Redis."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from datingtoday.discovery.hot.editions import Editions
+from datingtoday.discovery.hot.editions import EditionLost, Editions
 from datingtoday.discovery.hot.models import HotPerson
 from datingtoday.profiles.models import UserInfo
 from tests.discovery.rankings import PATH, edition, ids, lose_rankings, numbers, ranked, score
 from tests.plugins.api import Api, User
 from tests.plugins.polling import wait_until
-from tests.profiles.factories import make_user
+from tests.profiles.factories import make_block, make_user
 
 pytestmark = pytest.mark.parametrize("backend", ["embedded"], indirect=True)
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -119,6 +119,32 @@ def test_an_edition_without_its_lists_is_given_up(own: Api) -> None:
     assert ids(own, viewer) == numbers(people)
     assert memory.read(["hot:now"])[0] is None
     lose_rankings(own)
+
+
+def test_an_edition_that_is_lost_within_a_page_shows_nobody_twice(
+    own: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = make_user(own, authority=0)
+    people = ranked(own, 12)
+    # Of the first five after the cursor the last one is found, and another one.
+    make_block(own, viewer, *(people[at] for at in (3, 4, 6)))
+    edition(own)
+    next_ = own.get(PATH, viewer, pageCount=3).data["next"]
+    editions = own.parts.discovery.editions
+    read = editions.read
+
+    def once(*stretch: Any) -> Any:
+        monkeypatch.setattr(editions, "read", lose)
+        return read(*stretch)
+
+    def lose(name: str, *_: Any) -> Any:
+        raise EditionLost(name)
+
+    monkeypatch.setattr(editions, "read", once)
+    data = own.get(PATH, viewer, pageCount=4, cursor=next_).data
+    assert [card["user_id"] for card in data["list"]] == numbers([people[at] for at in (5, 7, 8, 9)])
+    assert data["has_next"]
+    assert ids(own, viewer, pageCount=4, cursor=data["next"]) == numbers(people[10:])
 
 
 # --- editions

@@ -212,7 +212,7 @@ def derived(session: Session, user_id: int) -> tuple[list[str], set[int], list[t
 class TestRebuilding:
     @pytest.fixture
     def people(self, api: Api) -> Iterator[list[PersonFacts]]:
-        """Who has nothing yet; afterwards they have nothing again."""
+        """People without rows; afterwards they have none again."""
         people = [facts(800_000_000 + at, nickname=f"{at}AB") for at in range(3)]
         yield people
         with api.parts.base.database.transaction() as session:

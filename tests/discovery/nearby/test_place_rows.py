@@ -209,6 +209,23 @@ class TestMoves:
             assert known[0].ip_addr == "10.9.9.9"
             assert (known[1].unknown, known[1].men, known[1].women) == (1, 5, 6)
 
+    def test_two_first_reports_at_once(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The second one finds the row that the first one made meanwhile."""
+        places = api.parts.discovery.places
+        (user_id, other_id) = crowd(api, [new_area()] * 2, now=NOW)
+        looks = [0]
+        lock = places._lock_existing
+
+        def lock_late(session: Any, user_ids: Any) -> Any:
+            looks[0] += 1
+            return [] if looks[0] == 1 else lock(session, [*user_ids])
+
+        with monkeypatch.context() as patch, api.parts.base.database.transaction() as session:
+            patch.setattr(places, "_lock_existing", lock_late)
+            places.hide(session, user_id, True, NOW)
+        assert looks == [2]
+        assert row_of(api, user_id).hidden and not row_of(api, other_id).hidden
+
     def test_the_same_place_is_written_again_after_ten_minutes(self, api: Api) -> None:
         here = new_area()
         user = make_user(api)

@@ -53,7 +53,7 @@ class World:
                 self.cell_of[len(self.cell_of) + 1] = cell
         self.counts = {**people, **(counts or {})}
         self.met_in: dict[int, int] = {}
-        """Where people are met besides."""
+        """Further cells in which people are met."""
         self.asked: list[list[Any]] = []
 
     def fetch(self, requests: Sequence[CacheRequest[Any]]) -> list[bytes]:
@@ -78,7 +78,7 @@ class World:
         return Walk(cache, PLACES, ORDER, View(viewer_id, HERE, radius_km, None, began_s), own=own)
 
     def buckets_asked(self) -> list[int]:
-        """How many buckets each conversation was for."""
+        """Number of buckets in each conversation."""
         sizes = [sum(isinstance(what, Bucket) for what in asked) for asked in self.asked]
         return [size for size in sizes if size]
 

@@ -34,7 +34,7 @@ from datingtoday.profiles.visibility import findable
 from datingtoday.protocol.fields import MAX_ID
 
 ABOVE_ALL = MAX_ID + 1
-"""Where a walk begins: above the highest id."""
+"""The start of a walk: above the highest id."""
 MAX_COUNTED = 1_000
 """Leading filters are compared up to this many people."""
 _MAX_SHAPES = 500

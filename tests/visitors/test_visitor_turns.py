@@ -152,7 +152,7 @@ def test_its_thread_keeps_no_process_from_ending_and_is_followed_by_another_if_i
     assert len(told.threads) == 2
 
 
-def test_its_thread_waits_until_somebody_is_to_be_told(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_thread_waits_until_a_person_is_to_be_told(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     def wait() -> None:
         raise Stopped
 

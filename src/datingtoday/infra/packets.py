@@ -117,9 +117,7 @@ class Packet:
                 compiled = _compiled(statement, dialect)
                 texts.append(str(compiled))
                 for name, value in compiled.params.items():
-                    if value is None:
-                        continue
-                    if own.setdefault(name, value) != value:
+                    if value is not None and own.setdefault(name, value) != value:
                         raise ValueError(f"two statements of a packet have values of their own for {name}")
             text = ";\n".join(texts)
             found = self._texts[dialect.name] = _Text(

@@ -110,7 +110,7 @@ class RedisRole:
             raise
         except ResponseError as error:
             # redis-py takes the first word off the refusals that it has a class for, and keeps it as the status.
-            word = getattr(error, "status_code", None) or str(error).split(" ", 1)[0]
+            word = getattr(error, "status_code", None) or str(error).partition(" ")[0]
             if is_denied(error, word):
                 raise unsuitable(error) from error
             if word in _DOWN_REPLIES:
@@ -175,8 +175,7 @@ class RedisRole:
                 if isinstance(error.__context__, BlockingIOError):
                     # No answer in time. The next connection would wait as long.
                     raise
-                # An idle connection whose server has gone, or ended it; the next may be good, and a new one is.
-                continue
+                # Else its server has gone, or ended it; the next may be good, and a new one is.
 
     def _talk(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
         run_id = connection.server_facts.run_id
@@ -206,7 +205,6 @@ class RedisRole:
                 except ResponseError as error:
                     # Keep reading: the connection must not go back with unread answers.
                     failure = failure or error
-                    answers.append(error)
         except BaseException:
             # Whatever it was, an answer may still be on its way: nobody else may read it.
             connection.disconnect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import pymysql
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import String, bindparam, insert, select, text
+from sqlalchemy import String, bindparam, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from datingtoday.accounts.models import SmsNumber
@@ -110,12 +111,14 @@ def test_a_session_goes_on_in_the_same_transaction(
     on_commit(work, lambda: told.append("first"))
     work.run(PUT_ONE, params)
     assert work.session.scalar(select(SmsNumber.phone).where(SmsNumber.phone == params["one"]))
-    work.session.add(SmsNumber(phone=params["two"], last_sent_at=params["at"]))
+    row = SmsNumber(phone=params["two"], last_sent_at=params["at"])
+    work.session.add(row)
     on_commit(work.session, lambda: told.append("second"))
     work.run_last(Packet(put("three")), params)
     if keep:
         work.finish()
         assert (told, len(stored(database, params))) == (["first", "second"], 3)
+        assert not inspect(row).expired_attributes, "what was read may be told after the commit"
     else:
         work.rollback()
         assert (told, stored(database, params)) == ([], set())
@@ -144,6 +147,27 @@ def test_values_come_back_as_they_were(work: PacketTransaction, text: str, numbe
     packet = Packet(select(bindparam("text", type_=String()), bindparam("number"), bindparam("none")))
     read = work.run(packet, {"text": text, "number": number, "none": None})
     assert read == [[[text, number, None]]]
+
+
+@pytest.mark.parametrize("shared_backend", ["embedded"], indirect=True)
+def test_a_commit_that_is_refused_leaves_no_lock(
+    database: Database, work: PacketTransaction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params, told = phones(), list[str]()
+
+    def refuse(_: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    work.run_last(PUT_ONE, params)
+    on_commit(work, lambda: told.append("committed"))
+    with monkeypatch.context() as patch, pytest.raises(DBAPIError, match="full"):
+        patch.setattr(database.engine.dialect, "do_commit", refuse)
+        work.finish()
+    work.close()
+    again = phones()
+    with database.transaction() as session:
+        session.add(SmsNumber(phone=again["one"], last_sent_at=again["at"]))
+    assert (stored(database, params), stored(database, again), told) == (set(), {again["one"]}, [])
 
 
 @ON_REAL

@@ -1,4 +1,4 @@
-"""Conversations with a Redis server: what is sent and answered, which refusals mean what, and which connection is used."""
+"""Conversations with a Redis server: what is sent and answered, what refusals mean, and which connection is used."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,6 +23,8 @@ from datingtoday.web.document import Document
 from datingtoday.web.openapi import build_document
 from datingtoday.web.openapi_parts import COMMON_PARAMS, TAGS
 from tests.plugins.api import Api
+
+ROOT = Path(__file__).parents[2]
 
 Json = dict[str, Any]
 
@@ -222,6 +225,8 @@ class TestProduct:
         one, other = (app_of().send("GET", "/openapi.json") for _ in range(2))
         assert one.body == other.body
         assert one.headers["ETag"] == other.headers["ETag"]
+        assert re.fullmatch('"[0-9a-f]{32}"', one.headers["ETag"])
+        assert orjson.loads(one.body) == orjson.loads((ROOT / "docs/openapi.json").read_bytes())
 
     def test_can_be_switched_off(self, app_of: Callable[..., Api]) -> None:
         off = app_of(DOCS_ENABLED=0)

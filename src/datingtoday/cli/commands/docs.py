@@ -55,6 +55,12 @@ def _errors(language: Literal["en", "zh"]) -> str:
     return errors_page(language)
 
 
+def _openapi() -> str:
+    from datingtoday.cli.generated.openapi_page import openapi_page
+
+    return openapi_page()
+
+
 def _asyncapi() -> str:
     from datingtoday.cli.generated.asyncapi_page import asyncapi_page
 
@@ -105,6 +111,7 @@ GENERATORS: list[tuple[str, Generator]] = [
     ("docs/configuration.zh-CN.md", _configuration_zh),
     ("docs/api.md", lambda: _api("en")),
     ("docs/api.zh-CN.md", lambda: _api("zh")),
+    ("docs/openapi.json", _openapi),
     ("docs/asyncapi.json", _asyncapi),
     ("clients/postman/DatingToday.postman_collection.json", _postman_collection),
     ("clients/postman/DatingToday.postman_environment.json", _postman_environment),

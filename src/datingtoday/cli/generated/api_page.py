@@ -21,8 +21,9 @@ _INTRO = Text(
 
 Made from the code by `datingtoday docs write`; do not edit. [中文](api.zh-CN.md)
 
-The same as a machine reads it: `/openapi.json`; to try out: `/docs`. Signing: [protocol.md](protocol.md); every code
-with cause and cure: [errors.md](errors.md). `GET` takes its parameters from the query, `POST` from a form body.
+The same as a machine reads it: `/openapi.json`, a copy of which is [openapi.json](openapi.json); to try out: `/docs`.
+Signing: [protocol.md](protocol.md); every code with cause and cure: [errors.md](errors.md). `GET` takes its parameters
+from the query, `POST` from a form body.
 Times in answers are UTC, `YYYY-MM-DD HH:MM:SS`. Clients must ignore fields of answers that they do not know.
 The examples are answers of a real server with made-up people; lists are cut to two items.
 """,
@@ -30,8 +31,9 @@ The examples are answers of a real server with made-up people; lists are cut to 
 
 由 `datingtoday docs write` 从代码生成，请勿手工修改。[English](api.md)
 
-机器可读版本：`/openapi.json`；在线调试：`/docs`。签名方法见 [protocol.zh-CN.md](protocol.zh-CN.md)；
-全部错误码、原因与处理办法见 [errors.zh-CN.md](errors.zh-CN.md)。`GET` 的参数放查询字符串，`POST` 的参数放表单。
+机器可读版本：`/openapi.json`，副本见 [openapi.json](openapi.json)；在线调试：`/docs`。
+签名方法见 [protocol.zh-CN.md](protocol.zh-CN.md)；全部错误码、原因与处理办法见 [errors.zh-CN.md](errors.zh-CN.md)。
+`GET` 的参数放查询字符串，`POST` 的参数放表单。
 应答中的时间均为 UTC，格式 `YYYY-MM-DD HH:MM:SS`。客户端必须忽略应答中不认识的字段。
 示例均为真实服务器（虚构用户）的应答，列表只保留前两项。
 """,

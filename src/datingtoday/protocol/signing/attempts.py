@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from datingtoday.infra.text import Text
@@ -53,7 +53,7 @@ class SignedRequest:
     path: str
     file_sha256: str
     host: str = ""
-    declared: Mapping[str, str] | None = None
+    declared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sent(self) -> dict[str, str]:

@@ -56,7 +56,7 @@ def unsigned_parameters(request: SignedRequest) -> Iterator[Variant]:
 def unsent_parameters(request: SignedRequest) -> Iterator[Variant]:
     """Parameters that were signed and not sent: HTTP libraries drop null and empty values."""
     sent = request.sent
-    absent = {name: default for name, default in (request.declared or {}).items() if name not in sent}
+    absent = {name: default for name, default in request.declared.items() if name not in sent}
     absent |= {name: "" for name in ("lang", "token", "userId", "sign") if name not in sent}
     for name, default in absent.items():
         for value in dict.fromkeys((*_EMPTY_VALUES, default)):
@@ -76,13 +76,12 @@ def unsent_parameters(request: SignedRequest) -> Iterator[Variant]:
                     f"你对 sign_method={method} 签名了，但没有发送它",
                 ),
             )
-    if len(absent) > 1:
-        everything = Text(
-            "you signed parameters without a value that were not sent; sign exactly what is sent",
-            "你对没有值、也没有发送的参数签名了；签名的参数必须与发送的一致",
-        )
-        for value in _EMPTY_VALUES:
-            yield {**dict.fromkeys(request.declared or {}, value), **sent}, everything
+    everything = Text(
+        "you signed parameters without a value that were not sent; sign exactly what is sent",
+        "你对没有值、也没有发送的参数签名了；签名的参数必须与发送的一致",
+    )
+    for value in _EMPTY_VALUES:
+        yield {**dict.fromkeys(request.declared, value), **sent}, everything
 
 
 def other_values(request: SignedRequest) -> Iterator[Variant]:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from datingtoday.accounts.errors import SmsCodeWrong
-from datingtoday.accounts.models import UserSession
+from datingtoday.accounts.models import UserAuth, UserSession
 from datingtoday.infra.db import Database, DatabaseDown
 from datingtoday.profiles.models import UserInfo, UserStatus
 from datingtoday.protocol.errors import AccountBanned, AppError, NoPermission, TokenExpired
@@ -179,3 +179,26 @@ def test_a_try_that_fails_in_the_database_counts_for_nothing(app_with: AppWith) 
             use(code, guesser)
         assert failed
     use(code, guesser)
+
+
+def test_a_login_is_noted_at_its_moment(api: Api) -> None:
+    user = make_user(api)
+    before, now = session_of(api, user), datetime.now(UTC).replace(microsecond=0) + timedelta(hours=3)
+    service, database = api.parts.accounts.service, api.parts.base.database
+    with database.transaction() as session:
+        login = service.log_in(
+            session, f"+86{user.phone}", "unused", device="new phone", latlng=None, address=api.address, now=now,
+            needs_code=False,
+        )  # fmt: skip
+    assert (login.user_id, login.is_new) == (user.user_id, False)
+    assert login.expire_time == login.expired_time == now + timedelta(days=7)
+    with database.transaction(write=False) as session:
+        auth = session.scalars(select(UserAuth).where(UserAuth.user_id == user.user_id)).one()
+        person = session.get_one(UserInfo, user.user_id)
+        assert (auth.login_time, auth.create_time, person.last_active) == (now, auth.create_time, now)
+        assert auth.create_time <= before.login_time
+        devices = service.devices(session, user.user_id, current_id=before.id, now=now)
+        assert [(it.device, it.login_time, it.last_seen, it.current) for it in devices] == [
+            ("new phone", now, now, False),
+            (before.device, before.login_time, before.last_seen, True),
+        ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
@@ -16,6 +17,7 @@ from datingtoday.accounts.sms_metrics import SmsNumbers
 from datingtoday.infra.db import Base, Database
 from datingtoday.protocol.errors import RateLimited
 from datingtoday.protocol.sql_limits import refuse_above
+from tests.plugins.statements import statements
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 TICK, HOUR, DAY = timedelta(microseconds=1), timedelta(hours=1), timedelta(days=1)
@@ -63,14 +65,19 @@ def test_a_row_counts_until_it_is_as_old_as_the_span(database: Database) -> None
     assert wait_s(database, None) is None
 
 
-def test_codes_and_numbers_are_kept_for_two_days(database: Database) -> None:
+def test_codes_and_numbers_are_kept_for_two_days(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice as long as a limit looks back."""
     keep(database, 2 * DAY, 2 * DAY + TICK, HOUR)
     with database.transaction() as session:
         for number, at in enumerate((NOW - 2 * DAY, NOW - 2 * DAY - TICK, NOW, None)):
             session.add(SmsNumber(phone=f"+8613900000{number}", last_sent_at=at))
-    for _ in range(2):
-        removed = purge(database, NOW)
+    paused: list[float] = []
+    monkeypatch.setattr("datingtoday.accounts.jobs.time", SimpleNamespace(sleep=paused.append))
+    with statements(database) as seen:
+        for _ in range(2):
+            removed = purge(database, NOW)
+    assert paused == [0.02, 0.02], "for others after each batch, in which a thousand rows have room"
+    assert sum(1_000 in it.values for it in seen) == sum("LIMIT" in it.text for it in seen) > 0
     assert removed == {"sms_code": 0, "sms_number": 0, "user_session": 0}, "the second time nothing is left"
     with database.reading() as session:
         ages = [NOW - at for at in session.scalars(select(SmsCode.sent_at).order_by(SmsCode.sent_at))]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 
 import pytest
 
-from datingtoday.web.connection_report import is_proved, proof, report
+from datingtoday.web.connection_report import HEADER, is_proved, proof, report
 from tests.plugins.api import Answer, Api
 
 HERE = "127.0.0.1"
@@ -80,3 +82,31 @@ def test_a_report_cuts_long_headers() -> None:
         "trusted": True,
         "forwarding": {"Forwarded": "x" * 500},
     }
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+def test_the_first_link_of_the_start_page_stands_out(app_of: Callable[..., Api]) -> None:
+    for settings, first in (({}, "demo/split"), ({"DEMO_ENABLED": 0}, "docs")):
+        page = ask(app_of(**{"DEMO_ENABLED": 1, "DOCS_ENABLED": 1, **settings}), "/").body.decode()
+        links = re.findall(r'<a( class="first")? href="([^"]+)"', page)
+        assert links[0] == (' class="first"', first)
+        assert [style for style, _ in links[1:]] == [""] * (len(links) - 1)
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+def test_the_doctor_is_told_how_its_request_arrived(app_of: Callable[..., Api]) -> None:
+    api = app_of(SERVER_TRUSTED_PROXIES="10.0.0.0/8, 127.0.0.1")
+    key = api.parts.base.secret_key
+    for peer, forwarded, told in (
+        ("10.1.2.3", "203.0.113.7", ("10.1.2.3", "203.0.113.7", True)),
+        ("203.0.113.9", "203.0.113.7", ("203.0.113.9", "203.0.113.9", False)),
+        ("", "203.0.113.7", ("unix", "203.0.113.7", True)),
+    ):
+        headers = {"X-Forwarded-For": forwarded, HEADER: proof(key, int(time.time()), "0" * 16)}
+        answer = api.app.test_client().get(
+            "/healthz", headers=headers, environ_overrides={"REMOTE_ADDR": peer}
+        )
+        data = answer.get_json()["data"]
+        assert (data["peer"], data["address"], data["trusted"]) == told
+        assert data["forwarding"] == {"X-Forwarded-For": forwarded}
+    assert api.send("GET", "/healthz", address="203.0.113.9", headers={HEADER: "0"}).status == 404

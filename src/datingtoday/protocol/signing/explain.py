@@ -83,7 +83,10 @@ def compare_strings(request: SignedRequest, secrets: Sequence[str], sign_method:
         return SAME_STRING
     nearest = max(rights, key=lambda right: _same_chars(right, own))
     at = _same_chars(nearest, own)
-    wanted, found = _masked(nearest, secrets)[at : at + 20], _masked(own, secrets)[at : at + 20]
+    # A mask is not as long as what it stands for: the difference is elsewhere in what is shown.
+    shown, mine = _masked(nearest, secrets), _masked(own, secrets)
+    start = _same_chars(shown, mine)
+    wanted, found = shown[start : start + 20], mine[start : start + 20]
     return Text(
         f"your string differs from character {at + 1} on: it has {found!r}, right is {wanted!r}",
         f"你的待签名字符串从第 {at + 1} 个字符起不同：你的是 {found!r}，应为 {wanted!r}",

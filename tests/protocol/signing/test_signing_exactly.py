@@ -266,10 +266,25 @@ class TestChangingClientApps:
                 True,
             )
             assert app.create_time == NOW and [it.secret for it in app.secrets] == ["old secret"]
+        assert ClientApps(database, configured).find("K") is None
+        with database.transaction() as session:
             client_apps.set_disabled(session, "K", disabled=False, now=NOW, configured=configured)
             client_apps.set_hmac_only(session, "K", hmac_only=False, now=NOW, configured=configured)
+            assert not client_apps.is_only_in_settings(session, "K", configured)
+            app = client_apps.all_apps(session)[0]
             assert not app.disabled and not app.hmac_only
         assert ClientApps(database, configured).find("K") == KnownApp("K", (("old secret", None),), False)
+        with database.transaction() as session:
+            other = KnownApp("L", (("its secret", None),), False)
+            assert client_apps.is_only_in_settings(session, "L", other)
+            assert not client_apps.is_only_in_settings(session, "M", other)
+            client_apps.set_hmac_only(session, "L", hmac_only=True, now=NOW, configured=other)
+            assert [(it.appkey, it.hmac_only, it.disabled) for it in client_apps.all_apps(session)] == [
+                ("K", False, False), ("L", True, False),
+            ]  # fmt: skip
+            for known in (None, other):
+                with pytest.raises(client_apps.ClientAppError, match="no client program with the appkey N;"):
+                    client_apps.rotate(session, "N", overlap=HOUR, now=NOW, configured=known)
 
 
 def test_signatures_are_forgotten_when_their_time_is_over(database: Database) -> None:

@@ -62,17 +62,20 @@ class ClientApps:
 
         :raises DatabaseDown: only if nothing was read before; otherwise what was read last stays in force.
         """
-        if time.monotonic() - self._read_at > REFRESH_S or self._apps is None:
+        if self._is_stale():
             self._refresh()
         assert self._apps is not None  # noqa: S101 - _refresh raises otherwise
         return self._apps.get(appkey)
+
+    def _is_stale(self) -> bool:
+        return self._apps is None or time.monotonic() - self._read_at > REFRESH_S
 
     def _refresh(self) -> None:
         # Others go on with what they have while one thread reads, unless there is nothing yet.
         if not self._reading.acquire(blocking=self._apps is None):
             return
         try:
-            if self._apps is not None and time.monotonic() - self._read_at <= REFRESH_S:
+            if not self._is_stale():
                 return
             self._apps = self._read()
             self._read_at = time.monotonic()

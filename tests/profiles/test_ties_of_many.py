@@ -81,6 +81,18 @@ def test_a_profile_tells_of_them_and_a_block_hides_it(api: Api, monkeypatch: pyt
         assert api.get("/api/user/show", one, peerId=other.user_id).code == 501
 
 
+def test_who_blocks_many_finds_all_others(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circles, "MAX_CIRCLE", 0)
+    viewer, blocked, *others = (make_user(api) for _ in range(4))
+    make_block(api, viewer, blocked)
+    ids = [person.user_id for person in (viewer, blocked, *others, others[0])]
+    for _ in range(2):
+        with api.parts.base.database.reading() as session:
+            cache = CacheReader(api.parts.base.cache, datetime.now(UTC))
+            found = api.parts.profiles.finding.cards_of(session, viewer.user_id, ids, cache)
+        assert found.cards.keys() == {person.user_id for person in others}
+
+
 def test_only_one_feature_tells_who_is_known_and_one_who_was_seen(api: Api) -> None:
     visibility = api.parts.profiles.visibility
     for register, word in ((visibility.register_known, "known"), (visibility.register_seen, "seen")):

@@ -23,7 +23,7 @@ from datingtoday.media.processing.prepare import MediaPreparer
 def main() -> None:
     outcomes: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        preparer = MediaPreparer(Path(folder), find_ffmpeg())
+        preparer = MediaPreparer(Path(folder), find_ffmpeg(), parallel=2, waiting=2)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for name in sys.argv[3:]:
             try:

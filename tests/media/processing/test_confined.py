@@ -95,6 +95,12 @@ def test_endless_output(tmp_path: Path, stream: str) -> None:
     assert OUTPUT_BYTES < len(outcome.output + outcome.errors) < 2 * OUTPUT_BYTES
 
 
+def test_output_up_to_256_kib_is_whole(tmp_path: Path) -> None:
+    for size, is_whole in ((262_144, True), (262_145, False)):
+        outcome = run(f"print('x' * {size}, end='')", tmp_path)
+        assert (outcome.ok, outcome.cut) == (is_whole, not is_whole)
+
+
 def test_large_files(tmp_path: Path) -> None:
     assert run(f"open('out', 'wb').write(bytes({MEGABYTE}))", tmp_path).ok
     outcome = run(f"open('out', 'wb').write(bytes({3 * MEGABYTE}))", tmp_path)

@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def preparer(folder: Path) -> MediaPreparer:
-    return MediaPreparer(folder, find_ffmpeg())
+    return MediaPreparer(folder, find_ffmpeg(), parallel=2, waiting=2)
 
 
 def content_of(form: Form) -> bytes:
@@ -117,8 +117,16 @@ def test_too_large_is_not_read_to_the_end(preparer: MediaPreparer, kind: Kind) -
     assert endless.given <= MAX_BYTES[kind] + 1024 * 1024
 
 
+def test_the_largest_upload_of_a_kind_is_read_to_its_end(folder: Path) -> None:
+    preparer = MediaPreparer(folder / "made" / "with the first", None, parallel=1, waiting=0)
+    largest = b"#!AMR\n" + bytes(5 * 1024 * 1024 - 6)
+    for content, why in ((largest, "not enabled"), (largest + b"\0", "too large")):
+        with pytest.raises(FileRefused, match=why), preparer.prepare(Kind.AUDIO, io.BytesIO(content)):
+            raise AssertionError("must not get here")
+
+
 def test_only_so_many_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    preparer = MediaPreparer(folder, None, parallel=2, wait_s=0.05)
+    preparer = MediaPreparer(folder, None, parallel=2, waiting=2, wait_s=0.05)
     inside, leave = threading.Semaphore(0), threading.Event()
 
     def slow(file: Path, *rest: object, **more: object) -> ProcessedImage:
@@ -154,7 +162,7 @@ def test_only_so_many_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_refusal_gives_its_place_back(folder: Path) -> None:
-    preparer = MediaPreparer(folder, None, parallel=1, wait_s=0.05)
+    preparer = MediaPreparer(folder, None, parallel=1, waiting=2, wait_s=0.05)
     whole = saved(photo(), "JPEG")
     for _ in range(2):
         with pytest.raises(FileRefused), preparer.prepare(Kind.PHOTO, io.BytesIO(whole[: len(whole) // 2])):
@@ -165,14 +173,14 @@ def test_a_refusal_gives_its_place_back(folder: Path) -> None:
 
 def test_leftovers_of_killed_processes(preparer: MediaPreparer, folder: Path) -> None:
     assert preparer.remove_leftovers(BETWEEN) == 0
-    old, young, other = folder / "upload-old", folder / "upload-young", folder / "other"
-    for one in (old, young, other):
-        one.mkdir(parents=True)
-        (one / "upload").write_bytes(b"x")
-    for one in (old, other):
-        os.utime(one, (1, 1))
-    assert preparer.remove_leftovers(BETWEEN) == 1
-    assert sorted(os.listdir(folder)) == ["other", "upload-young"]
+    names = ("upload-old", "upload-older", "upload-of-then", "upload-young", "other")
+    moment = int(BETWEEN.timestamp())
+    for name, at in zip(names, (moment - 1, 1, moment, moment + 1, 1), strict=True):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "upload").write_bytes(b"x")
+        os.utime(folder / name, (at, at))
+    assert preparer.remove_leftovers(BETWEEN) == 2
+    assert sorted(os.listdir(folder)) == ["other", "upload-of-then", "upload-young"]
 
 
 def test_strangers_on_the_machine_cannot_look(preparer: MediaPreparer, folder: Path) -> None:
@@ -227,7 +235,9 @@ def test_all_decoders_of_an_upload_have_one_limit_of_time(folder: Path, tmp_path
     ffmpeg.write_text("#!/bin/sh\nsleep 60\n")
     for program in (ffprobe, ffmpeg):
         program.chmod(0o700)
-    preparer = MediaPreparer(folder, Ffmpeg(str(ffmpeg), str(ffprobe)), max_decoding_s=1.0)
+    preparer = MediaPreparer(
+        folder, Ffmpeg(str(ffmpeg), str(ffprobe)), parallel=2, waiting=2, max_decoding_s=1.0
+    )
     content = film() if kind is Kind.VIDEO else sound("m4a")
     started = time.monotonic()
     with pytest.raises(FileRefused, match="damaged"), preparer.prepare(kind, io.BytesIO(content)):
@@ -236,7 +246,7 @@ def test_all_decoders_of_an_upload_have_one_limit_of_time(folder: Path, tmp_path
 
 
 def test_a_decoder_that_comes_late_gets_what_is_left(folder: Path) -> None:
-    preparer = MediaPreparer(folder, None, max_decoding_s=0.01)
+    preparer = MediaPreparer(folder, None, parallel=2, waiting=2, max_decoding_s=0.01)
     whole = saved(photo(), "JPEG")
     with pytest.raises(FileRefused, match="too complex"), preparer.prepare(Kind.PHOTO, io.BytesIO(whole)):
         raise AssertionError("must not get here")

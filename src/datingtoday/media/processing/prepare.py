@@ -56,8 +56,8 @@ class MediaPreparer:
         temp_dir: Path,
         ffmpeg: Ffmpeg | None,
         *,
-        parallel: int = 2,
-        waiting: int = 2,
+        parallel: int,
+        waiting: int,
         wait_s: float = 5.0,
         max_decoding_s: float = 30.0,
     ) -> None:

@@ -71,6 +71,19 @@ def test_check_tells_of_everything_that_is_unknown_or_malformed(
     assert not Path("data").exists()
 
 
+def test_check_looks_into_the_files_of_the_providers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATINGTODAY_PAY_APPLE_BUNDLE_ID", "com.example")
+    monkeypatch.setenv("DATINGTODAY_PAY_SANDBOX", "0")
+    monkeypatch.setenv("DATINGTODAY_PAY_APPLE_ENVIRONMENT", "sandbox")
+    monkeypatch.setenv("DATINGTODAY_PAY_APPLE_ROOT_CERTIFICATES", str(tmp_path / "none.cer"))
+    assert run(["config", "check"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("datingtoday: [PAY] apple_root_certificates: ") and told.err.count("\n") == 1
+
+
 def test_show_prints_every_value_with_its_origin(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

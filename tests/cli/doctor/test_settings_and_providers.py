@@ -200,6 +200,12 @@ class TestCommand:
         with pytest.raises(ZeroDivisionError):
             run(["--debug", "doctor", "--only", "sms"])
 
+    def test_its_own_steps_are_not_logged(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        levels: list[str] = []
+        monkeypatch.setattr("datingtoday.infra.logs.configure_logs", levels.append)
+        assert run(["doctor", "--only", "clock"]) == 0
+        assert levels == ["error"]
+
     def test_wrong_usage(self, capsys: pytest.CaptureFixture[str]) -> None:
         for url in ("ftp://x", "http://", "api.example.com"):
             assert run(["doctor", "--url", url]) == 2

@@ -89,7 +89,7 @@ def _worker(settings: Settings, is_running: bool) -> Iterator[Finding]:
     with database_engine(settings) as engine:
         if engine is None:
             return
-    database = Database(settings.database.uri, pool_size=1, timeout_s=TIMEOUT_S)
+    database = Database(settings.database.uri, timeout_s=TIMEOUT_S)
     try:
         states = read_states(database)
     except (DatabaseDown, DBAPIError):

@@ -57,6 +57,13 @@ class TestSending:
         }  # fmt: skip
         assert drain(lab.streams) == 4
 
+    def test_five_hundred_are_sent_at_once(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        sizes: list[int] = []
+        monkeypatch.setattr(lab.streams._unsent, "_start", lambda: None)
+        monkeypatch.setattr(lab.streams._unsent, "_handle", lambda taken: sizes.append(len(taken)))
+        lab.fill(1_001)
+        assert sizes == [500, 500, 1]
+
     def test_who_observes_is_told_of_every_outcome(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         told: list[tuple[str, str, int]] = []
         lab.streams.observer = lambda *args: told.append(args)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FOLDER = migrations_folder()
 LOCK_WAIT_S = 600
 """Time to wait for another process that is migrating the same database."""
+LOOK_WAIT_S = 10
+"""Time for which a look at the schema waits for a database that is busy, and everything else for a connection."""
 
 _NO_SUCH_TABLE = 1146
 
@@ -98,7 +100,7 @@ def current(uri: str) -> str | None:
     url = make_url(uri)
     if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
         return None
-    engine = _engine(uri, begin="BEGIN", wait_s=10)
+    engine = _engine(uri, begin="BEGIN", wait_s=LOOK_WAIT_S)
     try:
         with engine.connect() as connection:
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -145,7 +147,7 @@ def require_utf8(uri: str) -> None:
     url = make_url(uri)
     if url.get_backend_name() == "sqlite":
         return
-    engine = _engine(uri, wait_s=10)
+    engine = _engine(uri, wait_s=LOOK_WAIT_S)
     try:
         with engine.connect() as connection:
             charset = connection.execute(text("SELECT @@character_set_database")).scalar()
@@ -306,7 +308,7 @@ def _engine(uri: str, *, begin: str = "BEGIN IMMEDIATE", wait_s: int = LOCK_WAIT
     return create_engine(
         uri,
         poolclass=NullPool,
-        connect_args={"connect_timeout": 10, "init_command": "SET time_zone = '+00:00'"},
+        connect_args={"connect_timeout": LOOK_WAIT_S, "init_command": "SET time_zone = '+00:00'"},
     )
 
 

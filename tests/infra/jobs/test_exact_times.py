@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -253,4 +254,6 @@ def test_the_key_of_a_row_fits_its_column(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(Jobs(tmp_path).row_name(job)) == 120
     monkeypatch.setattr("socket.gethostname", lambda: "host")
     assert Jobs(tmp_path).row_name(job) != Jobs(tmp_path / "other").row_name(job), "another disk"
+    own = Job(NAME, 1, print, per_host=True)
+    assert re.fullmatch(r"sweep@host:[0-9a-f]{8}", Jobs(tmp_path).row_name(own))
     assert Jobs(tmp_path).row_name(Job(NAME, 1, print)) == NAME

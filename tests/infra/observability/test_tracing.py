@@ -7,19 +7,24 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import socketio
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from datingtoday.infra import tracing as tracing_module
+from datingtoday.infra.config.reporting import TracingSection
 from datingtoday.infra.db import Base
 from datingtoday.infra.jobs.registry import Job
 from datingtoday.infra.redis import RedisRole
 from datingtoday.infra.stream_reader import StreamReader
-from datingtoday.infra.tracing import operation_of, wrapped_job
+from datingtoday.infra.tracing import Tracing, operation_of, wrapped_job
 from datingtoday.protocol.errors import AppError
 from datingtoday.protocol.guard import Guard
 from datingtoday.protocol.parts import make_guard
@@ -112,6 +117,18 @@ class TestSpans:
         (span,) = collector.named("SELECT no_such_table")
         assert span.status.code == Status.STATUS_CODE_ERROR
         assert span.status.message == attributes_of(span)["error.type"]
+
+    @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+    def test_work_that_fails_is_marked_by_the_type_alone(self, traced: Api, collector: OtlpCollector) -> None:
+        tracing = traced.parts.base.tracing
+        assert tracing is not None
+        with pytest.raises(ValueError, match="hunter2secret"), tracing.root("test"):
+            raise ValueError("hunter2secret")
+        flush(traced)
+        (span,) = collector.named("test")
+        assert (span.status.code, span.status.message) == (Status.STATUS_CODE_ERROR, "ValueError")
+        assert attributes_of(span) == {"error.type": "ValueError"}
+        assert not span.events and not span.parent_span_id
 
     @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
     def test_paths_that_clients_make_up_are_not_told(self, traced: Api, collector: OtlpCollector) -> None:
@@ -233,6 +250,67 @@ class TestSecrets:
                 assert re.fullmatch(vocabulary[name], str(value)), (span.name, name, value)
             assert not span.events
             assert span.status.message in ("", attributes_of(span).get("error.type"))
+
+
+class TestExporter:
+    @pytest.fixture
+    def tracing(self) -> Iterator[Tracing]:
+        made = Tracing(TracingSection(otlp_endpoint="http://127.0.0.1:1/", sample_ratio=0))
+        yield made
+        if made._provider is not None:
+            made._provider.shutdown()
+
+    def test_it_gives_up_after_five_seconds_and_holds_up_no_end(self, tracing: Tracing) -> None:
+        assert tracing._provider is None, "a fork may come first"
+        assert tracing.tracer is not None
+        provider: Any = tracing._provider
+        assert provider._atexit_handler is None
+        (processor,) = provider._active_span_processor._span_processors
+        exporter = processor.span_exporter
+        assert (exporter._client._timeout, exporter._endpoint) == (5, "http://127.0.0.1:1/v1/traces")
+
+    def test_one_is_made_and_a_forked_child_makes_its_own(self, tracing: Tracing) -> None:
+        assert tracing.tracer is not None
+        provider = tracing._provider
+        assert tracing.tracer is not None
+        assert tracing._provider is provider
+        assert tracing._making.acquire(blocking=False), "as a thread of the parent might hold it"
+        tracing_module._after_fork(tracing)
+        assert tracing._provider is None
+        assert tracing.tracer is not None
+        assert tracing._provider is not provider
+        provider.shutdown()
+
+    def test_what_waits_is_sent_by_a_thread_that_holds_up_no_end(self, tracing: Tracing) -> None:
+        tracing.flush()
+        sent: list[tuple[str, bool]] = []
+
+        def send() -> None:
+            thread = threading.current_thread()
+            sent.append((thread.name, thread.daemon))
+
+        made: Any = SimpleNamespace(force_flush=send, shutdown=lambda: None)
+        tracing._provider = made
+        tracing_module._at_exit(tracing)
+        assert sent == [("traces", True)]
+        tracing_module._at_exit(None)
+        tracing_module._after_fork(None)
+
+    def test_at_the_end_of_the_interpreter_it_is_sent_without_a_thread(
+        self, tracing: Tracing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sent: list[str] = []
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+
+        made: Any = SimpleNamespace(
+            force_flush=lambda: sent.append(threading.current_thread().name), shutdown=lambda: None
+        )
+        tracing._provider = made
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        tracing.flush()
+        assert sent == [threading.current_thread().name]
 
 
 @pytest.mark.parametrize(

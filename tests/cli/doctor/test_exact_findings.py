@@ -192,6 +192,12 @@ class TestSchema:
         assert states(found) == {"schema.revision": state}
         assert fix_of(found, "schema.revision") == fix
 
+    @pytest.mark.usefixtures("change")
+    def test_a_file_that_is_intact(self, tmp_path: Path) -> None:
+        found = examined(self.settings(tmp_path), "database")
+        assert states(found) == {"database.connection": "ok", "database.integrity": "ok"}
+        assert found["database.connection"][0].message.en.startswith("SQLite 3.")
+
     def test_an_index_that_is_missing(self, change: Callable[[str], None], tmp_path: Path) -> None:
         change("DROP INDEX uq_user_order_trade_no")
         settings = self.settings(tmp_path)

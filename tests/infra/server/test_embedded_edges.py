@@ -125,6 +125,14 @@ class TestStart:
         assert time.monotonic() - began >= 0.3
         assert server.restart_if_dead() is False, "it runs"
 
+    def test_one_that_was_stopped_is_not_waited_for(self, folder: Path) -> None:
+        server = EmbeddedRedis(folder, program(folder, "echo its last word; exec sleep 60"))
+        server.start()
+        server.stop()
+        assert server.pid is None and server.restart_if_dead() is False
+        with pytest.raises(EmbeddedError, match="did not start: "):
+            server.wait_until_ready(60)
+
     def test_its_last_words_are_told(self, folder: Path, at_end: ExitStack) -> None:
         for text, why in (
             ("echo one; echo the last word; exit 1", "the last word"),

@@ -109,9 +109,13 @@ class EmbeddedRedis:
     @property
     def uri(self) -> str:
         """The `unix://` URI; there is one from `start` on."""
+        return _uri_of(self._path)
+
+    @property
+    def _path(self) -> Path:
         if self._socket is None:
             raise RuntimeError("the embedded Redis was not started")
-        return _uri_of(self._socket)
+        return self._socket
 
     @property
     def pid(self) -> int | None:
@@ -124,25 +128,24 @@ class EmbeddedRedis:
         _stop_orphan(self.dir)
         binary = find_server_binary(self._configured_binary)
         self._socket = _new_socket_path(self.dir)
-        self._spawn(binary)
+        self._spawn(binary, self._socket)
 
     def restart_if_dead(self) -> bool:
         """Start the process again if it ended by itself; True if it had. Does not wait for it."""
-        if self._process is None or self._socket is None or self._process.poll() is None:
+        if self._process is None or self._process.poll() is None:
             return False
         log.error("embedded_redis_died", pid=self._process.pid)
-        self._spawn(find_server_binary(self._configured_binary))
+        self._spawn(find_server_binary(self._configured_binary), self._path)
         return True
 
     def wait_until_ready(self, timeout_s: float = 60.0) -> None:
         """Return once it answers PING; loading a large file takes its time. Raises EmbeddedError."""
-        if self._process is None or self._socket is None:
-            raise RuntimeError("the embedded Redis was not started")
+        path = self._path
         deadline = time.monotonic() + timeout_s
         while True:
-            if _ask(self._socket, b"PING", timeout_s=1.0).startswith(b"+PONG"):
+            if _ask(path, b"PING", timeout_s=1.0).startswith(b"+PONG"):
                 return
-            if self._process.poll() is not None:
+            if self._process is None or self._process.poll() is not None:
                 why = self._last_log_line()
                 raise EmbeddedError(
                     f"the embedded Redis did not start: {why} (see {self.dir / _LOG_FILE})",
@@ -166,12 +169,9 @@ class EmbeddedRedis:
             if before_shutdown is not None and self._process.poll() is None:
                 before_shutdown()
         finally:
-            self._end()
+            self._end(self._process, self._path)
 
-    def _end(self) -> None:
-        process, path = self._process, self._socket
-        if process is None or path is None:
-            return
+    def _end(self, process: subprocess.Popen[bytes], path: Path) -> None:
         if process.poll() is None:
             # Nothing comes back when it obeys, and while it is still starting. SIGTERM means the same to it, and
             # reaches it in every state; a second word does no harm.
@@ -188,10 +188,7 @@ class EmbeddedRedis:
         self._process = None
         _remove_traces(self.dir, path)
 
-    def _spawn(self, binary: Path) -> None:
-        path = self._socket
-        if path is None:
-            raise RuntimeError("no socket was chosen")
+    def _spawn(self, binary: Path, path: Path) -> None:
         log_file = self.dir / _LOG_FILE
         if log_file.exists() and log_file.stat().st_size > _LOG_LIMIT_BYTES:
             log_file.replace(log_file.with_suffix(".log.1"))

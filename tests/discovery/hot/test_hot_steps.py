@@ -114,6 +114,7 @@ class TestCounting:
                 assert days_of(session, user_id) == [(DAY, weight, 1, False)]
             assert counting.note(session, user_id, user_id, Attention.ACTIVE, NOW)
             assert days_of(session, user_id) == [(DAY, 6, 2, True)]
+            assert counting.note_all(session, []) == 0
 
     def test_who_weighs_nothing_leaves_no_row_and_takes_no_place(self, api: Api) -> None:
         user_id = make_user(api).user_id

@@ -87,7 +87,13 @@ def test_headers_of_a_part_that_do_not_end() -> None:
     with pytest.raises(BodyTooLarge) as refused:
         read(part("file", "1", file_name="x", headers=f"X: {'x' * 300_000}\r\n"))
     assert refused.value.values == {"limit_bytes": 10}
-    assert read(part("a", "1", headers=f"X: {'x' * 60_000}\r\n"))[0] == {"a": "1"}
+    for size, is_taken in ((60_000, True), (125_000, True), (140_000, False)):
+        sent = part("a", "1", headers=f"X: {'x' * size}\r\n")
+        if is_taken:
+            assert read(sent)[0] == {"a": "1"}
+        else:
+            with pytest.raises(BodyTooLarge):
+                read(sent)
 
 
 def environ(body: bytes = b"", **more: Any) -> dict[str, Any]:
@@ -174,3 +180,10 @@ def test_a_form_with_a_file_may_have_16_kib_for_its_boundaries_and_headers() -> 
             assert refused.value.values == {"limit_bytes": 16_409}
         else:
             assert said in str(refused.value)
+
+
+def test_unless_it_is_said_no_file_is_taken() -> None:
+    body = f"--b\r\n{part('file', '', file_name='x')}--b--\r\n".encode()
+    sent = environ(body, CONTENT_LENGTH=str(len(body)), CONTENT_TYPE="multipart/form-data; boundary=b")
+    with pytest.raises(ParameterError, match="this endpoint takes no file"):
+        read_params(sent, max_form_bytes=1_000)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Barrier, Event
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from datingtoday.infra.db import Database, DatabaseDown
+from datingtoday.infra.milliseconds import epoch_ms
 from datingtoday.infra.redis import RedisDown
+from datingtoday.protocol.signing.md5_readings import Readings, only_reading
+from datingtoday.protocol.signing.models import KeptSignature, ReplayBucket
+from datingtoday.protocol.signing.replay import RECUT_HORIZON_S, Verdict
 from datingtoday.protocol.signing.sql_memory import KeptSignatures
 from tests.plugins.api import md5_sign
 from tests.protocol.lab import Lab
@@ -123,3 +129,72 @@ def test_one_wait_for_a_server_that_is_down_is_enough_for_all_in_line(
         said = [each.result() for each in [pool.submit(prepare) for _ in range(8)]]
     assert len(asked) < 8 and said.count("no answer") == len(asked)
     assert lab.client().get(ECHO).code == 0
+
+
+class TestRememberedInSql:
+    """Signatures that may be read as of a time for which Redis does not remember them."""
+
+    NOW_MS = NOW_S * 1000
+
+    @pytest.fixture
+    def lab(self, lab: Lab) -> Lab:
+        lab.clock.stop(NOW_S)
+        lab.replay.prepare()
+        return lab
+
+    def until_ms(self, lab: Lab, sent: Readings, *, now_ms: int = NOW_MS) -> int | None:
+        """End of its time, if a new signature with these readings is remembered."""
+        sign = secrets.token_hex(16)
+        verdict, _ = lab.replay.admit(sign, sign, sent, now_ms=now_ms)
+        assert verdict == Verdict(accepted=True)
+        with lab.database.reading() as session:
+            found = session.get(KeptSignature, sign)
+            return None if found is None else epoch_ms(found.until)
+
+    def test_those_of_later_times(self, lab: Lab) -> None:
+        now_ms = self.NOW_MS
+        assert self.until_ms(lab, only_reading(now_ms)) is None
+        assert self.until_ms(lab, Readings(now_ms, now_ms, now_ms + 5_000)) is None
+        assert self.until_ms(lab, Readings(now_ms, now_ms, now_ms + 5_001)) == now_ms + 75_001
+        later_s = NOW_S + RECUT_HORIZON_S
+        for second, until_ms in ((later_s, later_s * 1000 + 70_999), (later_s + 1, None), (NOW_S + 4, None)):
+            assert self.until_ms(lab, Readings(now_ms, now_ms, now_ms, (second,))) == until_ms
+        assert self.until_ms(lab, Readings(now_ms, now_ms, now_ms, (NOW_S + 5,))) == now_ms + 75_999
+
+    def test_those_of_times_that_redis_has_forgotten(self, lab: Lab) -> None:
+        """The guard began at NOW_S: nothing from more than a minute before can have been accepted."""
+        kept, now_ms = KeptSignatures(lab.database), self.NOW_MS
+        for sign in "abcd":
+            assert kept.keep(sign, until=datetime.fromtimestamp(NOW_S + 999, UTC))
+
+        def accepted(sign: str, second: int, *, after_ms: int) -> bool:
+            sent = Readings(now_ms, now_ms, now_ms, (second,))
+            return lab.replay.admit(sign, sign, sent, now_ms=now_ms + after_ms)[0].accepted
+
+        assert accepted("a", NOW_S - 60, after_ms=0), "Redis knows that minute"
+        assert not accepted("b", NOW_S - 60, after_ms=1)
+        assert accepted("c", NOW_S - 61, after_ms=1), "before there was a guard"
+        assert not accepted("d", NOW_S - 59, after_ms=1_001)
+
+
+def test_a_bucket_in_sql_says_since_when_and_where_it_is(lab: Lab) -> None:
+    def row() -> tuple[str, datetime, datetime | None, str | None]:
+        with lab.database.reading() as session:
+            (found,) = session.query(ReplayBucket).all()
+            return found.name, found.first_used_at, found.lost_at, found.holder
+
+    begin = datetime.fromtimestamp(NOW_S, UTC)
+    run_id = lab.redis.client.info("server")["run_id"]
+    lab.clock.stop(NOW_S)
+    lab.replay.prepare()
+    assert row() == ("1:0", begin, None, run_id)
+    lab.clock.advance(7)
+    lab.replay.prepare()
+    assert row() == ("1:0", begin, None, run_id)
+    lab.redis.execute("FLUSHALL")
+    with capture_logs() as logs:
+        lab.replay.prepare()
+    assert row() == ("1:0", begin, begin + timedelta(seconds=7), run_id)
+    assert [(log["event"], log["bucket"], log["refused_for_ms"]) for log in logs] == [
+        ("replay_memory_lost", "1:0", 5_000)
+    ]

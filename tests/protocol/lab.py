@@ -97,7 +97,7 @@ class Lab:
     ) -> None:
         self.clock = clock or Clock()
         window_s, ahead_s = options.pop("window_s", 60), options.pop("ahead_s", 5)
-        explains = options.pop("explain", False)
+        explains, observe = options.pop("explain", False), options.pop("observe", None)
         self.options = replace(GuardOptions(limit_per_user_per_minute=None), **options)
         self.database = Database(database_uri)
         self.redis = RedisRole(redis_uri, timeout_s=redis_timeout_s)
@@ -119,6 +119,7 @@ class Lab:
             ReadyCache(self.redis, self.database),
             Peers(trusted_proxies),
             self.options,
+            observe=observe,
             clock=self.clock,
         )
         self.flask.extensions[GUARD] = self.guard

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from werkzeug.exceptions import HTTPException
 
 from datingtoday.protocol.error_answers import answer_errors
-from tests.protocol.lab import Lab
+from tests.protocol.lab import USER, Lab
 
 ECHO = "/api/probe/echo"
 
@@ -122,3 +122,26 @@ def test_errors_of_flask(status: int, answered: int, code: int) -> None:
     with capture_logs():
         answer = app.test_client().get("/fails")
     assert (answer.status_code, answer.get_json()["code"]) == (answered, code)
+
+
+def test_a_path_that_is_written_like_its_rule(lab: Lab) -> None:
+    """The rule of a path with a variable part is no path of the guard's own table."""
+    answer = lab.client().get("/api/probe/things/<thing>")
+    assert (answer.code, answer.data["thing"]) == (0, "<thing>")
+
+
+def test_a_refusal_is_in_the_language_of_the_form(lab: Lab) -> None:
+    client = lab.client()
+    for lang, said in (("zh", "签名错误。"), ("en", "signature is error.")):
+        params = client.params("POST", ECHO, {"lang": lang})
+        answer = client.send("POST", ECHO, {**params, "sign": "0" * 32}, headers={"Accept-Language": "fr"})
+        assert (answer.code, answer.msg) == (500, said)
+
+
+def test_a_login_needs_a_token_and_an_id_in_their_forms(lab: Lab) -> None:
+    client = lab.client()
+    for user_id, token, code in (
+        (USER.user_id, USER.token, 0), (f"0{USER.user_id}", USER.token, 504), (USER.user_id, "x", 504), ("x", "x", 504)
+    ):  # fmt: skip
+        own = {"userId": str(user_id), "token": token}
+        assert client.get("/api/probe/mine", None, **own).code == code

@@ -89,6 +89,23 @@ class TestAccessLog:
             assert is_taken or (len(request_id) == 16 and int(request_id, 16) < 2**64)
 
 
+def test_an_observer_is_told_of_every_answer_and_its_time(lab_of: LabOn) -> None:
+    told: list[tuple[str, str, int]] = []
+
+    def observe(environ: dict[str, Any], status_line: str, elapsed_ns: int) -> None:
+        told.append((environ["PATH_INFO"], status_line, elapsed_ns))
+
+    client = lab_of(observe=observe).client()
+    started_ns = time.perf_counter_ns()
+    for path in ("/api/probe/open", "/nowhere", "/api/probe/things/7"):
+        client.get(path)
+    elapsed_ns = time.perf_counter_ns() - started_ns
+    assert [it[:2] for it in told] == [
+        ("/api/probe/open", "200 OK"), ("/nowhere", "404 NOT FOUND"), ("/api/probe/things/7", "200 OK"),
+    ]  # fmt: skip
+    assert all(it[2] > 0 for it in told) and sum(it[2] for it in told) <= elapsed_ns
+
+
 def test_a_call_tells_no_secret_of_itself(lab: Lab) -> None:
     calls: list[Call] = []
     inner = lab.flask.wsgi_app

@@ -17,6 +17,7 @@ from datingtoday.protocol.guard import raw_path
         ("/api/user%2Fshow#part", "/api/user%2Fshow"),
         ("/api/http://a/b", "/api/http://a/b"),
         ("http://api.example.com/api/user/show?a=1", "/api/user/show"),
+        ("http://api.example.com/api/http://a/b", "/api/http://a/b"),
         ("http://api.example.com", "/"),
     ],
 )

@@ -181,3 +181,10 @@ def test_the_guard_counts_by_the_clients_address(lab_of: LabOn) -> None:
     assert use("nonce1", "10.0.0.1", "8.8.8.8, 203.0.113.1") == 1002
     assert use("nonce2", "203.0.113.5", "203.0.113.1") == 0
     assert use("nonce2", "203.0.113.5", "203.0.113.2") == 1002
+
+
+def test_an_address_with_the_length_of_its_network_names_the_network() -> None:
+    """As people write it: 10.1.2.3/8 is 10.0.0.0/8."""
+    peers = Peers(["10.1.2.3/8", "fd00::5/8"])
+    for proxy in ("10.9.9.9", "fdff::1"):
+        assert peers.address({"REMOTE_ADDR": proxy, "HTTP_X_FORWARDED_FOR": "203.0.113.7"}) == "203.0.113.7"

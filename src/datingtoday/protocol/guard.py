@@ -387,7 +387,7 @@ def raw_path(environ: Environ) -> str:
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if not raw:
         return str(environ.get("PATH_INFO", ""))
-    path = str(raw).partition("2")[0].partition("#")[0]
+    path = str(raw).partition("?")[0].partition("#")[0]
     if not path.startswith("/"):
         # The absolute form, which HTTP allows: http://host/path
         path = "/" + path.split("://", 1)[-1].partition("/")[2]

@@ -107,7 +107,7 @@ def _version(variables: Mapping[str, str]) -> Finding:
     is_mariadb = "mariadb" in version.lower()
     # MariaDB may put "5.5.5-" before its version, for replicas of old MySQL servers.
     numbers = re.search(r"(\d+)\.(\d+)", version.removeprefix("5.5.5-"))
-    found = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+    found = tuple(int(number) for number in numbers.groups()) if numbers else ()
     needed = MIN_MARIADB if is_mariadb else MIN_MYSQL
     name = "MariaDB" if is_mariadb else "MySQL"
     if found >= needed:

@@ -203,7 +203,8 @@ class TestEvents:
             connection = await lab.connect()
             assert await lab.gateway._type(connection.sid, 0) == {"code": 0}
             assert await lab.gateway._type(connection.sid, 429) == {"code": 429}
-            assert lab.gateway.counts["typed"] == 1
+            assert await lab.gateway._type(connection.sid, 0) == {"code": 0}
+            assert lab.gateway.counts["typed"] == 2
             assert await lab.gateway._type("nobody", 0) is None
             lab.gateway.receive(CHANNEL, kick(code=1101, session_ids=[70]))
             assert await lab.gateway._type(connection.sid, 0) is None

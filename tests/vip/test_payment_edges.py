@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import structlog
@@ -35,22 +35,6 @@ def paid_by(order: UserOrder, transaction_id: str = "T1", **more: Any) -> Fact:
 
 
 class TestJobs:
-    """As docs/vip.md lists them."""
-
-    PERIODS_S: ClassVar = {
-        "order_poll": 5,
-        "order_expiry": 20,
-        "refunds": 20,
-        "pay_reconcile": 86_400,
-        "pay_purge": 86_400,
-    }
-
-    def test_each_has_its_period(self, api: Api) -> None:
-        jobs = {job.name: job for job in api.parts.base.jobs}
-        assert {name: jobs[name].every_s for name in self.PERIODS_S if name in jobs} == self.PERIODS_S
-        looks = {name for name in self.PERIODS_S if jobs[name].has_work is not None}
-        assert looks == {"order_poll", "order_expiry", "refunds"}, "those of short periods look first"
-
     def test_each_does_the_work_of_its_name(self, api: Api) -> None:
         user = make_user(api)
         paid, late = make_order(api, user), make_order(api, user)

@@ -208,7 +208,7 @@ class TestEvents:
             assert await lab.gateway._type("nobody", 0) is None
             lab.gateway.receive(CHANNEL, kick(code=1101, session_ids=[70]))
             assert await lab.gateway._type(connection.sid, 0) is None
-            assert lab.gateway.counts["typed"] == 1
+            assert lab.gateway.counts["typed"] == 2
 
         run(work())
 

@@ -20,13 +20,14 @@ from datingtoday.push import gateway as gateway_module
 from datingtoday.push import subscriber as subscriber_module
 from datingtoday.push.admission import Workers
 from datingtoday.push.connections import Connection, Connections
+from datingtoday.push.protocols import TRANSPORT
 from datingtoday.push.registry import Entry
 from datingtoday.push.subscriber import Subscriber
 from datingtoday.push.typing_events import TypingEvents
 from tests.chat.talking import send, two
 from tests.plugins.api import Api
 from tests.profiles.factories import make_block
-from tests.push.gateway_lab import RECHECK_S, Lab
+from tests.push.gateway_lab import RECHECK_S, Lab, Refused
 from tests.push.skipping_time import Wire, run, since_begin, turn, until, wait
 
 
@@ -92,6 +93,32 @@ class TestGateway:
             assert len(bytes.fromhex(connection.entry.connection_id)) == 8
 
         begin_ms = time.time_ns() // 1_000_000
+        run(work())
+
+    def test_an_auth_may_take_longer_to_check_than_to_send_and_is_sent_once(self) -> None:
+        async def work() -> None:
+            lab = Lab()
+            lab.workers.slow_s["connect"] = 7
+            sid, environ = lab.visit()
+            scope = environ["asgi.scope"]
+            visit, wire = scope["datingtoday.visit"], scope[TRANSPORT]
+            connecting = asyncio.ensure_future(lab.gateway._connect(sid, environ, {}))
+            await until(3)
+            with pytest.raises(Refused, match="auth was sent before"):
+                await lab.gateway._connect(sid, {"asgi.scope": scope}, {})
+            await until(3.5)
+            assert (visit.sid, wire.aborted_at) == (None, None)
+            await until(7.5)
+            assert connecting.done() and visit.sid == sid
+            assert wire.aborted_at == 4.0, "of the second: a second to be read"
+
+            lab.workers.slow_s["connect"] = 0
+            sid, environ = lab.visit()
+            visit, wire = environ["asgi.scope"]["datingtoday.visit"], environ["asgi.scope"][TRANSPORT]
+            await lab.gateway._connect(sid, environ, {})
+            await until(100)
+            assert (visit.sid, wire.aborted_at) == (sid, None)
+
         run(work())
 
     def test_of_users_who_left_nothing_is_kept(self) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -87,6 +88,29 @@ def test_a_thread_sends_again_and_again_and_survives_a_failure(make: Make, sent:
     wait_until(lambda: sent.batches[-1] == [3], "the next")
     assert threads() == before + 1
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "test sender")
+
+
+def test_items_are_collected_for_a_while_and_then_the_thread_waits_for_others(
+    make: Make, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeps: list[float] = []
+    may_go_on = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        may_go_on.wait(60)
+
+    monkeypatch.setattr(batches, "time", SimpleNamespace(sleep=sleep))
+    sender = make(delay_s=0.25)
+    sender.add(1)
+    wait_until(lambda: sleeps == [0.25], "the thread to collect")
+    sender.add(2)
+    assert sent.batches == []
+    may_go_on.set()
+    wait_until(lambda: sent.batches == [[1, 2]], "the batch")
+    sender.add(3)
+    wait_until(lambda: sent.batches == [[1, 2], [3]], "the next")
+    assert sleeps == [0.25, 0.25], "in between it slept for nothing"
 
 
 def test_a_forked_child_sends_only_its_own(make: Make, sent: Sent) -> None:

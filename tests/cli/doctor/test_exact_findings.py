@@ -212,9 +212,12 @@ class TestSchema:
 
 class TestSettings:
     def test_a_refusal_that_names_no_setting(self) -> None:
-        assert fixes(config_finding(ConfigError("no such file", "没有文件"))) == (
-            "correct the settings, then: datingtoday config check"
+        assert config_finding(ConfigError("no such file", "没有文件")).fix == (
+            "correct the settings, then: datingtoday config check",
+            "修改 配置，然后：datingtoday config check",
         )
+        named = config_finding(ConfigError("[SMS] echo: no", "[SMS] echo：不行")).fix
+        assert named is not None and named.zh == "修改 [SMS] echo，然后：datingtoday config check"
 
     @pytest.mark.parametrize(
         ("values", "troubled"),

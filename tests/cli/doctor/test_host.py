@@ -33,7 +33,10 @@ def test_room_on_the_disk(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free, total=total))
     found = examined(load(tmp_path / "data", STORAGE_PATH=str(tmp_path)), "storage")
     assert states(found)["storage.room"] == state
-    assert f"{free / GIB:.1f} GiB free on {tmp_path}" in found["storage.room"][0].message.en
+    assert found["storage.room"][0].message == (
+        f"{free / GIB:.1f} GiB free on {tmp_path}",
+        f"{tmp_path} 剩余 {free / GIB:.1f} GiB",
+    )
 
 
 @pytest.mark.parametrize(("answer", "state"), [(0, "ok"), (4, "ok"), (5, "warning"), (None, "ok")])

@@ -125,6 +125,15 @@ class TestStart:
         assert time.monotonic() - began >= 0.3
         assert server.restart_if_dead() is False, "it runs"
 
+    def test_traces_that_are_gone_already_are_none_to_remove(self, folder: Path) -> None:
+        server = EmbeddedRedis(folder, program(folder, "exec sleep 60"))
+        server.start()
+        note = folder / "redis" / "server.json"
+        assert note.exists()
+        note.unlink()
+        server.stop()
+        assert server.pid is None
+
     def test_one_that_was_stopped_is_not_waited_for(self, folder: Path) -> None:
         server = EmbeddedRedis(folder, program(folder, "echo its last word; exec sleep 60"))
         server.start()

@@ -13,8 +13,8 @@ def test_they_pass_there() -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-m", "long", "-p", "no:cacheprovider"),
-            "tests/infra/server/test_child_processes.py",
+            *(sys.executable, "-m", "pytest", "-q", "-m", "long", "--noconftest"),
+            *("-p", "no:cacheprovider", "tests/infra/server/test_child_processes.py"),
         ],
         cwd=PROJECT,
         env=environ,

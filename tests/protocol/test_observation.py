@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from flask import Flask
@@ -13,14 +16,18 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from prometheus_client.core import GaugeMetricFamily, Metric
 from structlog.testing import capture_logs
 
 from datingtoday.infra.bounded_memory import BoundedMemory
 from datingtoday.infra.config.reporting import TracingSection
+from datingtoday.infra.db import DatabaseDown
+from datingtoday.infra.readiness import PartState, Readiness, State
+from datingtoday.infra.redis import RedisDown
 from datingtoday.infra.tracing import Tracing
 from datingtoday.protocol.call import CALL, RULE, Call
 from datingtoday.protocol.endpoint_labels import EndpointLabels
-from datingtoday.protocol.metrics import FOLDER_VARIABLE, Metrics, count_across_processes
+from datingtoday.protocol.metrics import FOLDER_VARIABLE, Metrics, Reader, count_across_processes
 from datingtoday.protocol.traced_app import TracedApp, install_tracing
 from tests.protocol.conftest import LabOn
 from tests.protocol.lab import USER, Lab
@@ -190,6 +197,39 @@ class TestNumbers:
         (folder / "note.txt").touch()
         count_across_processes(tmp_path)
         assert [path.name for path in folder.iterdir()] == ["note.txt"]
+
+    def test_numbers_of_a_part_that_is_down_are_not_read(self) -> None:
+        def reader(name: str, error: Exception | None = None) -> Reader:
+            def read(_: datetime) -> Iterator[Metric]:
+                if error is not None:
+                    raise error
+                family = GaugeMetricFamily(f"own_{name}", "of this test")
+                family.add_metric([], 7)
+                yield family
+
+            return read
+
+        def read(**states: State) -> set[str]:
+            found = {part: PartState(state, 2) for part, state in states.items()}
+            metrics.readiness = cast(Readiness, SimpleNamespace(check=lambda: found))
+            text = metrics.text()[0].decode()
+            ups = samples(text, "datingtoday_part_up")
+            assert ups == {(part,): float(state == "up") for part, state in states.items()}
+            return set(re.findall(r"^own_(\w+) 7", text, re.MULTILINE))
+
+        metrics = Metrics(Flask("numbers"))
+        metrics.register(reader("rows"))
+        metrics.register(reader("keys"), needs="redis")
+        metrics.register(reader("failing", DatabaseDown("gone")))
+        metrics.register(reader("later", RedisDown("gone")), needs="redis")
+        with capture_logs() as logs:
+            assert read(database="up", schema="up", redis="up") == {"rows", "keys"}
+        assert [(log["event"], log["part"]) for log in logs] == [
+            ("metrics_not_read", "database"), ("metrics_not_read", "redis"),
+        ]  # fmt: skip
+        assert read(database="down", schema="up", redis="up") == {"keys"}
+        assert read(database="up", schema="down", redis="up") == {"keys"}, "the tables may be missing"
+        assert read(database="up", schema="up", redis="down") == {"rows"}
 
 
 def test_paths_are_labels_if_an_endpoint_has_them() -> None:

@@ -176,6 +176,19 @@ class TestRememberedInSql:
         assert accepted("c", NOW_S - 61, after_ms=1), "before there was a guard"
         assert not accepted("d", NOW_S - 59, after_ms=1_001)
 
+    def test_those_of_times_before_a_loss(self, lab: Lab) -> None:
+        """SQL still knows which of them were accepted."""
+        assert KeptSignatures(lab.database).keep("known", until=datetime.fromtimestamp(NOW_S + 999, UTC))
+        lab.redis.execute("FLUSHALL")
+        lab.replay.prepare()
+        now_ms = self.NOW_MS + 6_000
+        sent = Readings(now_ms, now_ms - 1_000, now_ms)
+        verdicts = [lab.replay.admit(sign, sign, sent, now_ms=now_ms)[0] for sign in ("known", "new", "new")]
+        assert verdicts == [Verdict(accepted=False), Verdict(accepted=True), Verdict(accepted=False)]
+        late = Readings(now_ms - 1_000, now_ms - 1_000, now_ms)
+        refused, _ = lab.replay.admit("other", "other", late, now_ms=now_ms)
+        assert refused == Verdict(accepted=False, lost_at_ms=self.NOW_MS)
+
 
 def test_a_bucket_in_sql_says_since_when_and_where_it_is(lab: Lab) -> None:
     def row() -> tuple[str, datetime, datetime | None, str | None]:

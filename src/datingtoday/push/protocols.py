@@ -40,7 +40,7 @@ def limit_silence(transport: asyncio.BaseTransport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family == socket.AF_UNIX:
         return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, True)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, to_ms(STALLED_S))
 
@@ -78,6 +78,7 @@ class PushWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        # Without extensions: nothing is compressed.
         self.conn = _Handshake(max_size=self.config.ws_max_size, logger=self.logger)
         self._stalled: asyncio.TimerHandle | None = None
         self._frames_left = float(FRAMES_BURST)

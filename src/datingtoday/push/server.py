@@ -126,7 +126,6 @@ class PushServer(uvicorn.Server):
                 ws=PushWebSocket,
                 ws_max_size=MAX_PACKET_BYTES,
                 ws_ping_interval=None,
-                ws_per_message_deflate=False,
                 lifespan="off",
                 interface="asgi3",
                 log_config=None,

@@ -268,6 +268,12 @@ class TestServer:
         connection.run_packet("ROLLBACK")
         assert not connection.server_status & 1
 
+    @pytest.mark.parametrize("shared_backend", ["real"], indirect=True)
+    def test_the_operating_system_keeps_the_time_of_both_kinds(self, connection: Any) -> None:
+        connection.run_packet("DO 1")
+        connection.query("DO 1")
+        assert connection._sock.gettimeout() is None
+
 
 class TestPacket:
     @pytest.fixture

@@ -89,7 +89,7 @@ class TestLost:
         with statements(api.parts.base.database) as ran:
             listed(api, viewer, now, count=10)
         limited = [it.text for it in ran if "shown_cell IN" in it.text]
-        assert limited and all("lot >=" in it for it in limited)
+        assert limited and all("lot BETWEEN" in it for it in limited)
 
 
 class TestCacheDown:

@@ -238,6 +238,18 @@ def test_a_few_connections_are_kept_for_as_long_as_the_pool_would_not_ask_for_th
     assert another.closed
 
 
+def test_one_on_which_all_was_undone_is_kept(database: Database) -> None:
+    kept = KeptConnections(database.engine, most=1)
+    work, params = PacketTransaction(kept), phones()
+    work.run(PUT_ONE, params)
+    work.rollback()
+    work.close()
+    ((connection, _),) = kept._kept
+    assert not connection.closed and not connection.in_transaction()
+    kept.clear()
+    assert stored(database, params) == set()
+
+
 @ON_REAL
 def test_those_that_are_kept_go_when_one_of_them_is_lost(database: Database) -> None:
     kept = KeptConnections(database.engine, most=2)

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from datingtoday.chat.epoch import begin_epoch
-from datingtoday.chat.errors import TooManyConversations
+from datingtoday.chat.errors import NotAccepted, TooManyConversations
 from datingtoday.chat.forms import MessageForms
 from datingtoday.chat.models import (
+    MAX_SEQ,
     ChatEpoch,
     Contact,
     Conversation,
@@ -221,6 +222,20 @@ class TestSending:
         assert first[1]["media"]["media_id"] == media_id
         room.read(room.other, 1)
         assert [send(room, draft)["read"] for draft in drafts] == [True, False]
+
+    @pytest.mark.parametrize(("last_seq", "is_full"), [(MAX_SEQ - 1, False), (MAX_SEQ, True)])
+    def test_a_conversation_that_is_full_takes_no_more(
+        self, room: Room, last_seq: int, is_full: bool
+    ) -> None:
+        room.say()
+        with room.api.parts.base.database.transaction() as session:
+            ids = (room.one.user_id, room.other.user_id)
+            session.execute(update(Contact).where(Contact.user_id.in_(ids)).values(last_seq=last_seq))
+        if is_full:
+            with pytest.raises(NotAccepted):
+                room.say()
+        else:
+            assert room.say()["seq"] == MAX_SEQ
 
     def test_times_are_told_to_the_millisecond_and_cut_to_the_second(self, room: Room) -> None:
         told = room.say(now=datetime(2026, 5, 4, 12, 0, 59, 999_999, tzinfo=UTC))

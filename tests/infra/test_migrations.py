@@ -236,6 +236,16 @@ def test_a_new_revision_has_what_the_tables_have_and_the_migrations_do_not(own_f
     assert migrations.head() == "0003"
 
 
+def test_a_new_revision_knows_tables_that_nobody_has_imported(own_folder: Path) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom datingtoday.infra import migrations\n"
+        "migrations.FOLDER = Path(sys.argv[1])\nmigrations.new_revision('all')\n"
+    )
+    subprocess.run([sys.executable, "-c", script, own_folder], check=True)
+    (written,) = (own_folder / "versions").glob("0003_*.py")
+    assert re.search(r"create_table\(\s*['\"]user_info['\"]", written.read_text())
+
+
 def test_references_may_not_dangle_after_a_migration(own_folder: Path, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/x.sqlite3"
     run(uri, "CREATE TABLE parent (id INTEGER PRIMARY KEY)")

@@ -24,8 +24,8 @@ class DemoSection(Section):
         "",
         embedded_default="888888",
         example="246810",
-        en="Login code of the demo people (13800000001 to 13800000003), for loopback peers only; empty: none.",
-        zh="演示用户（13800000001 至 13800000003）的登录验证码，仅限本机请求；留空则无。",
+        en="Login code of the demo people (13800000001 to 13800000003), for loopback peers only.",
+        zh="演示用户（13800000001 至 13800000003）的登录验证码，仅限本机请求。",
         unset=("888888 in the embedded default, else none", "内嵌默认模式下为 888888，否则无"),
     )
     answers: bool = key(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -64,6 +65,17 @@ def test_batches_in_order(make: Make, sent: Sent) -> None:
     assert sent.batches == [[0, 1, 2], [3, 4, 5], [6]]
     sender.flush()
     assert len(sent.batches) == 3, "each once"
+
+
+def test_the_thread_ends_when_nobody_holds_the_batches(make: Make, sent: Sent) -> None:
+    """A test, or a command, that makes an application leaves nothing of it."""
+    before = threads()
+    sender = make(delay_s=0)
+    sender.add(1)
+    wait_until(lambda: sent.batches == [[1]], "the batch")
+    assert threads() == before + 1
+    del sender
+    wait_until(lambda: gc.collect() >= 0 and threads() == before, "the end of the thread")
 
 
 def test_one_too_many_is_refused_until_there_is_room(make: Make, sent: Sent) -> None:

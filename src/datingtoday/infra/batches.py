@@ -90,19 +90,32 @@ class Batches(Generic[T]):
     def _start(self) -> None:
         with self._handling:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                of = (weakref.ref(self), self._wake)
+                self._thread = threading.Thread(target=_run, args=of, name=self._name, daemon=True)
                 self._thread.start()
 
-    def _run(self) -> None:
-        while True:
-            self._wake.wait()
-            time.sleep(self._delay_s)
-            # In this order: whoever adds something from here on wakes the thread again.
-            self._wake.clear()
-            try:
-                self.flush()
-            except Exception:
-                log.exception("batch_failed", batches=self._name)
+    def _handle_next(self) -> None:
+        time.sleep(self._delay_s)
+        # In this order: whoever adds something from here on wakes the thread again.
+        self._wake.clear()
+        try:
+            self.flush()
+        except Exception:
+            log.exception("batch_failed", batches=self._name)
+
+    def __del__(self) -> None:
+        self._wake.set()
+
+
+def _run(this: weakref.ref[Batches[Any]], wake: threading.Event) -> None:
+    """The thread's work: it ends when nobody holds the batches any more, and does not hold them while it waits."""
+    while True:
+        wake.wait()
+        batches = this()
+        if batches is None:
+            return
+        batches._handle_next()
+        del batches
 
 
 def _after_fork(batches: Batches[Any] | None) -> None:

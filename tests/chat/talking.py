@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 
 from datingtoday.infra.db import Base
 from tests.plugins.api import Answer, Api, User
@@ -78,4 +78,5 @@ def unread(api: Api, user: User) -> int:
 
 def rows(api: Api, table: type[Base], **columns: Any) -> list[Any]:
     with api.parts.base.database.transaction(write=False) as session:
-        return list(session.scalars(select(table).filter_by(**columns)))
+        in_order = select(table).filter_by(**columns).order_by(*inspect(table).primary_key)
+        return list(session.scalars(in_order))

@@ -208,7 +208,7 @@ class Shop:
 
     def rows(self, model: Any) -> list[Any]:
         with self.database.reading() as session:
-            return list(session.scalars(select(model)))
+            return list(session.scalars(select(model).order_by(*model.__table__.primary_key.columns)))
 
     def add(self, *rows: Base) -> None:
         with self.database.transaction() as session:

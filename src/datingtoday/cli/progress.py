@@ -1,7 +1,7 @@
-"""Progress of a long command: a moving line on a terminal, elsewhere a plain line every two seconds.
+"""Progress of a long command, on stderr: a moving line on a terminal, elsewhere a plain line every two seconds.
 
-Both tell the rate and, where the total is known, the time left. Ctrl-C ends the command with exit code 130 and one
-line about going on.
+stdout stays what a script reads: the result, however long it took. Both tell the rate and, where the total is known,
+the time left. Ctrl-C ends the command with exit code 130 and one line about going on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from datingtoday.cli.main import CommandInterrupted
+from datingtoday.cli.main import CommandInterrupted, complain
 from datingtoday.cli.terminal import in_language
 from datingtoday.infra.text import Text
 
@@ -46,7 +46,7 @@ class Progress:
         self._bar: Bar | None = None
 
     def __enter__(self) -> Self:
-        if not self._quiet and sys.stdout.isatty():
+        if not self._quiet and sys.stderr.isatty():
             self._bar = _bar()
             self._bar.add_task("", total=self._total, rate="")
             self._bar.start()
@@ -80,11 +80,11 @@ class Progress:
             )
         elif now - self._said_at >= _LINE_EVERY_S:
             self._said_at = now
-            click.echo(f"{line}{rate}{self._time_left(done, now)} …")
+            complain(f"{line}{rate}{self._time_left(done, now)} …")
 
     def say(self, line: str) -> None:
-        """Print a line of the result, above the moving one."""
-        if self._bar is not None:
+        """Print a line of the result, above the moving one if both go to a terminal."""
+        if self._bar is not None and sys.stdout.isatty():
             self._bar.console.print(line, markup=False, highlight=False)
         else:
             click.echo(line)
@@ -116,6 +116,7 @@ def _short(rate: float) -> str:
 
 def _bar() -> Bar:
     # Imported only here: most commands need no terminal library, and --help stays quick.
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         Progress,
@@ -131,5 +132,7 @@ def _bar() -> Bar:
         BarColumn(bar_width=20),
         TimeElapsedColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
+        console=Console(stderr=True),
         transient=True,
+        redirect_stdout=sys.stdout.isatty(),
     )

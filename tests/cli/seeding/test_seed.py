@@ -172,7 +172,8 @@ def test_the_command(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     assert run(folder, "db", "upgrade").returncode == 0
     first = run(folder, "seed", "--users", "30", "--seed", "2")
-    assert (first.returncode, first.stderr) == (0, "")
+    assert first.returncode == 0
+    assert [line for line in first.stderr.splitlines() if not line.endswith(" …")] == []
     assert "30 made-up people (100785 to 100814)" in first.stdout
     again = run(folder, "seed", "--users", "10")
     assert "(100815 to 100824" in again.stdout

@@ -36,10 +36,13 @@ class DrawnPositions:
 
     rest = Packet(sending._INSERT_MESSAGE, sending._UPDATE_CONTACTS)
 
-    def run_and_commit(self, connection: Connection, params: Mapping[str, Any]) -> bool:
+    def run(self, connection: Connection, params: Mapping[str, Any]) -> None:
         self.rest.run(connection, params)
         for number in range(2):
             _draw(connection, {name: params[f"{name}_{number}"] for name in COLUMNS})
+
+    def run_and_commit(self, connection: Connection, params: Mapping[str, Any]) -> bool:
+        self.run(connection, params)
         return False
 
 

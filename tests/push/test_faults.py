@@ -226,16 +226,18 @@ def _storm(api: Api, push: PushProcess, count: int) -> list[AsyncDevice]:
             AsyncDevice(push.port, partial(auth_of, api, users[number % len(users)]))
             for number in range(count)
         ]
-        await asyncio.gather(*(device.connect_as_documented() for device in devices))
-        await asyncio.to_thread(
-            api.parts.base.realtime.publish, [PushEvent(user.user_id, "probe", b"{}") for user in users]
-        )
-        async with asyncio.timeout(30):
+        try:
+            await asyncio.gather(*(device.connect_as_documented() for device in devices))
+            await asyncio.to_thread(
+                api.parts.base.realtime.publish, [PushEvent(user.user_id, "probe", b"{}") for user in users]
+            )
+            async with asyncio.timeout(30):
+                for device in devices:
+                    await device.has_received.wait()
+            assert all("probe" in device.received[0] for device in devices)
+        finally:
             for device in devices:
-                await device.has_received.wait()
-        for device in devices:
-            assert "probe" in device.received[0]
-            await device.close()
+                await device.close()
         return devices
 
     return asyncio.run(work())

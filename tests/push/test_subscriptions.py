@@ -200,6 +200,31 @@ def test_of_a_user_who_left_nothing_is_wanted(redis: Redis) -> None:
     run(work())
 
 
+@pytest.mark.parametrize("gave_up", [False, True])
+def test_who_comes_back_before_the_server_has_answered_is_not_deaf(redis: Redis, gave_up: bool) -> None:
+    """The confirmation of a subscription that was given up says nothing of the one after it."""
+
+    async def work() -> None:
+        await redis.start()
+        first = asyncio.create_task(_silently(redis, b"push:2"))
+        await wait(2.1 if gave_up else 0.1)
+        redis.subscriber.unsubscribe(b"push:2")
+        await wait(0.1)
+        assert isinstance(first.exception(), SubscriberDown), "who left waits no longer"
+        second = asyncio.create_task(redis.subscriber.subscribe(b"push:2"))
+        await wait(0.1)
+        assert redis.node.of("SUBSCRIBE").count(b"push:2") == 2, "the server takes the first one back"
+        redis.node.replies.put_nowait([b"subscribe", b"push:2", 1])
+        await wait(0.1)
+        assert not second.done()
+        redis.node.replies.put_nowait([b"unsubscribe", b"push:2", 0])
+        redis.node.replies.put_nowait([b"subscribe", b"push:2", 1])
+        await wait(0.1)
+        assert second.done() and second.exception() is None
+
+    run(work())
+
+
 def test_after_a_loss_all_is_subscribed_to_again_and_a_second_later_the_gap_is_told(redis: Redis) -> None:
     async def work() -> None:
         await redis.start()

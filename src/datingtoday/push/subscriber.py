@@ -91,9 +91,11 @@ class Subscriber:
             raise SubscriberDown from None
 
     def unsubscribe(self, channel: bytes) -> None:
-        """Receive no more of the channel."""
+        """Receive no more of the channel; who waits for its subscription is told `SubscriberDown`."""
         self._wanted.discard(channel)
         self._confirmed.discard(channel)
+        # The next one must ask anew: what these wait for is taken back.
+        _fail(self._waiting.pop(channel, ()))
         if self._link is not None:
             self._link.unsubscribe(channel)
 
@@ -136,8 +138,7 @@ class Subscriber:
         if kind in (b"message", b"smessage"):
             self._on_message(channel, data)
         elif kind in (b"subscribe", b"ssubscribe"):
-            if channel in self._wanted:
-                self._confirmed.add(channel)
+            self._confirmed.add(channel)
             for future in self._waiting.pop(channel, ()):
                 if not future.done():
                     future.set_result(None)
@@ -145,9 +146,7 @@ class Subscriber:
     def _fail_waiting(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for futures in waiting.values():
-            for future in futures:
-                if not future.done():
-                    future.set_exception(SubscriberDown())
+            _fail(futures)
 
 
 Receiver = Callable[[bytes, bytes, Any], None]
@@ -234,10 +233,19 @@ class _Link:
                 if not self._leaving[channel]:
                     del self._leaving[channel]
                 continue
+            if kind in (b"subscribe", b"ssubscribe") and channel in self._leaving:
+                # Of a subscription that an UNSUBSCRIBE on its way takes back; a later one is confirmed after that.
+                continue
             receive(kind, channel, data)
             count += 1
             if count % MESSAGES_AT_ONCE == 0:
                 await asyncio.sleep(0)
+
+
+def _fail(waiting: Iterable[asyncio.Future[None]]) -> None:
+    for future in waiting:
+        if not future.done():
+            future.set_exception(SubscriberDown())
 
 
 async def _connect(uri: str, timeout_s: float, receive: Receiver) -> _Link:

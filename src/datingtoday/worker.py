@@ -8,7 +8,8 @@ import signal
 import socket
 import threading
 import time
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 import structlog
 
@@ -29,6 +30,9 @@ log = structlog.get_logger(__name__)
 STOP_S = 3.0
 """Time that jobs and batches in hand may take to come to their next commit after SIGTERM."""
 _TIDY_S = 86_400
+_HEAR_S = 0.5
+"""A signal does not end a wait that it just precedes, or that another thread was interrupted for: after this time its
+handler runs."""
 
 
 class Worker:
@@ -75,7 +79,7 @@ class Worker:
         for reader in self._readers:
             reader.start()
         log.info("worker_started", worker=self.name)
-        self._stop_requests.get()
+        self._wait_until_told()
         self._stopping.set()
         deadline = time.monotonic() + STOP_S
         is_done = self._runner.stop(STOP_S)
@@ -85,6 +89,11 @@ class Worker:
         self._base.flush()
         log.info("worker_stopped", worker=self.name, is_done=is_done)
         return is_done
+
+    def _wait_until_told(self) -> None:
+        while True:
+            with suppress(Empty):
+                return self._stop_requests.get(timeout=_HEAR_S)
 
     def stop(self) -> None:
         """Let `run` return soon; may be called from a signal handler."""

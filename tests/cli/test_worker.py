@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -156,6 +157,40 @@ class TestCommand:
             # The promise is 5 s; a machine that stands still is forgiven.
             assert time.monotonic() - began < 12
         assert all(state.holder == "" for state in read_states(database))
+
+    @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+    def test_a_signal_that_interrupts_another_thread_is_heard(
+        self, environ: dict[str, str], data: Path
+    ) -> None:
+        """As one does that comes just before the wait begins: nothing wakes the main thread."""
+        log = data.parent / f"{data.name}-worker.log"
+        process = spawn([sys.executable, "-c", _TOLD_IN_A_THREAD], log=log, cwd=data, env=environ)
+        try:
+            assert process.wait(timeout=60) == 0, tail_of(log)
+        finally:
+            end(process)
+        assert "worker_stopped" in log.read_text()
+
+
+_TOLD_IN_A_THREAD = """
+import signal, sys, threading, time
+from datingtoday.app import make_parts
+from datingtoday.infra.config.settings import load_settings
+from datingtoday.infra.logs import configure_logs
+from datingtoday.worker import run_until_told
+
+def tell():
+    while sys._current_frames()[main].f_code.co_name != "_wait_until_told":
+        time.sleep(0.01)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+main = threading.get_ident()
+settings = load_settings(None, None)
+configure_logs(settings.log.level)
+parts = make_parts(settings)
+threading.Thread(target=tell, daemon=True).start()
+run_until_told(parts)
+"""
 
 
 def test_what_a_worker_refuses_is_in_the_metrics(backend: Backend, tmp_path: Path) -> None:
